@@ -1,0 +1,1 @@
+"""The data plane: Glue jobs that take a batch from one zone to the next."""

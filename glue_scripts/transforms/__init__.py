@@ -1,0 +1,1 @@
+"""What is done to rows: pure functions from DataFrame to DataFrame."""
