@@ -1,0 +1,1 @@
+"""`lake`, the command line: one file per noun."""

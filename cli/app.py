@@ -1,0 +1,62 @@
+"""`lake`: the command line of Tenantlake, run as `lake` or `python -m cli.app`."""
+
+import sys
+from typing import Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from cli import output
+from cli.errors import explain
+
+__all__ = ["app", "main"]
+
+
+class Lake(TyperGroup):
+    """Commands in the order a person meets them; every error ends as one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            text, code = explain(error)
+            output.message(f"lake: {text}")
+            raise click.exceptions.Exit(code) from error
+
+
+app = typer.Typer(
+    cls=Lake,
+    name="lake",
+    help="A multi-tenant data lake: tenants in, files in, answers out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def mount() -> None:
+    """Every noun brings its commands; heavy imports stay inside the commands."""
+    from cli import deploy, tenant
+
+    app.add_typer(tenant.app, name="tenant", help="The tenants of tenants/tenants.yaml.")
+    app.command("deploy")(deploy.deploy)
+
+
+mount()
+
+
+def main() -> None:
+    try:
+        app()
+    except KeyboardInterrupt as error:  # before a command began
+        text, code = explain(error)
+        output.message(f"lake: {text}")
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

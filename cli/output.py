@@ -1,0 +1,68 @@
+"""Where words go: data to stdout, messages and progress to stderr."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+__all__ = ["is_interactive", "message", "messages", "print_json", "print_table", "stdout"]
+
+
+def stdout() -> Console:
+    """Console for data, made when it is used so that a redirected stdout is seen."""
+    return Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty(), highlight=False)
+
+
+def messages() -> Console:
+    return Console(file=sys.stderr, soft_wrap=not sys.stderr.isatty(), highlight=False)
+
+
+def is_interactive() -> bool:
+    return sys.stderr.isatty()
+
+
+def message(text: str, style: str | None = None) -> None:
+    messages().print(escape(text), style=style)
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any] | Sequence[Any]]) -> None:
+    """Rows as a table; piped into another program they are tab-separated lines with a header."""
+    cells = [_cells(columns, row) for row in rows]
+    if not sys.stdout.isatty():
+        print("\n".join("\t".join(line) for line in [list(columns), *cells]))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for line in cells:
+        table.add_row(*(escape(cell) for cell in line))
+    stdout().print(table)
+
+
+def _cells(columns: Sequence[str], row: Mapping[str, Any] | Sequence[Any]) -> list[str]:
+    values = [row.get(column) for column in columns] if isinstance(row, Mapping) else list(row)
+    return ["" if value is None else _text(value) for value in values]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(f"cannot write {type(value).__name__} as JSON")
