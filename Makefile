@@ -1,0 +1,79 @@
+# Two commands do everything: `make demo` and `make test`. `make help` lists the rest.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash -euo pipefail
+PYTHON ?= python3
+TOOLS := $(CURDIR)/.tools
+UV := $(TOOLS)/uv/bin/uv
+BIN := .venv/bin
+# Everything that is installed or cached stays inside the project's folder.
+export UV_CACHE_DIR := $(TOOLS)/cache
+export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(TOOLS)/jsii
+export UV_NO_CONFIG := 1
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: help setup demo test test-all check format lock schema clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: setup ## the whole loop on this machine: deploy, drop files, query, trace
+	@$(BIN)/lake demo
+
+test: $(TOOLS)/.development $(TOOLS)/.emulator $(TOOLS)/.jars ## the tests (under 15 minutes)
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(TOOLS)/.development $(TOOLS)/.emulator $(TOOLS)/.jars ## the tests with the slow legs (nightly)
+	@$(BIN)/python -m pytest
+
+check: $(TOOLS)/.development ## lint, types, import contracts, workflows
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/zizmor --offline --quiet --persona auditor .github
+
+setup: $(TOOLS)/.project $(TOOLS)/.emulator $(TOOLS)/.jars ## what the project runs on, from the lock files
+
+format: $(TOOLS)/.development ## format and fix what can be fixed
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: $(UV) ## compile requirements/*.in to *.lock again
+	@for name in project development emulator; do \
+	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    requirements/$$name.in -o requirements/$$name.lock; done
+
+clean: ## remove everything that was installed or made (stops the local cloud first)
+	@if [ -x $(BIN)/lake ]; then $(BIN)/lake down || true; fi
+	@rm -rf .venv .tools .lake cdk.out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+
+$(UV): requirements/bootstrap.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.11 ...")'
+	@echo "installing uv, the installer ..." >&2
+	@$(PYTHON) -m venv $(TOOLS)/uv
+	@$(TOOLS)/uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.lock
+	@touch $@
+
+$(TOOLS)/.project: $(UV) requirements/project.lock pyproject.toml
+	@echo "installing the project's environment (about 1 GB, once) ..." >&2
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/project.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(TOOLS)/.development: $(TOOLS)/.project requirements/development.lock
+	@echo "installing what checks and tests need ..." >&2
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/development.lock
+	@touch $@
+
+$(TOOLS)/.emulator: $(UV) requirements/emulator.lock
+	@echo "installing the AWS emulator ..." >&2
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) $(TOOLS)/emulator
+	@$(UV) pip install --quiet --python $(TOOLS)/emulator/bin/python --require-hashes -r requirements/emulator.lock
+	@touch $@
+
+$(TOOLS)/.jars: requirements/jars.lock requirements/jars.py
+	@echo "fetching Spark's jars for S3 and Iceberg (120 MB, once) ..." >&2
+	@mkdir -p $(TOOLS)
+	@$(PYTHON) requirements/jars.py requirements/jars.lock $(TOOLS)/jars
+	@touch $@
