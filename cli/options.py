@@ -1,11 +1,12 @@
 """Options that several commands share."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-__all__ = ["PROJECT", "EnvironmentOption", "JsonOption", "TenantArgument"]
+__all__ = ["PROJECT", "EnvironmentOption", "JsonOption", "TenantArgument", "tenants_folder"]
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -24,3 +25,8 @@ JsonOption = Annotated[
     typer.Option("--json", help="Print JSON on stdout.", rich_help_panel="Common options"),
 ]
 TenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="Tenant id.")]
+
+
+def tenants_folder() -> Path:
+    """Folder of tenants.yaml: `$LAKE_TENANTS`, or `tenants/` of the project."""
+    return Path(os.environ.get("LAKE_TENANTS") or PROJECT / "tenants")

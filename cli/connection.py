@@ -1,0 +1,125 @@
+"""The environment a command works on: its registry, its names and its AWS clients."""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli.errors import CloudIsDown, LakeError, NotFound
+from cli.options import PROJECT, tenants_folder
+
+if TYPE_CHECKING:
+    from lineage.ledger import Ledger
+    from local_cloud.state import Cloud
+    from tenants.model import Environment, Tenant
+    from tenants.naming import PlatformNames, TenantNames
+    from tenants.registry import Registry
+
+__all__ = ["LOCAL", "Connection", "cloud_home", "connect", "running_cloud"]
+
+LOCAL = "local"
+
+
+def cloud_home() -> Path:
+    """Folder of the local cloud: `$LAKE_HOME`, or `.lake` beside the project."""
+    return Path(os.environ.get("LAKE_HOME") or PROJECT / ".lake").resolve()
+
+
+def running_cloud() -> "Cloud":
+    """The running local cloud, with its variables in this process's environment."""
+    from local_cloud import state, supervisor
+
+    home = cloud_home()
+    if not supervisor.status(home).running:
+        raise CloudIsDown
+    cloud = state.load(home)
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(cloud.environment())
+    return cloud
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What a command needs to talk to one environment."""
+
+    registry: "Registry"
+    environment: "Environment"
+
+    @property
+    def is_local(self) -> bool:
+        return self.environment.name == LOCAL
+
+    @cached_property
+    def platform(self) -> "PlatformNames":
+        from tenants.naming import PlatformNames
+
+        return PlatformNames(self.registry.organization, self.environment.name)
+
+    @cached_property
+    def ledger(self) -> "Ledger":
+        from lineage.ledger import Ledger
+
+        return Ledger(self.platform.ledger)
+
+    def tenant(self, tenant: str) -> "Tenant":
+        return self.registry.tenant(tenant)
+
+    def names(self, tenant: str) -> "TenantNames":
+        from tenants.naming import TenantNames
+
+        return TenantNames(self.registry.organization, tenant, self.environment.name)
+
+    def client(self, service: str, session: Any = None) -> Any:
+        import boto3
+
+        return (session or boto3).client(service, region_name=self.environment.region)
+
+    def deployed_tenant(self, tenant: str) -> "Tenant":
+        """The tenant, once its bucket is known to the ledger; else what to run first."""
+        known = self.tenant(tenant)
+        if not self.is_deployed(tenant):
+            raise LakeError(
+                f"tenant {tenant} is not deployed in environment {self.environment.name}: "
+                f"run `lake deploy {tenant}{self.suffix}`"
+            )
+        return known
+
+    def is_deployed(self, tenant: str) -> bool:
+        from botocore.exceptions import ClientError
+
+        try:
+            self.client("s3").head_bucket(Bucket=self.names(tenant).bucket)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == NOT_THERE:
+                return False
+            raise
+        return True
+
+    @property
+    def suffix(self) -> str:
+        """The option that repeats this environment in a suggested command."""
+        return "" if self.is_local else f" -e {self.environment.name}"
+
+    def dataset(self, tenant: str, dataset: str) -> str:
+        names = [each.name for each in self.tenant(tenant).datasets]
+        if dataset not in names:
+            raise NotFound(f"tenant {tenant} has no dataset {dataset!r}; it has: {', '.join(names)}")
+        return dataset
+
+
+NOT_THERE = 404
+
+
+def connect(environment: str) -> Connection:
+    """Registry loaded, environment known, and for `local` the local cloud reached."""
+    from tenants import registry
+
+    loaded = registry.load(tenants_folder())
+    connection = Connection(loaded, loaded.environment(environment))
+    if connection.is_local:
+        running_cloud()
+    else:
+        os.environ.setdefault("AWS_DEFAULT_REGION", connection.environment.region)
+    return connection
