@@ -1,0 +1,1 @@
+"""Measurements, run by hand: `python -m benchmarks.<name>`; each prints the table that docs/performance.md shows."""
