@@ -1,0 +1,1 @@
+"""What the platform hosts: tenants, environments and contracts, as values that other rooms can trust."""

@@ -1,0 +1,108 @@
+"""What no single value of tenants.yaml shows: references that lead nowhere, and things that collide.
+
+It reads the document and not the models, so that a mistake in one place does not hide the mistakes in others.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from tenants.contract import Contract
+from tenants.document import Document, nearest
+from tenants.errors import InvalidName, Problem
+from tenants.naming import TenantNames, check_environment, check_tenant, check_tenant_in
+
+__all__ = ["crossings"]
+
+Contracts = Mapping[str, Contract | None]
+
+
+def crossings(document: Document, environments: Iterable[str], contracts: Contracts) -> Iterator[Problem]:
+    """Every such problem; `contracts` holds None for a contract that is there and cannot be used."""
+    value = document.value if isinstance(document.value, dict) else {}
+    tiers = _mapping(value.get("tiers")) or {"standard": None}
+    default = _mapping(value.get("defaults")).get("tier", "standard")
+    if isinstance(default, str) and default not in tiers:
+        yield document.problem(("defaults", "tier"), f"no tier {default!r}{nearest(default, tiers)}")
+    yield from _identities(document, [name for name in environments if _is_fit(check_environment, name)])
+    for position, tenant in _tenants(document):
+        tier = tenant.get("tier")
+        if isinstance(tier, str) and tier not in tiers:
+            yield document.problem(("tenants", position, "tier"), f"no tier {tier!r}{nearest(tier, tiers)}")
+        yield from _datasets(document, position, tenant, contracts)
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _tenants(document: Document) -> Iterator[tuple[int, dict[str, Any]]]:
+    for position, tenant in enumerate(_items(_mapping(document.value).get("tenants"))):
+        if isinstance(tenant, dict):
+            yield position, tenant
+
+
+def _is_fit(check: Any, name: str) -> bool:
+    try:
+        check(name)
+    except InvalidName:
+        return False
+    return True
+
+
+def _identities(document: Document, environments: list[str]) -> Iterator[Problem]:
+    """Ids given twice, ids that meet an environment's name, and derived names that two tenants would share."""
+    organization = document.value.get("organization")
+    first: dict[str, int] = {}
+    taken: dict[str, str] = {}
+    for position, tenant in _tenants(document):
+        name, place = tenant.get("id"), ("tenants", position, "id")
+        if not isinstance(name, str) or not _is_fit(check_tenant, name):
+            continue
+        if name in first:
+            line = document.lines["tenants", first[name], "id"]
+            yield document.problem(place, f"tenant {name!r} is given twice, first in line {line}")
+            continue
+        first[name] = position
+        for environment in environments:
+            try:
+                check_tenant_in(name, environment)
+                derived = _derived(organization, name, environment)
+            except InvalidName as error:
+                yield document.problem(place, str(error))
+                continue
+            for other in {taken.setdefault(item.casefold(), name) for item in derived} - {name}:
+                yield document.problem(place, f"{name!r} gives a name that {other!r} has; choose another id")
+
+
+def _derived(organization: Any, tenant: str, environment: str) -> list[str]:
+    try:
+        names = TenantNames(organization, tenant, environment)
+    except (InvalidName, TypeError):
+        return []  # the organization's own problem
+    return [names.workgroup, names.bucket, names.stack, names.database, names.log_group]
+
+
+def _datasets(document: Document, position: int, tenant: dict[str, Any], contracts: Contracts) -> Iterator[Problem]:
+    files: dict[str, str] = {}
+    seen: set[str] = set()
+    for number, item in enumerate(_items(tenant.get("datasets"))):
+        entry = {"name": item} if isinstance(item, str) else _mapping(item)
+        name, place = entry.get("name"), ("tenants", position, "datasets", number)
+        if not isinstance(name, str):
+            continue
+        if name in seen:
+            yield document.problem(place, f"dataset {name!r} is given twice")
+            continue
+        seen.add(name)
+        wanted = entry.get("contract", name)
+        if isinstance(wanted, str) and wanted not in contracts:
+            yield document.problem(place, f"no contract contracts/{wanted}.yaml{nearest(wanted, contracts)}")
+        contract = contracts.get(wanted) if isinstance(wanted, str) else None
+        for pattern in contract.files_of(name) if contract else ():
+            other = files.setdefault(pattern, name)
+            if other != name:
+                yield document.problem(place, f"takes the same files as {other!r}: {pattern}")

@@ -1,0 +1,127 @@
+"""Tenants, datasets and environments as the rest of the platform sees them: frozen, every default filled in."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from tenants.naming import check_dataset, check_environment, check_tenant
+from tenants.quantities import Days, Seconds, Size
+
+__all__ = ["Dataset", "Environment", "EnvironmentEntry", "Retention", "Tenant", "Tier"]
+
+# A comma or quote in these would have to be escaped in tags and in mails.
+LINE = r"^[^\x00-\x1f\x7f]+$"
+EMAIL = r"^[^@\s,;<>\"]+@[^@\s,;<>\"]+$"
+
+TenantId = Annotated[str, AfterValidator(check_tenant)]
+DatasetName = Annotated[str, AfterValidator(check_dataset)]
+EnvironmentName = Annotated[str, AfterValidator(check_environment)]
+WorkerType = Literal["G.1X", "G.2X", "G.4X", "G.8X", "G.12X", "G.16X", "R.1X", "R.2X", "R.4X", "R.8X"]
+State = Literal["active", "suspended", "offboarding"]
+RemovalPolicy = Literal["retain", "destroy"]
+
+
+class Value(BaseModel):
+    """A frozen value that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Retention(Value):
+    """How many days each zone keeps its objects."""
+
+    raw: Annotated[Days, Field(ge=1, le=36_500)] = 90
+    """Files as they came."""
+    processed: Annotated[Days, Field(ge=1, le=36_500)] = 365
+    """Conformed files, from which the tables can be built again."""
+    quarantine: Annotated[Days, Field(ge=1, le=36_500)] = 30
+    """Refused rows with their reasons."""
+
+
+class Tier(Value):
+    """What a tenant of this tier may use."""
+
+    workers: int = Field(default=2, ge=2, le=299)
+    """Glue workers per run."""
+    worker_type: WorkerType = "G.1X"
+    """Glue worker type."""
+    max_concurrent_runs: int = Field(default=2, ge=1, le=200)
+    """Runs of this tenant at the same time."""
+    query_bytes_limit: Annotated[Size, Field(ge=10_000_000)] = 100 * 10**9
+    """Bytes that one query may scan, at least 10 MB; units are decimal (100 GB = 10^11)."""
+
+
+class Dataset(Value):
+    """A named thing that a tenant sends."""
+
+    name: DatasetName
+    """Also the table's name."""
+    contract: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")
+    """The file in contracts/ without .yaml; the dataset's name if not given."""
+    max_wait: Annotated[Seconds, Field(ge=0, le=7 * 86_400)] = 900
+    """How long a file may wait for others before its run starts; 0 starts at once."""
+    max_files: int = Field(default=5_000, ge=1, le=100_000)
+    """A batch of this many files starts without waiting."""
+    max_bytes: Annotated[Size, Field(ge=1)] = 10**9
+    """A batch of this size starts without waiting; units are decimal."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_name(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = {"name": value}
+        if isinstance(value, dict) and isinstance(value.get("name"), str):
+            value = {"contract": value["name"], **value}
+        return value
+
+
+class Tenant(Value):
+    """A party with its own data, key, roles and budget."""
+
+    id: TenantId
+    name: str
+    owner: str
+    tier: str
+    state: State
+    retention: Retention
+    datasets: tuple[Dataset, ...]
+    workers: int
+    worker_type: WorkerType
+    max_concurrent_runs: int
+    query_bytes_limit: int
+
+    def dataset(self, name: str) -> Dataset | None:
+        return next((dataset for dataset in self.datasets if dataset.name == name), None)
+
+
+class EnvironmentEntry(Value):
+    """An account and Region with its policies."""
+
+    account: str = Field(pattern=r"^[0-9]{12}$")
+    """AWS account, 12 digits in quotes."""
+    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")
+    """AWS Region."""
+    notification: str | None = Field(default=None, pattern=EMAIL)
+    """Mail address of whoever operates this environment."""
+    removal_policy: RemovalPolicy = "retain"
+    """What happens to buckets, keys and tables whose stack is deleted."""
+    termination_protection: bool = True
+    """Whether a stack refuses to be deleted until this is switched off."""
+    max_wait: Annotated[Seconds, Field(ge=0)] | None = None
+    """Ceiling on every dataset's max_wait here; none if not given."""
+
+    @model_validator(mode="after")
+    def _destroying_means_it(self) -> Self:
+        if self.removal_policy == "destroy" and self.termination_protection:
+            raise ValueError("removal_policy destroy needs termination_protection: false")
+        return self
+
+
+class Environment(EnvironmentEntry):
+    """An environment under its name."""
+
+    name: EnvironmentName
+
+    def max_wait_of(self, dataset: Dataset) -> int:
+        """Seconds that a file of `dataset` may wait here: its own max_wait under this environment's ceiling."""
+        return dataset.max_wait if self.max_wait is None else min(dataset.max_wait, self.max_wait)

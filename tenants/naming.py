@@ -1,0 +1,192 @@
+"""Every physical name of the platform, as pure functions of organization, tenant and environment.
+
+Names of two tenants are never equal and never begin one another, so a policy that ends at a name (or at a name
+and a delimiter) reaches one tenant only. This rests on the rules of the ids below: organization and environment
+hold no hyphen, and no part of a tenant id begins with the environment's name.
+"""
+
+import re
+from dataclasses import dataclass
+
+from tenants.errors import InvalidName
+
+__all__ = [
+    "RESERVED_TENANTS",
+    "PlatformNames",
+    "TenantNames",
+    "check_dataset",
+    "check_environment",
+    "check_organization",
+    "check_tenant",
+    "check_tenant_in",
+]
+
+# \Z, not $: $ also accepts a trailing newline.
+ORGANIZATION = re.compile(r"[a-z][a-z0-9]{2,15}\Z")
+ENVIRONMENT = re.compile(r"[a-z][a-z0-9]{1,7}\Z")
+TENANT = re.compile(r"[a-z](?:[a-z0-9]|-(?=[a-z0-9])){2,19}\Z")
+DATASET = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
+JOB = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*\Z")
+
+RESERVED_TENANTS = frozenset(
+    {"shared", "all", "changed", "default", "primary", "admin", "root", "aws", "system", "public"}
+)
+# S3 keeps bucket names that begin with these for itself.
+RESERVED_ORGANIZATIONS = frozenset({"sthree", "amzn", "aws"})
+
+
+def check_organization(name: str) -> str:
+    if not ORGANIZATION.match(name):
+        raise InvalidName(f"{name!r} is no organization: expected 3 to 16 lower-case letters and digits, letter first")
+    if name in RESERVED_ORGANIZATIONS:
+        raise InvalidName(f"{name!r} is reserved by AWS: choose another organization name")
+    return name
+
+
+def check_environment(name: str) -> str:
+    if not ENVIRONMENT.match(name):
+        raise InvalidName(f"{name!r} is no environment: expected 2 to 8 lower-case letters and digits, letter first")
+    return name
+
+
+def check_tenant(name: str) -> str:
+    if not TENANT.match(name):
+        raise InvalidName(
+            f"{name!r} is no tenant id: expected 3 to 20 lower-case letters, digits and single hyphens, "
+            "letter first, no hyphen last"
+        )
+    if name in RESERVED_TENANTS:
+        raise InvalidName(f"{name!r} is reserved: choose another tenant id")
+    return name
+
+
+def check_tenant_in(name: str, environment: str) -> str:
+    """The tenant id, if no part of it begins with the environment's name.
+
+    Otherwise `mycompany-acme-dev` (a workgroup of `acme`) would begin `mycompany-acme-dev-eu-dev` (one of
+    `acme-dev-eu`), and a pattern for the first would reach the second.
+    """
+    for part in check_tenant(name).split("-"):
+        if part.startswith(check_environment(environment)):
+            raise InvalidName(f"{name!r} has a part {part!r} that begins with the environment name {environment!r}")
+    return name
+
+
+def check_dataset(name: str) -> str:
+    if not DATASET.match(name):
+        raise InvalidName(
+            f"{name!r} is no dataset: expected 1 to 40 lower-case letters, digits and underscores, letter first"
+        )
+    if name.endswith("_quarantine"):
+        raise InvalidName(f"{name!r} is no dataset: names ending in _quarantine are taken by the quarantine tables")
+    return name
+
+
+@dataclass(frozen=True)
+class PlatformNames:
+    """Names of what all tenants of one environment share."""
+
+    organization: str
+    environment: str
+
+    def __post_init__(self) -> None:
+        check_organization(self.organization)
+        check_environment(self.environment)
+
+    def _of(self, what: str) -> str:
+        return f"{self.organization}-{self.environment}-{what}"
+
+    @property
+    def stack(self) -> str:
+        return self._of("platform")
+
+    @property
+    def ledger(self) -> str:
+        return self._of("ledger")
+
+    @property
+    def queue(self) -> str:
+        return self._of("arrivals")
+
+    @property
+    def dead_letter_queue(self) -> str:
+        return self._of("arrivals-dead")
+
+    @property
+    def topic(self) -> str:
+        return self._of("alerts")
+
+    @property
+    def register_function(self) -> str:
+        return self._of("register")
+
+    @property
+    def dispatch_function(self) -> str:
+        return self._of("dispatch")
+
+    @property
+    def code_bucket(self) -> str:
+        return self._of("platform-code")
+
+    @property
+    def key_alias(self) -> str:
+        return f"alias/{self._of('platform')}"
+
+
+@dataclass(frozen=True)
+class TenantNames:
+    """Names of what one tenant owns in one environment."""
+
+    organization: str
+    tenant: str
+    environment: str
+
+    def __post_init__(self) -> None:
+        check_organization(self.organization)
+        check_tenant_in(self.tenant, self.environment)
+
+    @property
+    def workgroup(self) -> str:
+        return f"{self.organization}-{self.tenant}-{self.environment}"
+
+    @property
+    def stack(self) -> str:
+        return f"{self.workgroup}-tenant"
+
+    @property
+    def bucket(self) -> str:
+        return f"{self.workgroup}-datalake"
+
+    @property
+    def key_alias(self) -> str:
+        return f"alias/{self.workgroup}"
+
+    @property
+    def rule(self) -> str:
+        return f"{self.workgroup}-arrivals"
+
+    @property
+    def database(self) -> str:
+        return self.workgroup.replace("-", "_")
+
+    @property
+    def job_role(self) -> str:
+        return f"{self.workgroup}-job"
+
+    @property
+    def analyst_role(self) -> str:
+        return f"{self.workgroup}-analyst"
+
+    @property
+    def boundary(self) -> str:
+        return f"{self.workgroup}-boundary"
+
+    @property
+    def log_group(self) -> str:
+        return f"/lake/{self.organization}/{self.environment}/{self.tenant}/jobs"
+
+    def job(self, name: str) -> str:
+        """The Glue job's name; `name` is the job's own, such as `raw_to_processed`."""
+        if not JOB.match(name):
+            raise InvalidName(f"{name!r} is no job: expected lower-case words joined by single underscores")
+        return f"{self.workgroup}-{name.replace('_', '-')}"
