@@ -1,0 +1,33 @@
+"""What the ledger raises.
+
+LedgerError
+├── NotInLedger          a tenant, dataset, run or file that has no entry
+├── RunOpen              the job already has an open run on this dataset
+├── NothingClaimed       every file of the batch belongs to somebody else by now
+├── RunNotOpen           the run was fenced, has ended, or belongs to another Glue run: stop working
+└── OutputTaken          an output is already the work of another completed run
+"""
+
+
+class LedgerError(Exception):
+    """Root of everything the ledger raises on purpose."""
+
+
+class NotInLedger(LedgerError):
+    """Raised when a named tenant, dataset, run or file has no entry."""
+
+
+class RunOpen(LedgerError):
+    """Raised by `begin` when a living run of the same tenant, dataset and job exists; dispatch again when it ends."""
+
+
+class NothingClaimed(LedgerError):
+    """Raised by `begin` when no file of the batch could be claimed; nothing was started."""
+
+
+class RunNotOpen(LedgerError):
+    """Raised when a run may not go on: it is fenced, ended, or another Glue run took it. Write nothing, end quietly."""
+
+
+class OutputTaken(LedgerError):
+    """Raised by `commit` when an output version is already the work of another completed run."""
