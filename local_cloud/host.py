@@ -1,0 +1,237 @@
+"""The supervisor's background process: holds the lock, starts the parts in order, watches them, ends them.
+
+Run by `supervisor.start`; says one JSON line on its standard output: `{"ready": true}` or `{"error": "…"}`.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import psutil
+
+from local_cloud import emulator, forward, ports, processes, state, tls
+from local_cloud.access import Access
+from local_cloud.emulator import Emulator
+from local_cloud.errors import LocalCloudError, StartError
+from local_cloud.forward import Answer, Forwarder, Request
+from local_cloud.glue_endpoint import HttpServer
+from local_cloud.state import HOST, Cloud, Folders
+
+log = logging.getLogger("local_cloud.host")
+
+WATCH_SECONDS = 0.5
+RESTARTS = 3  # of an emulator that ended by itself, per life of the supervisor
+
+
+@dataclass
+class Host:
+    """The parts of one running local cloud."""
+
+    folders: Folders
+    spares: int
+    ending: Event = field(default_factory=Event)
+    notes: list[str] = field(default_factory=list)
+    restored: bool = False
+
+    def run(self) -> None:
+        """Start, say so, watch until a signal, stop."""
+        self.begin()
+        print(json.dumps({"ready": True}), flush=True)
+        _silence(sys.stdout.fileno())
+        try:
+            self.watch()
+        finally:
+            self.end()
+
+    def begin(self) -> None:
+        self._clear_remains()
+        self.material = tls.ensure(self.folders.tls)
+        self.ports = self._choose_ports()
+        self.identity = processes.Identity.of(os.getpid())
+        state.write_json(self.folders.running, {"pid": self.identity.pid, "started": self.identity.created})
+        self.endpoint = f"https://{HOST}:{self.ports['emulator']}"
+        self.access = Access(self.endpoint, self.material.ca)
+        self.forwarder = Forwarder(self.endpoint, self.material.ca)
+        self.emulator = self._start_emulator()
+        self.glue = HttpServer(self.answer, self.ports["glue"])
+        self.athena = self._start_athena()
+        self.cloud = self._facts()
+        state.save(self.cloud)
+
+    def watch(self) -> None:
+        restarts = 0
+        while not self.ending.wait(WATCH_SECONDS):
+            if self.emulator.has_ended():
+                restarts += 1
+                if restarts > RESTARTS:
+                    raise StartError("the emulator ended again and again; see logs/emulator.log")
+                log.error("the emulator ended by itself; starting it again with the state of its last clean stop")
+                self.emulator = self._start_emulator()
+
+    def end(self) -> None:
+        """Workers first, then the endpoints, then the emulator, which saves its state."""
+        facts = {"pid": self.identity.pid, "started": self.identity.created, "ending": True}
+        state.write_json(self.folders.running, facts)
+        self.glue.stop()
+        if self.athena is not None:
+            self.athena.stop()
+        buckets = self._buckets()
+        saved = self.emulator.stop()
+        if saved and buckets is not None:
+            emulator.forget_deleted_buckets(self.folders, buckets)
+        self.folders.processes.unlink(missing_ok=True)
+        if saved:
+            self.folders.running.unlink(missing_ok=True)
+
+    def answer(self, request: Request) -> Answer:
+        if request.path == "/_local/status":
+            return forward.of_json(self.status())
+        return self.forwarder.forward(request)
+
+    def status(self) -> dict[str, Any]:
+        """Memory in bytes per group of processes."""
+        memory = {
+            "supervisor": _memory(self.identity.pid, below=False),
+            "emulator": _memory(self.emulator.identity.pid, below=False),
+            "lambda": _memory(self.emulator.identity.pid, below=True),
+        }
+        return {"memory": memory, "workers": [], "runs_open": 0}
+
+    def _clear_remains(self) -> None:
+        """End what a killed supervisor left, and note whether the emulator could still save its state."""
+        remains = state.read_json(self.folders.running)
+        if remains is None:
+            return
+        for entry in state.read_json(self.folders.processes) or []:
+            identity = processes.Identity(entry["pid"], entry["created"])
+            if entry["kind"] == "emulator":
+                processes.stop(identity, emulator.STOP_SECONDS)
+            else:
+                processes.kill(identity)
+        self.restored = True
+        if emulator.has_saved_since(self.folders, remains["started"]):
+            self.notes.append("the supervisor was killed; the emulator saved its state: nothing is missing")
+        else:
+            self.notes.append(self._loss())
+
+    def _loss(self) -> str:
+        saved = [file.stat().st_mtime for file in self.folders.emulator.glob("*.json")]
+        if not saved:
+            return "killed before a first clean stop: objects are kept, everything else is gone; run `lake deploy`"
+        moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(max(saved)))
+        return (
+            f"killed: stacks, ledger and queues are those of the last clean stop at {moment}, "
+            "objects are newer; run `lake deploy`"
+        )
+
+    def _choose_ports(self) -> dict[str, int]:
+        before = state.remembered(self.folders.home)
+        chosen: dict[str, int] = {}
+        for name in ("emulator", "glue", "athena"):
+            attribute = "endpoint" if name == "emulator" else f"{name}_endpoint"
+            wanted = ports.of(getattr(before, attribute)) if before else None
+            chosen[name] = ports.choose(wanted, set(chosen.values()))
+            if wanted and chosen[name] != wanted:
+                self.notes.append(f"port {wanted} ({name}) is in use by another program: now {chosen[name]}")
+        return chosen
+
+    def _start_emulator(self) -> Emulator:
+        endpoints = {
+            "AWS_ENDPOINT_URL_GLUE": f"http://{HOST}:{self.ports['glue']}",
+            "AWS_ENDPOINT_URL_ATHENA": f"http://{HOST}:{self.ports['athena']}",
+        }
+        started = emulator.start(self.folders, self.material, self.ports["emulator"], endpoints)
+        entry = {"kind": "emulator", "pid": started.identity.pid, "created": started.identity.created}
+        state.write_json(self.folders.processes, [entry])
+        return started
+
+    def _start_athena(self) -> Any:
+        try:
+            from local_cloud.athena import server
+        except ModuleNotFoundError:
+            log.warning("no Athena endpoint in this build")
+            return None
+        raise NotImplementedError(server)
+
+    def _facts(self) -> Cloud:
+        return Cloud(
+            home=str(self.folders.home),
+            endpoint=self.endpoint,
+            glue_endpoint=f"http://{HOST}:{self.ports['glue']}",
+            athena_endpoint=f"http://{HOST}:{self.ports['athena']}",
+            ca_bundle=str(self.material.ca),
+            trust_store=str(self.material.trust_store),
+            trust_store_password=tls.TRUST_STORE_PASSWORD,
+            pid=self.identity.pid,
+            started=self.identity.created,
+            spares=self.spares,
+            restored_after_kill=self.restored,
+            notes=tuple(self.notes),
+        )
+
+    def _buckets(self) -> set[str] | None:
+        try:
+            return {bucket["Name"] for bucket in self.access.client("s3").list_buckets()["Buckets"]}
+        except Exception:
+            log.exception("buckets could not be listed")
+            return None
+
+
+def _memory(pid: int, *, below: bool) -> int:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        members = process.children(recursive=True) if below else [process]
+        return sum(member.memory_info().rss for member in members)
+    return 0
+
+
+def _silence(descriptor: int) -> None:
+    """Nobody reads the standard output after the first line."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, descriptor)
+    os.close(null)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Any:
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as e:
+            raise StartError("another supervisor holds this folder; wait a moment and run `lake status`") from e
+        yield
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--spares", type=int, default=None)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    before = state.remembered(options.home)
+    spares = options.spares if options.spares is not None else (before.spares if before else 1)
+    host = Host(Folders(options.home), spares)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: host.ending.set())
+    try:
+        with _locked(host.folders.lock):
+            host.run()
+    except (LocalCloudError, OSError) as e:
+        log.exception("ended")
+        print(json.dumps({"error": str(e)}), flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

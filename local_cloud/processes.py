@@ -1,0 +1,97 @@
+"""Processes that the supervisor starts: named by pid and creation time, ended with all they started."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import psutil
+
+CLOCK_TOLERANCE = 1.5  # seconds; creation times come from the kernel's boot clock, which drifts against the wall
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A process that cannot be mistaken for a later one under the same pid. `created` is Unix seconds."""
+
+    pid: int
+    created: float
+
+    @classmethod
+    def of(cls, pid: int) -> "Identity":
+        try:
+            return cls(pid, psutil.Process(pid).create_time())
+        except psutil.NoSuchProcess:
+            return cls(pid, 0.0)
+
+
+def find(identity: Identity) -> psutil.Process | None:
+    """The process itself, or None when it has ended or its pid belongs to another one by now."""
+    try:
+        process = psutil.Process(identity.pid)
+        alive = abs(process.create_time() - identity.created) < CLOCK_TOLERANCE
+        return process if alive and process.status() != psutil.STATUS_ZOMBIE else None
+    except psutil.NoSuchProcess:
+        return None
+
+
+def is_alive(identity: Identity) -> bool:
+    return find(identity) is not None
+
+
+def family(process: psutil.Process) -> list[psutil.Process]:
+    """A process and everything below it, children first."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [*reversed(process.children(recursive=True)), process]
+    return []
+
+
+def kill(identity: Identity) -> None:
+    """End a process and everything below it at once, and wait until they are gone."""
+    process = find(identity)
+    members = family(process) if process else []
+    for member in members:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
+    psutil.wait_procs(members, timeout=10)
+
+
+def stop(identity: Identity, timeout: float) -> bool:
+    """Ask a process to end, wait, and kill what is left; True when it ended by itself."""
+    process = find(identity)
+    if process is None:
+        return True
+    members = family(process)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.terminate()
+    _, left = psutil.wait_procs([process], timeout=timeout)
+    for member in members:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
+    psutil.wait_procs(members, timeout=5)
+    return not left
+
+
+def dies_with_parent(with_signal: signal.Signals) -> Callable[[], None] | None:
+    """A `preexec_fn` after which the kernel signals the child when its parent thread ends (Linux; else None)."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    parent = os.getpid()
+
+    def prepare() -> None:
+        prctl(PR_SET_PDEATHSIG, int(with_signal))
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return prepare
+
+
+def clean_environment(environment: Mapping[str, str], drop: Iterable[str] = ()) -> dict[str, str]:
+    """A copy without anything that points an AWS client, Python or Java somewhere else."""
+    dropped = {"PYTHONPATH", "PYTHONHOME", "SPARK_HOME", "JAVA_TOOL_OPTIONS", "PYSPARK_SUBMIT_ARGS", *drop}
+    return {k: v for k, v in environment.items() if not k.startswith("AWS_") and k not in dropped}
