@@ -40,10 +40,15 @@ app = typer.Typer(
 
 def mount() -> None:
     """Every noun brings its commands; heavy imports stay inside the commands."""
-    from cli import deploy, tenant
+    from cli import cloud, demo, deploy, doctor, files, lineage, put, query, runs, tenant
 
-    app.add_typer(tenant.app, name="tenant", help="The tenants of tenants/tenants.yaml.")
-    app.command("deploy")(deploy.deploy)
+    for command in (cloud.up, cloud.down, cloud.status, doctor.doctor, cloud.env):
+        app.command(rich_help_panel="Local cloud")(command)
+    app.add_typer(tenant.app, name="tenant", help="The tenants of tenants/tenants.yaml.", rich_help_panel="Tenants")
+    app.command(rich_help_panel="Tenants")(deploy.deploy)
+    for every_day in (put.put, files.files, runs.runs, query.query, lineage.lineage):
+        app.command(rich_help_panel="Data")(every_day)
+    app.command(rich_help_panel="Data")(demo.demo)
 
 
 mount()

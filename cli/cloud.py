@@ -2,8 +2,9 @@
 
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,20 +15,22 @@ from cli.errors import WrongInput
 from cli.exit_codes import ExitCode
 from cli.options import EnvironmentOption, JsonOption
 
-__all__ = ["down", "env", "start", "status", "up"]
+__all__ = ["down", "env", "facts", "start", "status", "up"]
 
 
 def up(
-    spares: Annotated[int, typer.Option(help="Spark processes kept warm for the next run.", min=0, max=8)] = 1,
+    spares: Annotated[
+        int | None, typer.Option(help="Spark processes kept warm for the next run (at first 1).", min=0, max=8)
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Start the local cloud (does nothing when it is already running)."""
-    facts = start(spares)
+    known = start(spares)
     if as_json:
-        output.print_json(facts)
+        output.print_json(known)
 
 
-def start(spares: int = 1) -> dict[str, Any]:
+def start(spares: int | None = None) -> dict[str, Any]:
     """Start the cloud and say so; facts as `lake status --json` prints them."""
     from local_cloud import supervisor
 
@@ -37,9 +40,41 @@ def start(spares: int = 1) -> dict[str, Any]:
     else:
         began = time.monotonic()
         with working("starting the local cloud"):
-            supervisor.start(home, spares=spares)
+            cloud = supervisor.start(home, spares=spares)
         output.message(f"local cloud is up after {time.monotonic() - began:.1f} s; `lake down` stops it")
-    return facts_of(home)
+        for note in cloud.notes:
+            output.message(f"note: {note}")
+    return facts(home)
+
+
+def facts(home: Path) -> dict[str, Any]:
+    """What runs and where, as `lake status --json` prints it; memory in bytes."""
+    from local_cloud import supervisor
+
+    status = supervisor.status(home)
+    cloud = status.cloud if status.running else None
+    return {
+        "running": status.running,
+        "home": str(home),
+        "endpoint": cloud and cloud.endpoint,
+        "glue_endpoint": cloud and cloud.glue_endpoint,
+        "athena_endpoint": cloud and cloud.athena_endpoint,
+        "pid": cloud and cloud.pid,
+        "parts": status.parts,
+        "memory": status.memory,
+        "workers": status.workers,
+        "runs_open": status.runs_open,
+    }
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_shown(each)}" for name, each in value.items())
+    if isinstance(value, list | tuple):
+        return "; ".join(_shown(each) for each in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
 
 
 def down(as_json: JsonOption = False) -> None:
@@ -58,12 +93,12 @@ def down(as_json: JsonOption = False) -> None:
 
 def status(as_json: JsonOption = False) -> None:
     """Say whether the local cloud runs, and where (exit code 1 when it does not)."""
-    facts = facts_of(cloud_home())
+    known = facts(cloud_home())
     if as_json:
-        output.print_json(facts)
+        output.print_json(known)
     else:
-        output.print_table(["what", "value"], [(name, _shown(value)) for name, value in facts.items()])
-    if not facts["running"]:
+        output.print_table(["what", "value"], [(name, _shown(value)) for name, value in known.items()])
+    if not known["running"]:
         output.message("local cloud is not running: start it with `lake up`")
         raise typer.Exit(ExitCode.FAILED)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import CloudIsDown, LakeError, NotFound
-from cli.options import PROJECT, tenants_folder
+from cli.options import tenants_folder
 
 if TYPE_CHECKING:
     from lineage.ledger import Ledger
@@ -23,17 +23,20 @@ LOCAL = "local"
 
 def cloud_home() -> Path:
     """Folder of the local cloud: `$LAKE_HOME`, or `.lake` beside the project."""
-    return Path(os.environ.get("LAKE_HOME") or PROJECT / ".lake").resolve()
+    from local_cloud.state import default_home
+
+    return default_home()
 
 
 def running_cloud() -> "Cloud":
     """The running local cloud, with its variables in this process's environment."""
-    from local_cloud import state, supervisor
+    from local_cloud import state
+    from local_cloud.errors import NotRunningError
 
-    home = cloud_home()
-    if not supervisor.status(home).running:
-        raise CloudIsDown
-    cloud = state.load(home)
+    try:
+        cloud = state.load(cloud_home())
+    except NotRunningError as error:
+        raise CloudIsDown from error
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update(cloud.environment())

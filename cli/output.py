@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["is_interactive", "message", "messages", "print_json", "print_table", "stdout"]
+__all__ = ["is_interactive", "json_text", "message", "messages", "print_json", "print_table", "stdout"]
 
 
 def stdout() -> Console:
@@ -32,7 +32,12 @@ def message(text: str, style: str | None = None) -> None:
 
 
 def print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+    print(json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Times in ISO 8601, decimals as text."""
+    return json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any] | Sequence[Any]]) -> None:

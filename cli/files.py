@@ -1,0 +1,70 @@
+"""`lake files`: every file version of a tenant and where it stands."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli import output
+from cli.connection import LOCAL, connect
+from cli.errors import WrongInput
+from cli.options import EnvironmentOption, JsonOption, TenantArgument
+
+if TYPE_CHECKING:
+    from lineage.ledger import FileState
+
+__all__ = ["KEYS", "STATES", "as_rows", "files"]
+
+KEYS = ("key", "version", "dataset", "state", "rows", "rejected", "reason", "run")
+STATES = (
+    "RECEIVED",
+    "HELD",
+    "UNROUTED",
+    "PROCESSING",
+    "PROCESSED",
+    "QUERYABLE",
+    "QUARANTINED",
+    "FAILED",
+)
+
+
+def files(
+    tenant: TenantArgument,
+    dataset: Annotated[str | None, typer.Option(help="Only files of this dataset.")] = None,
+    state: Annotated[str | None, typer.Option(help=f"Only files in this state: {', '.join(STATES)}.")] = None,
+    environment: EnvironmentOption = LOCAL,
+    as_json: JsonOption = False,
+) -> None:
+    """List the files a tenant received: queryable, waiting, quarantined (with the reason) or unrouted."""
+    wanted = _known_state(state)
+    connection = connect(environment)
+    connection.deployed_tenant(tenant)
+    if dataset is not None:
+        connection.dataset(tenant, dataset)
+    rows = as_rows(connection.ledger.files(tenant, dataset))
+    show([row for row in rows if wanted in {None, row["state"]}], as_json=as_json)
+
+
+def _known_state(state: str | None) -> str | None:
+    if state is not None and state.upper() not in STATES:
+        raise WrongInput(f"no state {state!r}; files are {', '.join(STATES)}")
+    return state and state.upper()
+
+
+def as_rows(states: "Iterable[FileState]") -> list[dict[str, Any]]:
+    """The documented keys of `--json`, oldest arrival first."""
+    ordered = sorted(states, key=lambda each: (each.arrived_at, each.key))
+    return [{key: _plain(getattr(each, key)) for key in KEYS} for each in ordered]
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, str) else value
+
+
+def show(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        output.print_json(rows)
+    elif not rows:
+        output.message("no files")
+    else:
+        output.print_table(("key", "dataset", "state", "rows", "rejected", "reason", "version", "run"), rows)

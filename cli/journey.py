@@ -1,0 +1,184 @@
+"""The way of files from received to queryable, followed in the ledger and shown while it happens."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from cli import output
+
+if TYPE_CHECKING:
+    from lineage.ledger import FileState
+
+__all__ = ["ENDED", "WAY", "Arrival", "Journey", "follow", "stages", "summary"]
+
+WAY = ("received", "processing", "queryable")
+ENDED = frozenset({"QUERYABLE", "QUARANTINED", "FAILED", "UNROUTED", "HELD"})
+SHOWN_FILES = 18
+POLL_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One file version that was put; `unchanged` when the lake already had exactly these bytes under this key."""
+
+    tenant: str
+    key: str
+    version: str
+    dataset: str | None
+    size: int
+    unchanged: bool = False
+
+    @property
+    def id(self) -> tuple[str, str, str]:
+        return self.tenant, self.key, self.version
+
+
+class Files(Protocol):
+    """The one thing of the ledger that is needed here."""
+
+    def files(self, tenant: str, dataset: str | None = None) -> "list[FileState]": ...
+
+
+@dataclass
+class Journey:
+    """Where each arrival stands; `seconds` from the start to the moment it ended."""
+
+    arrivals: Sequence[Arrival]
+    states: dict[tuple[str, str, str], "FileState"] = field(default_factory=dict)
+    seconds: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+
+    def state(self, arrival: Arrival) -> str:
+        known = self.states.get(arrival.id)
+        return str(known.state) if known is not None else "PUT"
+
+    def open(self) -> list[Arrival]:
+        return [each for each in self.arrivals if self.state(each) not in ENDED]
+
+    def is_good(self) -> bool:
+        return all(self.state(each) == "QUERYABLE" for each in self.arrivals)
+
+    def look(self, ledger: Files) -> list[Arrival]:
+        """Read the ledger once per dataset that still has open files; returns what changed."""
+        waiting = self.open()
+        wanted = {each.id: each for each in waiting}
+        found: dict[tuple[str, str, str], FileState] = {}
+        for tenant, dataset in {(each.tenant, each.dataset) for each in waiting}:
+            for state in ledger.files(tenant, dataset):
+                found[tenant, state.key, state.version] = state
+        changed = [wanted[name] for name, state in found.items() if name in wanted and self._enter(name, state)]
+        return sorted(changed, key=lambda each: each.id)
+
+    def _enter(self, name: tuple[str, str, str], state: "FileState") -> bool:
+        old = self.states.get(name)
+        self.states[name] = state
+        if state.state in ENDED:
+            self.seconds[name] = time.monotonic() - self.began
+        return old is None or old.state != state.state
+
+
+def follow(ledger: Files, arrivals: Sequence[Arrival], timeout: float) -> Journey:
+    """Wait until every file's way ended or `timeout` seconds passed, showing it on stderr."""
+    journey = Journey(arrivals)
+    if not output.is_interactive():
+        return _waited(journey, ledger, timeout, lambda changed: _lines(journey, changed))
+    with Live(console=output.messages(), refresh_per_second=8, transient=False) as live:
+        return _waited(journey, ledger, timeout, lambda _: live.update(picture(journey)))
+
+
+def _waited(journey: Journey, ledger: Files, timeout: float, show: Callable[[list[Arrival]], None]) -> Journey:
+    deadline = journey.began + timeout
+    while True:
+        asked = time.monotonic()
+        show(journey.look(ledger))
+        if not journey.open() or time.monotonic() >= deadline:
+            return journey
+        time.sleep(max(POLL_SECONDS, 3 * (time.monotonic() - asked)))
+
+
+def _lines(journey: Journey, changed: Iterable[Arrival]) -> None:
+    changed = list(changed)
+    if len(changed) > SHOWN_FILES:
+        output.message(summary(journey))
+        return
+    for arrival in changed:
+        output.message(f"{stages(journey.state(arrival)):<40} {arrival.tenant} {arrival.key}{_counted(journey, arrival)}")
+
+
+def stages(state: str) -> str:
+    """`received → processing → queryable` up to where the file stands.
+
+    >>> stages("PROCESSED")
+    'received → processing'
+    >>> stages("QUARANTINED")
+    'received → processing → quarantined'
+    """
+    if state in {"PUT", "UNROUTED", "HELD"}:
+        return {"PUT": "put", "UNROUTED": "received → unrouted", "HELD": "received → held"}[state]
+    reached = {"RECEIVED": 1, "PROCESSING": 2, "PROCESSED": 2, "QUERYABLE": 3}.get(state, 2)
+    way = list(WAY[:reached])
+    if state in {"QUARANTINED", "FAILED"}:
+        way.append(state.lower())
+    return " → ".join(way)
+
+
+def summary(journey: Journey) -> str:
+    """How many files stand where, most advanced first."""
+    counts = Counter(journey.state(each) for each in journey.arrivals)
+    order = ("QUERYABLE", "PROCESSED", "PROCESSING", "RECEIVED", "PUT", "HELD", "UNROUTED", "QUARANTINED", "FAILED")
+    known = [f"{counts[state]:,} {state.lower()}" for state in order if counts[state]]
+    return f"{len(journey.arrivals):,} files: " + ", ".join(known)
+
+
+def picture(journey: Journey) -> RenderableType:
+    """Table of the files that matter most now, with a line that counts them all."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for column in ("tenant", "file", "way", "rows", "seconds"):
+        table.add_column(column, no_wrap=column != "file", justify="right" if column == "seconds" else "left")
+    rank = {each.id: number for number, each in enumerate(journey.arrivals)}
+    first = sorted(journey.arrivals, key=lambda each: (journey.state(each) in ENDED, rank[each.id]))[:SHOWN_FILES]
+    for arrival in sorted(first, key=lambda each: rank[each.id]):
+        table.add_row(*_cells(journey, arrival))
+    hidden = len(journey.arrivals) - len(first)
+    more = f" (+{hidden} more)" if hidden else ""
+    return Group(table, f"{summary(journey)}{more} · {time.monotonic() - journey.began:.0f} s")
+
+
+def _cells(journey: Journey, arrival: Arrival) -> tuple[str, ...]:
+    state = journey.state(arrival)
+    style = _STYLES.get(state, "yellow")
+    seconds = journey.seconds.get(arrival.id)
+    return (
+        arrival.tenant,
+        escape(arrival.key.removeprefix("raw/")),
+        f"[{style}]{stages(state)}[/]",
+        escape(_counted(journey, arrival).strip()),
+        "" if seconds is None else f"{seconds:.1f} s",
+    )
+
+
+_STYLES: Mapping[str, str] = {
+    "QUERYABLE": "green",
+    "QUARANTINED": "red",
+    "FAILED": "red",
+    "UNROUTED": "magenta",
+    "HELD": "magenta",
+    "PUT": "dim",
+}
+
+
+def _counted(journey: Journey, arrival: Arrival) -> str:
+    known = journey.states.get(arrival.id)
+    if known is None:
+        return ""
+    rows = f" {known.rows:,} rows" if known.rows is not None and known.state in ENDED else ""
+    rejected = f", {known.rejected:,} rejected" if known.rejected else ""
+    reason = f": {known.reason}" if known.reason else ""
+    return f"{rows}{rejected}{reason}"

@@ -1,0 +1,104 @@
+"""`python -m cli.reference`: writes docs/cli.md from the commands' own help."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import typer.main
+
+from cli.app import app
+from cli.options import PROJECT
+
+__all__ = ["PAGE", "page"]
+
+PAGE = PROJECT / "docs" / "cli.md"
+
+OPENING = """\
+# The command line
+
+Written by `python -m cli.reference` from `lake --help`; a test checks that it is current.
+
+- Data goes to stdout, messages and progress to stderr. Piped into a program, tables become tab-separated lines.
+- `--json` prints JSON with the keys named below; they stay what they are.
+- `-e NAME` (or `LAKE_ENVIRONMENT`) chooses the environment; default `local`, the cloud that `lake up` starts.
+- `LAKE_HOME` moves the local cloud's folder (default `.lake`), `LAKE_TENANTS` the folder of `tenants.yaml`,
+  `LAKE_DEBUG=1` shows the traceback behind a message.
+- `lake --install-completion` teaches your shell the commands.
+
+| exit code | means |
+|---|---|
+| 0 | done |
+| 1 | failed: the message says what and what to do |
+| 2 | wrong input: an option, a file or tenants.yaml |
+| 3 | not found: the message names what there is |
+| 130 | Ctrl-C: what was begun goes on in the cloud, the same command continues |
+
+| command | keys of `--json` |
+|---|---|
+| `files`, `put` | `[{key, version, dataset, state, rows, rejected, reason, run}]`; `put` without `--wait` says state `PUT` |
+| `runs` | `[{run, job, dataset, state, started, ended, files, rows_in, rows_out, rejected, error}]`, newest first |
+| `runs --logs RUN` | `{run, glue_run, stdout, stderr}` |
+| `query` | rows as objects; whole numbers and floats are numbers, decimals (exact), dates and times are text |
+| `query --list` | `[{name, description, sql}]` |
+| `lineage` | `{nodes: [{id, kind, name}], edges: [{from, to, run}], truncated}`, edges as data flowed |
+| `doctor` | `{checks: [{name, value, ok, advice}], differences: […], cannot_show: […]}` |
+
+States of a file: RECEIVED (waits for its batch), HELD (tenant suspended), UNROUTED (no contract takes its key),
+PROCESSING, PROCESSED (conformed, not in the table yet), QUERYABLE, QUARANTINED (no row was usable, see the reason),
+FAILED (given up after three attempts). A file with some bad rows is QUERYABLE and counts them under `rejected`.
+"""
+
+
+def page() -> str:
+    """The whole page as text."""
+    root = typer.main.get_command(app)
+    context = click.Context(root, info_name="lake")
+    return "\n".join([OPENING, *_sections(root, context)]).rstrip() + "\n"
+
+
+def _sections(command: click.Command, context: click.Context) -> Iterator[str]:
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            if below is not None and not below.hidden:
+                yield from _sections(below, click.Context(below, info_name=name, parent=context))
+        return
+    yield f"## `{context.command_path}`\n"
+    yield f"{_text(command.help)}\n"
+    yield f"    {_usage(command, context)}\n"
+    rows = [_row(each, context) for each in command.params if not getattr(each, "hidden", False)]
+    if rows:
+        yield "\n".join(["| argument or option | meaning |", "|---|---|", *rows, ""])
+
+
+def _usage(command: click.Command, context: click.Context) -> str:
+    return f"{context.command_path} {' '.join(command.collect_usage_pieces(context))}"
+
+
+def _text(text: str | None) -> str:
+    return "\n".join(line.strip() for line in (text or "").strip().splitlines())
+
+
+def _row(parameter: click.Parameter, context: click.Context) -> str:
+    default = parameter.get_default(context)
+    is_flag = getattr(parameter, "is_flag", False)
+    shown = "" if default in (None, (), "") or is_flag or callable(default) else f" Default `{default}`."
+    meaning = " ".join(str(getattr(parameter, "help", None) or "").split())
+    return f"| `{_name(parameter, context)}` | {meaning}{shown} |".replace("|", "|")
+
+
+def _name(parameter: click.Parameter, context: click.Context) -> str:
+    if isinstance(parameter, click.Option):
+        names = ", ".join([*parameter.opts, *parameter.secondary_opts])
+        return names if parameter.is_flag else f"{names} {parameter.make_metavar(context)}"
+    return parameter.make_metavar(context)
+
+
+def main() -> None:
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"wrote {Path(PAGE).name}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""`lake runs`: the runs of a tenant's jobs, and what one of them printed."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli import output
+from cli.connection import LOCAL, Connection, cloud_home, connect
+from cli.errors import LakeError, NotFound
+from cli.options import EnvironmentOption, JsonOption, TenantArgument
+
+if TYPE_CHECKING:
+    from lineage.ledger import RunState
+
+__all__ = ["KEYS", "runs"]
+
+KEYS = (
+    "run",
+    "job",
+    "dataset",
+    "state",
+    "started",
+    "ended",
+    "files",
+    "rows_in",
+    "rows_out",
+    "rejected",
+    "error",
+)
+
+
+def runs(
+    tenant: TenantArgument,
+    logs: Annotated[str | None, typer.Option(metavar="RUN", help="Print what this run wrote to its logs.")] = None,
+    job: Annotated[str | None, typer.Option(help="Only runs of this job.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many runs, newest first.")] = 50,
+    environment: EnvironmentOption = LOCAL,
+    as_json: JsonOption = False,
+) -> None:
+    """List the runs of a tenant's jobs, newest first, or print the logs of one."""
+    connection = connect(environment)
+    connection.deployed_tenant(tenant)
+    if logs is not None:
+        print_logs(connection, tenant, logs, as_json=as_json)
+        return
+    found = connection.ledger.runs(tenant, job, limit=limit)
+    rows = [{key: getattr(each, key) for key in KEYS} for each in found]
+    if as_json:
+        output.print_json(rows)
+    elif not rows:
+        output.message("no runs")
+    else:
+        output.print_table(KEYS, rows)
+
+
+def print_logs(connection: Connection, tenant: str, run: str, *, as_json: bool) -> None:
+    """stdout and stderr of the Glue run behind a run of the ledger."""
+    state = find(connection, tenant, run)
+    if state.glue_run is None:
+        raise LakeError(f"run {state.run} has not begun on Glue (state {state.state}): {state.error or 'no logs yet'}")
+    streams = _local_logs(state.glue_run) if connection.is_local else _cloud_logs(connection, tenant, state.glue_run)
+    if as_json:
+        output.print_json({"run": state.run, "glue_run": state.glue_run, **streams})
+        return
+    sys.stdout.write(streams["stdout"])
+    if streams["stderr"]:
+        print("---- stderr ----")
+        sys.stdout.write(streams["stderr"])
+
+
+def find(connection: Connection, tenant: str, run: str) -> "RunState":
+    """The run of this id; the end of an id is enough when only one recent run ends so."""
+    recent = connection.ledger.runs(tenant, limit=1000)
+    found = [each for each in recent if run in {each.run, each.glue_run} or each.run.endswith(run)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise NotFound(f"tenant {tenant} has no run {run!r}; `lake runs {tenant}{connection.suffix}` lists them")
+    raise NotFound(f"{len(found)} runs of tenant {tenant} end in {run!r}: give more of the id")
+
+
+def _local_logs(glue_run: str) -> dict[str, str]:
+    folder = cloud_home() / "runs" / glue_run
+    if not folder.is_dir():
+        raise NotFound(f"no logs of Glue run {glue_run} in {folder}: they are kept where the local cloud ran it")
+    return {name: _text(folder / name) for name in ("stdout", "stderr")}
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+def _cloud_logs(connection: Connection, tenant: str, glue_run: str) -> dict[str, str]:
+    """Glue writes one stream per run and part; the error part has its own group."""
+    group = connection.names(tenant).log_group
+    events = _events(connection.client("logs"), group, glue_run)
+    is_error = {name for name in events if "error" in name}
+    joined = {
+        "stdout": [line for name, lines in events.items() if name not in is_error for line in lines],
+        "stderr": [line for name, lines in events.items() if name in is_error for line in lines],
+    }
+    return {name: "".join(f"{line}\n" for line in lines) for name, lines in joined.items()}
+
+
+def _events(logs: Any, group: str, glue_run: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    groups = [each["logGroupName"] for each in logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]]
+    for name in groups:
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=name, logStreamNamePrefix=glue_run)
+        for event in (event for page in pages for event in page["events"]):
+            found.setdefault(f"{name}/{event['logStreamName']}", []).append(event["message"].rstrip("\n"))
+    return found

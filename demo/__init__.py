@@ -1,0 +1,1 @@
+"""The demo: input files made on this machine, the whole loop run on them, its answers checked."""

@@ -1,0 +1,71 @@
+from dataclasses import dataclass
+
+from cli.journey import Arrival, Journey, stages, summary
+
+
+@dataclass
+class State:
+    key: str
+    version: str
+    state: str
+    rows: int | None = None
+    rejected: int | None = None
+    reason: str | None = None
+
+
+@dataclass
+class Ledger:
+    looks: list[list[State]]
+    asked: int = 0
+
+    def files(self, tenant, dataset=None):
+        self.asked += 1
+        return self.looks.pop(0)
+
+
+ONE = Arrival("acme", "raw/one.csv", "v1", "transactions", 10)
+TWO = Arrival("acme", "raw/two.csv", "v1", "transactions", 10)
+
+
+def test_a_file_that_is_done_is_not_asked_for_again():
+    ledger = Ledger([[State("raw/one.csv", "v1", "QUERYABLE", rows=3)]])
+    journey = Journey([ONE])
+
+    assert journey.look(ledger) == [ONE]
+    assert journey.look(ledger) == []
+    assert ledger.asked == 1
+    assert journey.is_good()
+
+
+def test_one_look_serves_all_files_of_a_dataset():
+    ledger = Ledger([[State("raw/one.csv", "v1", "QUERYABLE"), State("raw/two.csv", "v1", "PROCESSING")]])
+    journey = Journey([ONE, TWO])
+
+    assert journey.look(ledger) == [ONE, TWO]
+    assert journey.open() == [TWO]
+    assert summary(journey) == "2 files: 1 queryable, 1 processing"
+
+
+def test_an_older_version_of_the_key_does_not_count():
+    journey = Journey([ONE])
+
+    journey.look(Ledger([[State("raw/one.csv", "v0", "QUERYABLE")]]))
+
+    assert journey.state(ONE) == "PUT"
+
+
+def test_a_quarantined_file_ended_and_is_not_good():
+    journey = Journey([ONE])
+
+    journey.look(Ledger([[State("raw/one.csv", "v1", "QUARANTINED", reason="not a gzip file")]]))
+
+    assert journey.open() == []
+    assert not journey.is_good()
+
+
+def test_the_way_of_a_file_reads_from_left_to_right():
+    assert stages("RECEIVED") == "received"
+    assert stages("PROCESSED") == "received → processing"
+    assert stages("QUERYABLE") == "received → processing → queryable"
+    assert stages("QUARANTINED") == "received → processing → quarantined"
+    assert stages("UNROUTED") == "received → unrouted"
