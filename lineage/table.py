@@ -163,7 +163,8 @@ class Run(Item, discriminator="run"):
     sealed = BooleanAttribute(default=False)
     batch = UnicodeAttribute(null=True)
     attempt = NumberAttribute(default=1)
-    glue_run = UnicodeAttribute(null=True)
+    started_as = UnicodeAttribute(null=True)  # the Glue run that dispatch started
+    glue_run = UnicodeAttribute(null=True)  # the Glue run that took it
     taken = UnicodeAttribute(null=True)
     files = NumberAttribute(default=0)
     outputs = NumberAttribute(null=True)

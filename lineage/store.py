@@ -1,0 +1,257 @@
+"""The table as the ledger needs it: typed items, conditions that hand back the old item, batches, transactions."""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from pynamodb.connection import Connection
+from pynamodb.connection.base import MetaTable
+from pynamodb.exceptions import VerboseClientError
+
+from lineage import table
+from lineage.table import Item
+
+M = TypeVar("M", bound=Item)
+T = TypeVar("T")
+R = TypeVar("R")
+
+Key = tuple[str, str]
+
+WORKERS = 16
+BATCH_GET = 100  # keys per BatchGetItem, DynamoDB's limit
+PATIENCE = 8  # tries of a write that collides with a transaction or is throttled beyond botocore's own retries
+
+PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded"}
+
+log = logging.getLogger(__name__)
+
+
+class ConditionFailed(Exception):
+    """Raised when a conditional write was refused; `old` is the item that stood in the way, None if there is none."""
+
+    def __init__(self, old: Item | None) -> None:
+        super().__init__("condition failed")
+        self.old = old
+
+
+class Cancelled(Exception):
+    """Raised when a transaction was refused: `failed` maps the position of a write to the item in its way."""
+
+    def __init__(self, failed: dict[int, Item | None]) -> None:
+        super().__init__(f"transaction cancelled by its conditions {sorted(failed)}")
+        self.failed = failed
+
+
+class Store:
+    """One ledger table. Endpoint, Region and credentials are botocore's ambient ones.
+
+    pynamodb binds a model to one table for the whole process; here the models only give shape, and the table's name
+    travels with the request, so that one process may read two ledgers. `update` and transactions use the raw request
+    because `Model.update` cannot hand back the item that refused it (pynamodb PR #1304).
+    """
+
+    def __init__(self, name: str, *, workers: int = WORKERS) -> None:
+        self.name = name
+        self.workers = workers
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+
+    # -- requests ------------------------------------------------------------------------------------------------
+
+    def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        """One request; waits out conflicts with running transactions."""
+        for attempt in range(PATIENCE):
+            try:
+                return self.send(operation, request)
+            except VerboseClientError as error:
+                if attempt == PATIENCE - 1 or not _passes(error):
+                    raise
+                time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter
+        raise AssertionError("unreachable")
+
+    def send(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = self.connection.dispatch(operation, request)
+        return answer
+
+    @property
+    def connection(self) -> Connection:
+        with self._lock:
+            if self._connection is None:
+                self._connection = self._connect()
+            return self._connection
+
+    def _connect(self) -> Connection:
+        connection = Connection(
+            max_pool_connections=2 * WORKERS,
+            retry_configuration={"mode": "standard", "total_max_attempts": 6},
+        )
+        definition = table.definition(self.name)
+        connection.add_meta_table(MetaTable(definition))
+        assert connection.client  # noqa: S101 - made here, once, under the lock: botocore's making is not thread-safe
+        return connection
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def get(self, model: type[M], key: Key, *, consistent: bool = True) -> M | None:
+        request = {"TableName": self.name, "Key": _key(key), "ConsistentRead": consistent}
+        item = self.call("GetItem", request).get("Item")
+        return _typed(model, item) if item else None
+
+    def query(
+        self,
+        model: type[M],
+        partition: str,
+        begins_with: str | None = None,
+        *,
+        index: str | None = None,
+        newest_first: bool = False,
+        limit: int | None = None,
+        consistent: bool = True,
+    ) -> Iterator[M]:
+        """Pages through one item collection; of the index (never consistent) or of the table."""
+        request = self._query(partition, begins_with, index, newest_first=newest_first, limit=limit)
+        request["ConsistentRead"] = consistent and index is None
+        seen = 0
+        while True:
+            answer = self.call("Query", dict(request))
+            for item in answer["Items"]:
+                yield _typed(model, item)
+                seen += 1
+                if limit is not None and seen >= limit:
+                    return
+            if not answer.get("LastEvaluatedKey"):
+                return
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def _query(
+        self, partition: str, begins_with: str | None, index: str | None, *, newest_first: bool, limit: int | None
+    ) -> dict[str, Any]:
+        hash_key, range_key = (
+            (table.INDEX_PARTITION_KEY, table.INDEX_SORT_KEY) if index else (table.PARTITION_KEY, table.SORT_KEY)
+        )
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "KeyConditionExpression": "#h = :h" + (" AND begins_with(#r, :r)" if begins_with else ""),
+            "ExpressionAttributeNames": {"#h": hash_key, **({"#r": range_key} if begins_with else {})},
+            "ExpressionAttributeValues": {
+                ":h": {"S": partition},
+                **({":r": {"S": begins_with}} if begins_with else {}),
+            },
+            "ScanIndexForward": not newest_first,
+        }
+        return request | ({"IndexName": index} if index else {}) | ({"Limit": limit} if limit else {})
+
+    def batch_get(self, model: type[M], keys: Iterable[Key], *, consistent: bool = True) -> dict[Key, M]:
+        """What exists of the keys; duplicates are asked once, what DynamoDB leaves over is asked again."""
+        wanted = list(dict.fromkeys(keys))
+        pages = [wanted[start : start + BATCH_GET] for start in range(0, len(wanted), BATCH_GET)]
+        found: dict[Key, M] = {}
+        for items in self.each(lambda page: self._page(page, consistent=consistent), pages):
+            for item in items:
+                found[item[table.PARTITION_KEY]["S"], item[table.SORT_KEY]["S"]] = _typed(model, item)
+        return found
+
+    def _page(self, keys: Sequence[Key], *, consistent: bool) -> list[dict[str, Any]]:
+        pending: Any = {self.name: {"Keys": [_key(key) for key in keys], "ConsistentRead": consistent}}
+        items: list[dict[str, Any]] = []
+        attempt = 0
+        while pending:
+            answer = self.call("BatchGetItem", {"RequestItems": pending})
+            items += answer["Responses"].get(self.name, [])
+            pending = answer.get("UnprocessedKeys")
+            if pending:
+                time.sleep(random.uniform(0, min(1.0, 0.05 * 2**attempt)))  # noqa: S311 - jitter
+                attempt += 1
+        return items
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def put(self, item: Item, condition: Any = None) -> None:
+        self._conditional("PutItem", self.putting(item, condition))
+
+    def update(self, key: Key, actions: list[Any], condition: Any = None) -> None:
+        """Raises ConditionFailed with the old item."""
+        self._conditional("UpdateItem", self.updating(key, actions, condition))
+
+    def putting(self, item: Item, condition: Any = None) -> dict[str, Any]:
+        attributes = item.serialize()
+        pk, sk = attributes.pop(table.PARTITION_KEY)["S"], attributes.pop(table.SORT_KEY)["S"]
+        return self._write(pk, sk, "Item", condition, attributes=attributes)
+
+    def updating(self, key: Key, actions: list[Any], condition: Any = None) -> dict[str, Any]:
+        return self._write(*key, "Key", condition, actions=actions)
+
+    def deleting(self, key: Key, condition: Any = None) -> dict[str, Any]:
+        return self._write(*key, "Key", condition)
+
+    def _write(self, pk: str, sk: str, part: str, condition: Any, **more: Any) -> dict[str, Any]:
+        request: dict[str, Any] = self.connection.get_operation_kwargs(
+            self.name,
+            pk,
+            sk,
+            key=part,
+            condition=condition,
+            return_values_on_condition_failure="ALL_OLD" if condition is not None else None,
+            **more,
+        )
+        return request
+
+    def _conditional(self, operation: str, request: dict[str, Any]) -> None:
+        try:
+            self.call(operation, request)
+        except VerboseClientError as error:
+            if _code(error) != "ConditionalCheckFailedException":
+                raise
+            old = _response(error).get("Item")
+            raise ConditionFailed(Item.from_raw_data(old) if old else None) from error
+
+    def transact(self, writes: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        """All or nothing; each write is ("Put" | "Update" | "Delete", request). Raises Cancelled."""
+        try:
+            self.call("TransactWriteItems", {"TransactItems": [{verb: request} for verb, request in writes]})
+        except VerboseClientError as error:
+            reasons = _response(error).get("CancellationReasons", [])
+            failed = {
+                position: Item.from_raw_data(reason["Item"]) if reason.get("Item") else None
+                for position, reason in enumerate(reasons)
+                if reason.get("Code") == "ConditionalCheckFailed"
+            }
+            if not failed:
+                raise
+            raise Cancelled(failed) from error
+
+    def each(self, work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        """The work done on each item, side by side: one item's round trip hides behind the others'."""
+        if len(items) < 2 or self.workers < 2:
+            return [work(item) for item in items]
+        with ThreadPoolExecutor(min(self.workers, len(items))) as pool:
+            return list(pool.map(work, items))
+
+
+def _key(key: Key) -> dict[str, Any]:
+    return {table.PARTITION_KEY: {"S": key[0]}, table.SORT_KEY: {"S": key[1]}}
+
+
+def _typed(model: type[M], raw: dict[str, Any]) -> M:
+    item: M = model.from_raw_data(raw)
+    return item
+
+
+def _response(error: VerboseClientError) -> dict[str, Any]:
+    # pynamodb keeps only code and message; the whole answer is on the botocore error underneath.
+    return getattr(error.__cause__, "response", None) or error.response
+
+
+def _code(error: VerboseClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _passes(error: VerboseClientError) -> bool:
+    if _code(error) in {"TransactionConflictException", "TransactionInProgressException", "ThrottlingException"}:
+        return True
+    codes = {reason.get("Code") for reason in _response(error).get("CancellationReasons", [])} - {"None", None}
+    return bool(codes) and codes <= PASSING

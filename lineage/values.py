@@ -1,0 +1,232 @@
+"""The values that go into the ledger and come out of it; none of them knows a database."""
+
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from lineage.table import file_id, node_id, version_id
+
+ACTIVE, SUSPENDED, OFFBOARDING = "active", "suspended", "offboarding"
+
+
+class ClaimState(StrEnum):
+    RECEIVED = "RECEIVED"
+    HELD = "HELD"
+    CLAIMED = "CLAIMED"
+    RETRY = "RETRY"
+    DONE = "DONE"
+    DEAD = "DEAD"
+
+
+class HeaderState(StrEnum):
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    FENCED = "FENCED"
+
+
+class FileStatus(StrEnum):
+    """A file as a person sees it; derived by reading, never stored."""
+
+    RECEIVED = "RECEIVED"
+    HELD = "HELD"
+    UNROUTED = "UNROUTED"
+    PROCESSING = "PROCESSING"
+    PROCESSED = "PROCESSED"
+    QUERYABLE = "QUERYABLE"
+    QUARANTINED = "QUARANTINED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TenantEntry:
+    """What the control plane knows of a tenant; written after its stack is up."""
+
+    tenant: str
+    state: str
+    bucket: str
+    account: str
+    database: str
+    jobs: Mapping[str, str]
+    """Job name → name of the Glue job, in the order in which the jobs follow each other."""
+    max_in_flight: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetEntry:
+    """What a job and the control plane know of a dataset. `plan` is the compiled contract as JSON."""
+
+    tenant: str
+    dataset: str
+    files: tuple[str, ...]
+    max_wait_s: int
+    max_files: int
+    max_bytes: int
+    plan: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileVersion:
+    """One version of one object, as its "Object Created" event tells it. `dataset` None: no contract matches."""
+
+    tenant: str
+    dataset: str | None
+    key: str
+    version: str | None
+    size: int
+    etag: str
+    arrived_at: datetime
+    sequencer: str = ""
+
+    @property
+    def fid(self) -> str:
+        return file_id(self.key)
+
+    @property
+    def ver(self) -> str:
+        return version_id(self.version, self.etag, self.size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A file version as a batch holds it. `attempt` counts the runs that failed with it so far."""
+
+    key: str
+    version: str | None
+    fid: str
+    ver: str
+    size: int
+    etag: str
+    arrived_at: datetime
+    attempt: int = 0
+
+    @property
+    def id(self) -> str:
+        return f"{self.fid}.{self.ver}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Something a run wrote.
+
+    Files: `version` is the S3 version id where it is known. A commit object's must be given, also when another
+    attempt's object was found (HEAD it), because register enters the object under that version.
+    Partitions: `key` is the folder (`analytics-ready/<ds>/year=…/month=…`), `version` the snapshot id.
+    """
+
+    key: str
+    version: str | None
+    zone: str
+    dataset: str
+    year: str | None = None
+    month: str | None = None
+    rows: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputResult:
+    """What became of one member: rows that went through, rows rejected, and why (the first reasons, for a person)."""
+
+    key: str
+    version: str | None
+    rows: int
+    rejected: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommitRecord:
+    outputs: tuple[Output, ...] | list[Output]
+    inputs: tuple[InputResult, ...] | list[InputResult]
+    rows_in: int
+    rows_out: int
+    rejected: int
+    snapshot: str | None = None
+    code: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """An open run in the hands of the one Glue run that took it. `attempt` counts from 1."""
+
+    run: str
+    job: str
+    tenant: str
+    dataset: str
+    batch: str
+    attempt: int
+    glue_run: str
+    members: tuple[Member, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileState:
+    key: str
+    version: str | None
+    dataset: str | None
+    state: FileStatus
+    rows: int | None
+    rejected: int | None
+    reason: str | None
+    run: str | None
+    arrived_at: datetime
+    size: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunState:
+    run: str
+    job: str
+    dataset: str
+    state: HeaderState
+    started: datetime
+    ended: datetime | None
+    files: int
+    rows_in: int | None
+    rows_out: int | None
+    rejected: int | None
+    error: str | None
+    glue_run: str | None
+    batch: str | None
+    tenant: str = ""
+    attempt: int = 1
+    heartbeat: datetime | None = None
+    stale: bool = False
+    snapshot: str | None = None
+    code: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    """An open run's place: one per tenant, dataset and job."""
+
+    run: str
+    job: str
+    dataset: str
+
+
+def stamp(moment: datetime) -> str:
+    """UTC with microseconds: text that sorts as time does."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def moment(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+
+
+def new_run_id() -> str:
+    """A UUID version 7: sorts by the millisecond it was made in."""
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    return str(uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62))
+
+
+def output_id(output: Output, run: str, snapshot: str | None) -> str:
+    """`fid.ver` of an output: a partition without a version of its own is versioned by snapshot, else by run."""
+    version = output.version or (snapshot or run if output.zone == "analytics-ready" else None)
+    return node_id(output.key, version)
