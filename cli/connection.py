@@ -80,7 +80,7 @@ class Connection:
         return (session or boto3).client(service, region_name=self.environment.region)
 
     def deployed_tenant(self, tenant: str) -> "Tenant":
-        """The tenant, once its bucket is known to the ledger; else what to run first."""
+        """The tenant, if its bucket is there; else what to run first."""
         known = self.tenant(tenant)
         if not self.is_deployed(tenant):
             raise LakeError(
@@ -115,12 +115,14 @@ class Connection:
 NOT_THERE = 404
 
 
-def connect(environment: str) -> Connection:
-    """Registry loaded, environment known, and for `local` the local cloud reached."""
+def connect(environment: str, tenant: str | None = None) -> Connection:
+    """Registry loaded, environment and tenant known, and for `local` the local cloud reached."""
     from tenants import registry
 
     loaded = registry.load(tenants_folder())
     connection = Connection(loaded, loaded.environment(environment))
+    if tenant is not None:
+        connection.tenant(tenant)
     if connection.is_local:
         running_cloud()
     else:

@@ -55,29 +55,29 @@ def explain(error: BaseException) -> tuple[str, ExitCode]:
 def _explained(error: BaseException) -> tuple[str, ExitCode]:
     if isinstance(error, LakeError):
         return str(error), error.code
-    for room, name in ((type(e).__module__.split(".")[0], type(e)) for e in [error]):
-        explainer = _ROOMS.get(room)
-        if explainer is not None:
-            return explainer(error, name.__name__)
-    return _unexpected(error)
+    explainer = _ROOMS.get(type(error).__module__.split(".")[0])
+    return explainer(error) if explainer is not None else _unexpected(error)
 
 
-def _tenants(error: BaseException, name: str) -> tuple[str, ExitCode]:
-    missing = any(kind.__name__.endswith("NotFound") for kind in type(error).__mro__)
-    return str(error), ExitCode.NOT_FOUND if missing else ExitCode.INPUT
+def _tenants(error: BaseException) -> tuple[str, ExitCode]:
+    return str(error), ExitCode.NOT_FOUND if _says_missing(error) else ExitCode.INPUT
 
 
-def _own(error: BaseException, _name: str) -> tuple[str, ExitCode]:
-    missing = any(kind.__name__.endswith(("NotFound", "LookupError")) for kind in type(error).__mro__)
-    return str(error), ExitCode.NOT_FOUND if missing else ExitCode.FAILED
+def _own(error: BaseException) -> tuple[str, ExitCode]:
+    return str(error), ExitCode.NOT_FOUND if _says_missing(error) else ExitCode.FAILED
 
 
-def _pynamodb(error: BaseException, _name: str) -> tuple[str, ExitCode]:
+def _says_missing(error: BaseException) -> bool:
+    return any(kind.__name__ in {"NotFound", "NotInLedger", "LookupError"} for kind in type(error).__mro__)
+
+
+def _pynamodb(error: BaseException) -> tuple[str, ExitCode]:
     cause = getattr(error, "cause", None)
     return _explained(cause) if isinstance(cause, Exception) else _unexpected(error)
 
 
-def _aws(error: BaseException, name: str) -> tuple[str, ExitCode]:
+def _aws(error: BaseException) -> tuple[str, ExitCode]:
+    name = type(error).__name__
     response = getattr(error, "response", None)
     if isinstance(response, dict):
         return _refusal(response.get("Error", {}), str(getattr(error, "operation_name", "call"))), ExitCode.FAILED
@@ -121,7 +121,7 @@ def _system(error: OSError) -> str:
     return f"{where}{advice.get(error.errno or 0, error.strerror)}"
 
 
-_ROOMS: dict[str, Callable[[BaseException, str], tuple[str, ExitCode]]] = {
+_ROOMS: dict[str, Callable[[BaseException], tuple[str, ExitCode]]] = {
     "tenants": _tenants,
     "cli": _own,
     "demo": _own,

@@ -37,7 +37,7 @@ def files(
 ) -> None:
     """List the files a tenant received: queryable, waiting, quarantined (with the reason) or unrouted."""
     wanted = _known_state(state)
-    connection = connect(environment)
+    connection = connect(environment, tenant)
     connection.deployed_tenant(tenant)
     if dataset is not None:
         connection.dataset(tenant, dataset)

@@ -21,6 +21,7 @@ __all__ = ["ENDED", "WAY", "Arrival", "Journey", "follow", "stages", "summary"]
 WAY = ("received", "processing", "queryable")
 ENDED = frozenset({"QUERYABLE", "QUARANTINED", "FAILED", "UNROUTED", "HELD"})
 SHOWN_FILES = 18
+ASKED_BY_NAME = 4
 POLL_SECONDS = 0.25
 
 
@@ -30,20 +31,22 @@ class Arrival:
 
     tenant: str
     key: str
-    version: str
+    version: str | None
     dataset: str | None
     size: int
     unchanged: bool = False
 
     @property
-    def id(self) -> tuple[str, str, str]:
+    def id(self) -> tuple[str, str, str | None]:
         return self.tenant, self.key, self.version
 
 
 class Files(Protocol):
-    """The one thing of the ledger that is needed here."""
+    """What is needed of the ledger here."""
 
     def files(self, tenant: str, dataset: str | None = None) -> "list[FileState]": ...
+
+    def file(self, tenant: str, key: str, version: str | None = None) -> "list[FileState]": ...
 
 
 @dataclass
@@ -51,8 +54,8 @@ class Journey:
     """Where each arrival stands; `seconds` from the start to the moment it ended."""
 
     arrivals: Sequence[Arrival]
-    states: dict[tuple[str, str, str], "FileState"] = field(default_factory=dict)
-    seconds: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    states: dict[tuple[str, str, str | None], "FileState"] = field(default_factory=dict)
+    seconds: dict[tuple[str, str, str | None], float] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
 
     def state(self, arrival: Arrival) -> str:
@@ -67,21 +70,37 @@ class Journey:
 
     def look(self, ledger: Files) -> list[Arrival]:
         """Read the ledger once per dataset that still has open files; returns what changed."""
-        waiting = self.open()
-        wanted = {each.id: each for each in waiting}
-        found: dict[tuple[str, str, str], FileState] = {}
-        for tenant, dataset in {(each.tenant, each.dataset) for each in waiting}:
-            for state in ledger.files(tenant, dataset):
-                found[tenant, state.key, state.version] = state
-        changed = [wanted[name] for name, state in found.items() if name in wanted and self._enter(name, state)]
-        return sorted(changed, key=lambda each: each.id)
+        groups: dict[tuple[str, str | None], list[Arrival]] = {}
+        for each in self.open():
+            groups.setdefault((each.tenant, each.dataset), []).append(each)
+        changed: list[Arrival] = []
+        for (tenant, dataset), waiting in groups.items():
+            found = {(tenant, state.key, state.version): state for state in _states(ledger, tenant, dataset, waiting)}
+            changed += [each for each in waiting if each.id in found and self._enter(each.id, found[each.id])]
+        return changed
 
-    def _enter(self, name: tuple[str, str, str], state: "FileState") -> bool:
+    def _enter(self, name: tuple[str, str, str | None], state: "FileState") -> bool:
         old = self.states.get(name)
         self.states[name] = state
         if state.state in ENDED:
             self.seconds[name] = time.monotonic() - self.began
         return old is None or old.state != state.state
+
+
+def _states(ledger: Files, tenant: str, dataset: str | None, waiting: Sequence[Arrival]) -> "list[FileState]":
+    """A few files are asked for by name, many by the list of their dataset, however long that has become."""
+    if len(waiting) > ASKED_BY_NAME:
+        return ledger.files(tenant, dataset)
+    return [state for each in waiting for state in _entered(ledger, each)]
+
+
+def _entered(ledger: Files, arrival: Arrival) -> "list[FileState]":
+    from lineage.errors import NotInLedger
+
+    try:
+        return ledger.file(arrival.tenant, arrival.key, arrival.version)
+    except NotInLedger:  # its event is still on the way
+        return []
 
 
 def follow(ledger: Files, arrivals: Sequence[Arrival], timeout: float) -> Journey:

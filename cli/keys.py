@@ -1,6 +1,5 @@
 """Under which key a file enters the lake, and which dataset will take it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from cli.globs import matches
 if TYPE_CHECKING:
     from tenants.registry import Registry
 
-__all__ = ["RAW", "Address", "address", "routes"]
+__all__ = ["RAW", "Address", "address", "routes", "taker"]
 
 RAW = "raw/"
 
@@ -52,7 +51,7 @@ def address(
     return (wanted or found)[0]
 
 
-def _candidates(name: str, datasets: Sequence[str] | dict[str, tuple[str, ...]], dataset: str | None) -> list[str]:
+def _candidates(name: str, datasets: dict[str, tuple[str, ...]], dataset: str | None) -> list[str]:
     if dataset is not None:
         return [f"{RAW}{dataset}/{name}", f"{RAW}{name}"]
     return [f"{RAW}{name}", *(f"{RAW}{each}/{name}" for each in datasets if _begins(name, each))]
@@ -71,5 +70,9 @@ def _raw(key: str, option: str) -> str:
 
 
 def _routed(path: Path, key: str, datasets: dict[str, tuple[str, ...]]) -> Address:
-    takes = [name for name, globs in datasets.items() if any(matches(glob, key) for glob in globs)]
-    return Address(path, key, takes[0] if takes else None)
+    return Address(path, key, taker(key, datasets))
+
+
+def taker(key: str, datasets: dict[str, tuple[str, ...]]) -> str | None:
+    """The dataset whose contract takes this key."""
+    return next((name for name, globs in datasets.items() if any(matches(glob, key) for glob in globs)), None)

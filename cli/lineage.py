@@ -31,7 +31,7 @@ def lineage(
     as_json: JsonOption = False,
 ) -> None:
     """Show what a file, dataset or run came from (--up) and led to (--down); without either, both."""
-    connection = connect(environment)
+    connection = connect(environment, tenant)
     connection.deployed_tenant(tenant)
     from lineage import graph
 

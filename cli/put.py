@@ -42,7 +42,7 @@ def put(
     With --wait the exit code is 0 once every row is queryable, 1 if a file was refused or time is up.
     """
     _check(paths, to, key)
-    connection = connect(environment)
+    connection = connect(environment, tenant)
     connection.deployed_tenant(tenant)
     if dataset is not None:
         connection.dataset(tenant, dataset)
@@ -91,8 +91,7 @@ class Upload:
             return hashlib.file_digest(content, "sha256").hexdigest()
 
     def arrival(self, head: dict[str, Any], *, unchanged: bool) -> Arrival:
-        version = str(head.get("VersionId", "null"))
-        return Arrival(self.tenant, self.to.key, version, self.to.dataset, self.size, unchanged=unchanged)
+        return Arrival(self.tenant, self.to.key, head.get("VersionId"), self.to.dataset, self.size, unchanged=unchanged)
 
 
 def upload(connection: Connection, uploads: Sequence[Upload], *, again: bool = False) -> list[Arrival]:

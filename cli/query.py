@@ -182,7 +182,7 @@ def query(
         raise WrongInput('give one of: SQL, --named NAME, --list; for instance `lake query acme "show tables"`')
     if as_csv and as_json:
         raise WrongInput("--csv and --json exclude each other")
-    connection = connect(environment)
+    connection = connect(environment, tenant)
     connection.deployed_tenant(tenant)
     athena = Athena(connection, tenant)
     if list_named:

@@ -40,7 +40,7 @@ def runs(
     as_json: JsonOption = False,
 ) -> None:
     """List the runs of a tenant's jobs, newest first, or print the logs of one."""
-    connection = connect(environment)
+    connection = connect(environment, tenant)
     connection.deployed_tenant(tenant)
     if logs is not None:
         print_logs(connection, tenant, logs, as_json=as_json)

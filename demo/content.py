@@ -8,12 +8,16 @@ __all__ = ["Content", "zipped"]
 
 @dataclass(frozen=True)
 class Content:
-    """`key` is where it is dropped, `expected` the state in which its way ends, `note` what is special about it."""
+    """`key` is where it is dropped, `expected` the state in which its way ends, `note` what is special about it.
+
+    What comes `last` is dropped after the files of all tenants.
+    """
 
     key: str
     data: bytes
     expected: str = "QUERYABLE"
     note: str = ""
+    last: bool = False
 
     @property
     def name(self) -> str:

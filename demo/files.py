@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from demo import bookshop, content, flights, transactions
 from demo.content import Content
@@ -28,11 +29,13 @@ class DemoFile:
     key: str
     expected: str
     note: str
+    last: bool
 
 
 def generate(folder: Path) -> list[DemoFile]:
     """Write what is not there yet below `folder`/<tenant>/ and list it all, in the order it is to be dropped."""
-    return [file for tenant in TENANTS for file in _files(folder / tenant, tenant)]
+    files = [file for tenant in TENANTS for file in _files(folder / tenant, tenant)]
+    return sorted(files, key=lambda each: each.last)
 
 
 def _files(folder: Path, tenant: str) -> list[DemoFile]:
@@ -42,7 +45,7 @@ def _files(folder: Path, tenant: str) -> list[DemoFile]:
     return [DemoFile(tenant, folder / each.pop("name"), **each) for each in listed]
 
 
-def _index(folder: Path) -> list[dict[str, str]] | None:
+def _index(folder: Path) -> list[dict[str, Any]] | None:
     """What an earlier run wrote, if these very generators did and every file is still whole."""
     try:
         known = json.loads((folder / INDEX).read_text(encoding="utf-8"))
@@ -51,7 +54,7 @@ def _index(folder: Path) -> list[dict[str, str]] | None:
     sizes = known.pop("sizes", {})
     if known.get("made_by") != _made_by() or any(_size(folder / name) != size for name, size in sizes.items()):
         return None
-    listed: list[dict[str, str]] = known["files"]
+    listed: list[dict[str, Any]] = known["files"]
     return listed
 
 
@@ -59,13 +62,14 @@ def _size(path: Path) -> int | None:
     return path.stat().st_size if path.exists() else None
 
 
-def _write(folder: Path, contents: Iterator[Content]) -> list[dict[str, str]]:
+def _write(folder: Path, contents: Iterator[Content]) -> list[dict[str, Any]]:
     folder.mkdir(parents=True, exist_ok=True)
     listed, sizes = [], {}
     for each in contents:
         (folder / each.name).write_bytes(each.data)
         sizes[each.name] = len(each.data)
-        listed.append({"name": each.name, "key": each.key, "expected": each.expected, "note": each.note})
+        facts = {"key": each.key, "expected": each.expected, "note": each.note, "last": each.last}
+        listed.append({"name": each.name, **facts})
     text = json.dumps({"made_by": _made_by(), "sizes": sizes, "files": listed}, indent=1)
     (folder / INDEX).write_text(text, encoding="utf-8")
     return [dict(each) for each in listed]

@@ -1,6 +1,7 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cli.journey import Arrival, Journey, stages, summary
+from lineage.errors import NotInLedger
 
 
 @dataclass
@@ -15,12 +16,21 @@ class State:
 
 @dataclass
 class Ledger:
+    """Answers each look with the next list; notes how it was asked."""
+
     looks: list[list[State]]
-    asked: int = 0
+    asked: list[str] = field(default_factory=list)
 
     def files(self, tenant, dataset=None):
-        self.asked += 1
+        self.asked.append(f"{tenant}/{dataset}")
         return self.looks.pop(0)
+
+    def file(self, tenant, key, version=None):
+        self.asked.append(key)
+        found = [state for state in self.looks[0] if (state.key, state.version) == (key, version)]
+        if not found:
+            raise NotInLedger(key)
+        return found
 
 
 ONE = Arrival("acme", "raw/one.csv", "v1", "transactions", 10)
@@ -33,11 +43,20 @@ def test_a_file_that_is_done_is_not_asked_for_again():
 
     assert journey.look(ledger) == [ONE]
     assert journey.look(ledger) == []
-    assert ledger.asked == 1
+    assert ledger.asked == ["raw/one.csv"]
     assert journey.is_good()
 
 
-def test_one_look_serves_all_files_of_a_dataset():
+def test_one_look_serves_many_files_of_a_dataset():
+    many = [Arrival("acme", f"raw/{n}.csv", "v1", "transactions", 10) for n in range(50)]
+    ledger = Ledger([[State(each.key, "v1", "QUERYABLE") for each in many]])
+    journey = Journey(many)
+
+    assert journey.look(ledger) == many
+    assert ledger.asked == ["acme/transactions"]
+
+
+def test_a_summary_counts_the_files_by_state():
     ledger = Ledger([[State("raw/one.csv", "v1", "QUERYABLE"), State("raw/two.csv", "v1", "PROCESSING")]])
     journey = Journey([ONE, TWO])
 
