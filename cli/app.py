@@ -3,9 +3,9 @@
 import sys
 from typing import Any
 
-import click
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from cli import output
 from cli.errors import explain
@@ -16,15 +16,15 @@ __all__ = ["app", "main"]
 class Lake(TyperGroup):
     """Commands in the order a person meets them; every error ends as one line and an exit code."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+        except (TyperException, typer.Exit, typer.Abort, BrokenPipeError):
             raise
         except (Exception, KeyboardInterrupt) as error:
             text, code = explain(error)
             output.message(f"lake: {text}")
-            raise click.exceptions.Exit(code) from error
+            raise typer.Exit(code) from error
 
 
 app = typer.Typer(

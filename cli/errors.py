@@ -1,9 +1,9 @@
 """One clear line for whatever went wrong: the thing, what happened, what to do.
 
-    LakeError
-    ├── WrongInput      exit 2
-    ├── NotFound        exit 3
-    └── CloudIsDown     exit 1
+LakeError
+├── WrongInput      exit 2
+├── NotFound        exit 3
+└── CloudIsDown     exit 1
 """
 
 import os
@@ -21,19 +21,19 @@ class LakeError(Exception):
     code = ExitCode.FAILED
 
 
-class WrongInput(LakeError):
+class WrongInput(LakeError):  # noqa: N818  (the tree reads as what happened)
     """Raised when what the person gave cannot be used."""
 
     code = ExitCode.INPUT
 
 
-class NotFound(LakeError):
+class NotFound(LakeError):  # noqa: N818
     """Raised when the thing that was named does not exist; the message names what does."""
 
     code = ExitCode.NOT_FOUND
 
 
-class CloudIsDown(LakeError):
+class CloudIsDown(LakeError):  # noqa: N818
     """Raised when a command needs the local cloud and nobody answers."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from cli.errors import WrongInput
 from cli.options import EnvironmentOption, JsonOption, TenantArgument
 
 if TYPE_CHECKING:
-    from lineage.ledger import FileState
+    from lineage.values import FileState
 
 __all__ = ["KEYS", "STATES", "as_rows", "files"]
 
@@ -30,6 +30,7 @@ STATES = (
 
 def files(
     tenant: TenantArgument,
+    *,
     dataset: Annotated[str | None, typer.Option(help="Only files of this dataset.")] = None,
     state: Annotated[str | None, typer.Option(help=f"Only files in this state: {', '.join(STATES)}.")] = None,
     environment: EnvironmentOption = LOCAL,

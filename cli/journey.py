@@ -14,7 +14,7 @@ from rich.table import Table
 from cli import output
 
 if TYPE_CHECKING:
-    from lineage.ledger import FileState
+    from lineage.values import FileState
 
 __all__ = ["ENDED", "WAY", "Arrival", "Journey", "follow", "stages", "summary"]
 
@@ -128,7 +128,9 @@ def _lines(journey: Journey, changed: Iterable[Arrival]) -> None:
         output.message(summary(journey))
         return
     for arrival in changed:
-        output.message(f"{stages(journey.state(arrival)):<40} {arrival.tenant} {arrival.key}{_counted(journey, arrival)}")
+        output.message(
+            f"{stages(journey.state(arrival)):<40} {arrival.tenant} {arrival.key}{_counted(journey, arrival)}"
+        )
 
 
 def stages(state: str) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.errors import WrongInput
-from cli.globs import matches
+from ingestion.routing import Rule, dataset_of
 
 if TYPE_CHECKING:
     from tenants.registry import Registry
@@ -75,4 +75,4 @@ def _routed(path: Path, key: str, datasets: dict[str, tuple[str, ...]]) -> Addre
 
 def taker(key: str, datasets: dict[str, tuple[str, ...]]) -> str | None:
     """The dataset whose contract takes this key."""
-    return next((name for name, globs in datasets.items() if any(matches(glob, key) for glob in globs)), None)
+    return dataset_of(key, [Rule(dataset=name, files=globs) for name, globs in datasets.items()])

@@ -24,6 +24,7 @@ SHOWN_SIBLINGS = 8
 def lineage(
     tenant: TenantArgument,
     start: Annotated[str, typer.Argument(metavar="START", help="A key (optionally key@version), dataset or run id.")],
+    *,
     up: Annotated[bool, typer.Option("--up", help="What it was made of.")] = False,
     down: Annotated[bool, typer.Option("--down", help="What was made of it.")] = False,
     depth: Annotated[int, typer.Option(min=1, max=50, help="How many steps to follow.")] = 8,

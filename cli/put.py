@@ -11,8 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 
 from cli import output
 from cli.connection import LOCAL, Connection, connect
-from cli.errors import LakeError, NotFound, WrongInput
-from cli.exit_codes import ExitCode
+from cli.errors import LakeError, WrongInput
 from cli.files import KEYS
 from cli.journey import Arrival, Journey, follow, summary
 from cli.keys import Address, address, routes
@@ -27,6 +26,7 @@ CHECKSUM = "sha256"
 def put(
     tenant: TenantArgument,
     paths: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files to put.")],
+    *,
     to: Annotated[str | None, typer.Option(metavar="PREFIX", help="Folder under raw/ to put them in.")] = None,
     key: Annotated[str | None, typer.Option(help="Whole key, for a single file.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Dataset they are meant for.")] = None,
@@ -61,8 +61,11 @@ def _check(paths: Sequence[Path], to: str | None, key: str | None) -> None:
         raise WrongInput("--to and --key exclude each other")
     if key is not None and len(paths) != 1:
         raise WrongInput(f"--key names one object, but {len(paths)} files are given: use --to PREFIX")
-    wrong = [f"{path}: {'is a folder, name its files' if path.is_dir() else 'no such file'}"
-             for path in paths if not path.is_file()]
+    wrong = [
+        f"{path}: {'is a folder, name its files' if path.is_dir() else 'no such file'}"
+        for path in paths
+        if not path.is_file()
+    ]
     if wrong:
         raise WrongInput("\n".join(wrong))
     twice = sorted({path.name for path in paths if [each.name for each in paths].count(path.name) > 1})
@@ -173,5 +176,9 @@ def _refused(journey: Journey, timeout: float) -> str:
             f"{_few([each.key for each in late])}; they go on, see `lake files` and `lake runs`"
         )
     bad = [each for each in journey.arrivals if journey.state(each) != "QUERYABLE"]
-    reasons = [f"{each.key} is {journey.state(each)}: {journey.states[each.id].reason or 'no reason given'}" for each in bad]
-    return "\n".join(reasons[:10] + ([f"and {len(reasons) - 10} more; {summary(journey)}"] if len(reasons) > 10 else []))
+    reasons = [
+        f"{each.key} is {journey.state(each)}: {journey.states[each.id].reason or 'no reason given'}" for each in bad
+    ]
+    return "\n".join(
+        reasons[:10] + ([f"and {len(reasons) - 10} more; {summary(journey)}"] if len(reasons) > 10 else [])
+    )

@@ -3,13 +3,13 @@
 import csv
 import io
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from cli import output
@@ -59,7 +59,8 @@ def typed(value: str | None, kind: str) -> Any:
     """
     if value is None:
         return None
-    return _TYPES.get(kind.lower().split("(")[0], str)(value)
+    convert: Callable[[str], Any] = _TYPES.get(kind.lower().split("(")[0], str)
+    return convert(value)
 
 
 def _float(value: str) -> float | str:
@@ -166,6 +167,7 @@ def _analyst(connection: Connection, tenant: str) -> Any:
 def query(
     tenant: TenantArgument,
     sql: Annotated[str | None, typer.Argument(metavar="SQL", help='Athena SQL, or "-" to read it from stdin.')] = None,
+    *,
     named: Annotated[str | None, typer.Option("--named", help="Run the named query of this name.")] = None,
     list_named: Annotated[bool, typer.Option("--list", help="List the tenant's named queries.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
@@ -193,7 +195,7 @@ def query(
 
 
 def _statement(sql: str) -> str:
-    text = click.get_text_stream("stdin").read() if sql == "-" else sql
+    text = sys.stdin.read() if sql == "-" else sql
     if not text.strip():
         raise WrongInput('no SQL given; for instance `lake query acme "show tables"`')
     return text

@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import typer.main
 
 from cli.app import app
@@ -36,7 +36,8 @@ Written by `python -m cli.reference` from `lake --help`; a test checks that it i
 
 | command | keys of `--json` |
 |---|---|
-| `files`, `put` | `[{key, version, dataset, state, rows, rejected, reason, run}]`; `put` without `--wait` says state `PUT` |
+| `files` | `[{key, version, dataset, state, rows, rejected, reason, run}]`, oldest first |
+| `put` | the same; without `--wait` the state is `PUT` |
 | `runs` | `[{run, job, dataset, state, started, ended, files, rows_in, rows_out, rejected, error}]`, newest first |
 | `runs --logs RUN` | `{run, glue_run, stdout, stderr}` |
 | `query` | rows as objects; whole numbers and floats are numbers, decimals (exact), dates and times are text |
@@ -53,46 +54,46 @@ FAILED (given up after three attempts). A file with some bad rows is QUERYABLE a
 def page() -> str:
     """The whole page as text."""
     root = typer.main.get_command(app)
-    context = click.Context(root, info_name="lake")
-    return "\n".join([OPENING, *_sections(root, context)]).rstrip() + "\n"
+    return "\n".join([OPENING, *_sections(root, _context(root, "lake", None))]).rstrip() + "\n"
 
 
-def _sections(command: click.Command, context: click.Context) -> Iterator[str]:
-    if isinstance(command, click.Group):
+def _context(command: Any, name: str, parent: Any) -> Any:
+    return command.context_class(command, info_name=name, parent=parent)
+
+
+def _sections(command: Any, context: Any) -> Iterator[str]:
+    """A section per command, depth first in the order of `--help`; typer carries its own click, hence no types."""
+    if hasattr(command, "list_commands"):
         for name in command.list_commands(context):
             below = command.get_command(context, name)
-            if below is not None and not below.hidden:
-                yield from _sections(below, click.Context(below, info_name=name, parent=context))
+            if not below.hidden:
+                yield from _sections(below, _context(below, name, context))
         return
     yield f"## `{context.command_path}`\n"
     yield f"{_text(command.help)}\n"
-    yield f"    {_usage(command, context)}\n"
+    yield f"    {context.command_path} {' '.join(command.collect_usage_pieces(context))}\n"
     rows = [_row(each, context) for each in command.params if not getattr(each, "hidden", False)]
     if rows:
         yield "\n".join(["| argument or option | meaning |", "|---|---|", *rows, ""])
-
-
-def _usage(command: click.Command, context: click.Context) -> str:
-    return f"{context.command_path} {' '.join(command.collect_usage_pieces(context))}"
 
 
 def _text(text: str | None) -> str:
     return "\n".join(line.strip() for line in (text or "").strip().splitlines())
 
 
-def _row(parameter: click.Parameter, context: click.Context) -> str:
-    default = parameter.get_default(context)
+def _row(parameter: Any, context: Any) -> str:
     is_flag = getattr(parameter, "is_flag", False)
+    default = parameter.default
     shown = "" if default in (None, (), "") or is_flag or callable(default) else f" Default `{default}`."
     meaning = " ".join(str(getattr(parameter, "help", None) or "").split())
-    return f"| `{_name(parameter, context)}` | {meaning}{shown} |".replace("|", "|")
+    return f"| `{_name(parameter, context)}` | {meaning}{shown} |"
 
 
-def _name(parameter: click.Parameter, context: click.Context) -> str:
-    if isinstance(parameter, click.Option):
+def _name(parameter: Any, context: Any) -> str:
+    if parameter.param_type_name == "option":
         names = ", ".join([*parameter.opts, *parameter.secondary_opts])
         return names if parameter.is_flag else f"{names} {parameter.make_metavar(context)}"
-    return parameter.make_metavar(context)
+    return str(parameter.make_metavar(context))
 
 
 def main() -> None:

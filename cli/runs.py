@@ -12,7 +12,7 @@ from cli.errors import LakeError, NotFound
 from cli.options import EnvironmentOption, JsonOption, TenantArgument
 
 if TYPE_CHECKING:
-    from lineage.ledger import RunState
+    from lineage.values import RunState
 
 __all__ = ["KEYS", "runs"]
 
@@ -33,6 +33,7 @@ KEYS = (
 
 def runs(
     tenant: TenantArgument,
+    *,
     logs: Annotated[str | None, typer.Option(metavar="RUN", help="Print what this run wrote to its logs.")] = None,
     job: Annotated[str | None, typer.Option(help="Only runs of this job.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many runs, newest first.")] = 50,
@@ -56,7 +57,7 @@ def runs(
 
 
 def print_logs(connection: Connection, tenant: str, run: str, *, as_json: bool) -> None:
-    """stdout and stderr of the Glue run behind a run of the ledger."""
+    """Stdout and stderr of the Glue run behind a run of the ledger."""
     state = find(connection, tenant, run)
     if state.glue_run is None:
         raise LakeError(f"run {state.run} has not begun on Glue (state {state.state}): {state.error or 'no logs yet'}")

@@ -1,8 +1,10 @@
 """The demo, step by step: cloud, tenants, files, answers, totals, lineage, and what to do next."""
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from decimal import Decimal
 
 from cli import cloud, output
 from cli.connection import LOCAL, Connection, cloud_home, connect
@@ -53,25 +55,25 @@ def step(title: str) -> Iterator[None]:
 def _deploy() -> None:
     from cli.deploy import deploy
 
-    deploy(environment=LOCAL)
+    with redirect_stdout(sys.stderr):  # what changed is a message here, not an answer
+        deploy(environment=LOCAL)
 
 
 def _drop(connection: Connection, files: Sequence[DemoFile], timeout: float) -> Journey:
     known = {tenant: routes(connection.registry, tenant) for tenant in {each.tenant for each in files}}
     arrivals = upload(connection, [Upload(each.tenant, _address(each, known[each.tenant])) for each in files])
     journey = follow(connection.ledger, arrivals, timeout)
+    ended = [(file, journey.state(each), _reason(journey, each)) for file, each in zip(files, arrivals, strict=True)]
     wrong = [
-        f"{arrival.tenant} {arrival.key} is {journey.state(arrival)}, expected {file.expected}{_reason(journey, arrival)}"
-        for file, arrival in zip(files, arrivals, strict=True)
-        if journey.state(arrival) != file.expected
+        f"{file.tenant} {file.key} is {state}, expected {file.expected}{reason}"
+        for file, state, reason in ended
+        if state != file.expected
     ]
     if wrong:
         raise LakeError("\n".join([*wrong, "see `lake runs TENANT` and `lake runs TENANT --logs RUN`"]))
-    for file, arrival in zip(files, arrivals, strict=True):
-        if file.expected != "QUERYABLE":
-            output.message(
-                f"as meant ({file.note}): {file.tenant} {file.key} is {file.expected}{_reason(journey, arrival)}"
-            )
+    for file, state, reason in ended:
+        if state != "QUERYABLE":
+            output.message(f"as meant ({file.note}): {file.tenant} {file.key} is {state}{reason}")
     return journey
 
 
@@ -91,7 +93,7 @@ def _ask(connection: Connection, tenants: Sequence[str]) -> None:
         named = sorted(athena.named(), key=lambda each: str(each["Name"]))
         if not named:
             raise LakeError(f"tenant {tenant} has no named query: run `lake deploy {tenant}`")
-        output.message(f'$ lake query {tenant} --named {named[0]["Name"]}', style="bold")
+        output.message(f"$ lake query {tenant} --named {named[0]['Name']}", style="bold")
         answer = athena.run(str(named[0]["QueryString"]))
         output.print_table(answer.names, answer.rows[:12])
         if len(answer.rows) > 12:
@@ -104,10 +106,11 @@ def _check(connection: Connection, expected: Sequence[Total]) -> None:
         answer = Athena(connection, total.tenant).run(total.sql)
         found = dict(zip(answer.names, answer.rows[0], strict=True)) if answer.rows else {}
         for name, value in total.values.items():
-            same = found.get(name) is not None and value == type(value)(str(found[name]))
-            output.message(f"{'✓' if same else '✗'} {total.tenant}: {name} = {found.get(name)}", None if same else "red")
+            text = found.get(name)
+            same = text is not None and Decimal(text) == value
+            output.message(f"{'✓' if same else '✗'} {total.tenant}: {name} = {text}", None if same else "red")
             if not same:
-                wrong.append(f"{total.tenant}: {name} is {found.get(name)}, the input files say {value}: {total.sql}")
+                wrong.append(f"{total.tenant}: {name} is {text}, the input files say {value}: {total.sql}")
     if wrong:
         raise LakeError("\n".join(wrong))
 
@@ -126,9 +129,12 @@ def _next(began: float, journey: Journey) -> None:
     unchanged = sum(each.unchanged for each in journey.arrivals)
     again = f", {unchanged} of them already there" if unchanged else ""
     output.messages().rule("[bold]Next[/]", align="left")
-    output.message(f"""\
-done in {time.monotonic() - began:.0f} s: {len(journey.arrivals)} files{again}, every total right.
+    output.message(
+        f"done in {time.monotonic() - began:.0f} s: {len(journey.arrivals)} files{again}, every total right.\n\n{NEXT}"
+    )
 
+
+NEXT = """\
 Your own tenant, in tenants/tenants.yaml under `tenants:` (or `lake tenant add`):
   - id: mine
     name: My Company
@@ -140,4 +146,4 @@ then
   lake query mine "select * from transactions limit 10"
   lake lineage mine transactions --up
 More: `lake --help`. Any AWS client: `eval "$(lake env)"`.
-The local cloud is still running: `lake down` stops it, `lake up` continues.""")
+The local cloud is still running: `lake down` stops it, `lake up` continues."""

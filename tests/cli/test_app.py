@@ -17,11 +17,27 @@ def csv_file(tmp_path):
 def test_every_command_of_the_reference_is_there(lake):
     shown = lake("--help").stdout
 
-    for command in ("up", "down", "status", "doctor", "env", "tenant", "deploy", "put", "files", "runs", "query", "lineage", "demo"):
+    for command in (
+        "up",
+        "down",
+        "status",
+        "doctor",
+        "env",
+        "tenant",
+        "deploy",
+        "put",
+        "files",
+        "runs",
+        "query",
+        "lineage",
+        "demo",
+    ):
         assert f" {command} " in shown
 
 
-@pytest.mark.parametrize("command", [("files", "acme"), ("runs", "acme"), ("query", "acme", "select 1"), ("lineage", "acme", "x"), ("env",)])
+@pytest.mark.parametrize(
+    "command", [("files", "acme"), ("runs", "acme"), ("query", "acme", "select 1"), ("lineage", "acme", "x"), ("env",)]
+)
 def test_without_a_running_cloud_every_command_says_how_to_start_it(lake, command):
     answer = lake(*command)
 

@@ -1,3 +1,4 @@
+import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from cli.errors import CloudIsDown, NotFound, WrongInput, explain
@@ -52,15 +53,18 @@ def test_ctrl_c_ends_with_130():
 
 
 def test_a_full_disk_says_so():
-    assert explain(OSError(28, "No space left on device", "/tmp/x"))[0] == "/tmp/x: the disk is full: free some space and try again"
+    assert (
+        explain(OSError(28, "No space left on device", "/tmp/x"))[0]
+        == "/tmp/x: the disk is full: free some space and try again"
+    )
 
 
 def test_the_traceback_is_shown_on_demand(monkeypatch):
     monkeypatch.setenv("LAKE_DEBUG", "1")
-    try:
+    with pytest.raises(WrongInput) as raised:
         raise WrongInput("no")
-    except WrongInput as error:
-        text, _ = explain(error)
+
+    text, _ = explain(raised.value)
 
     assert text.startswith("Traceback")
     assert text.endswith("no")

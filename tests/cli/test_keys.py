@@ -18,7 +18,10 @@ def placed(name, **options):
 
 
 def test_a_name_that_a_contract_takes_goes_straight_under_raw():
-    assert placed("network_3_transactions_2024_09_20.csv") == ("raw/network_3_transactions_2024_09_20.csv", "transactions")
+    assert placed("network_3_transactions_2024_09_20.csv") == (
+        "raw/network_3_transactions_2024_09_20.csv",
+        "transactions",
+    )
 
 
 def test_a_dataset_option_gives_the_folder_that_the_contract_demands():

@@ -64,7 +64,13 @@ def test_more_than_eight_siblings_are_folded():
 
 def test_a_node_met_twice_is_drawn_once():
     graph = Graph(
-        [Node("t", "table", "t"), Node("x", "file", "x"), Node("y", "file", "y"), Node("a", "file", "a"), Node("b", "file", "b")],
+        [
+            Node("t", "table", "t"),
+            Node("x", "file", "x"),
+            Node("y", "file", "y"),
+            Node("a", "file", "a"),
+            Node("b", "file", "b"),
+        ],
         [Edge("x", "t", None), Edge("y", "t", None), Edge("a", "x", None), Edge("a", "y", None), Edge("b", "a", None)],
     )
 

@@ -1,7 +1,13 @@
 from cli.query import Answer, typed
 
 ANSWER = Answer(
-    columns=(("carrier", "varchar"), ("flights", "bigint"), ("delay", "double"), ("fee", "decimal"), ("late", "boolean")),
+    columns=(
+        ("carrier", "varchar"),
+        ("flights", "bigint"),
+        ("delay", "double"),
+        ("fee", "decimal"),
+        ("late", "boolean"),
+    ),
     rows=[("UA", "58665", "3.5", "12.30", "true"), (None, None, "NaN", None, "false")],
 )
 
