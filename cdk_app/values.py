@@ -1,0 +1,147 @@
+"""What a stack is made from: the registry's facts as flat, typed values, so that constructs only place them.
+
+The shape of a tenant's stack is its datasets and their named queries. Every other field is a scalar that no construct
+looks at; whatever has to be decided about it is decided here or in `tenants`.
+"""
+
+from dataclasses import dataclass
+
+import aws_cdk as cdk
+
+from glue_scripts.arguments import JOBS
+from tenants.model import Environment, Tenant
+from tenants.naming import PlatformNames, TenantNames
+from tenants.registry import Registry
+
+__all__ = ["ANALYTICS_READY", "ATHENA_RESULTS", "PROCESSED", "QUARANTINE", "RAW", "SavedQuery", "Site", "TenantValues"]
+
+RAW = "raw/"
+PROCESSED = "processed/"
+ANALYTICS_READY = "analytics-ready/"
+QUARANTINE = "quarantine/"
+ATHENA_RESULTS = "athena-results/"
+
+WORKGROUP_STATES = {"active": "ENABLED", "suspended": "DISABLED", "offboarding": "DISABLED"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Where a stack stands, and what holds for everything that stands there."""
+
+    platform: PlatformNames
+    account: str
+    region: str
+    notification: str | None
+    termination_protection: bool
+    destroys_data: bool
+
+    @classmethod
+    def of(cls, organization: str, environment: Environment) -> "Site":
+        return cls(
+            platform=PlatformNames(organization, environment.name),
+            account=environment.account,
+            region=environment.region,
+            notification=environment.notification,
+            termination_protection=environment.termination_protection,
+            destroys_data=environment.removal_policy == "destroy",
+        )
+
+    @property
+    def organization(self) -> str:
+        return self.platform.organization
+
+    @property
+    def environment(self) -> str:
+        return self.platform.environment
+
+    @property
+    def cdk_environment(self) -> cdk.Environment:
+        return cdk.Environment(account=self.account, region=self.region)
+
+    @property
+    def removal_policy(self) -> cdk.RemovalPolicy:
+        """Of whatever holds data. A creation that failed leaves nothing behind, so that it can be tried again."""
+        if self.destroys_data:
+            return cdk.RemovalPolicy.DESTROY
+        return cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return {"organization": self.organization, "environment": self.environment}
+
+    def arn(self, service: str, resource: str) -> str:
+        return f"arn:{cdk.Aws.PARTITION}:{service}:{self.region}:{self.account}:{resource}"
+
+    def role_arn(self, role: str) -> str:
+        return f"arn:{cdk.Aws.PARTITION}:iam::{self.account}:role/{role}"
+
+    @property
+    def every_tenant(self) -> str:
+        """Name pattern of whatever any tenant owns here, up to the hyphen before what it is."""
+        return f"{self.organization}-*-{self.environment}-"
+
+    @property
+    def tenant_role_arns(self) -> list[str]:
+        """Patterns of the roles of all tenants."""
+        return [self.role_arn(f"{self.every_tenant}job"), self.role_arn(f"{self.every_tenant}analyst")]
+
+    @property
+    def key_export(self) -> str:
+        """Name under which the platform's stack exports the ARN of its key."""
+        return f"{self.platform.stack}-key"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedQuery:
+    """A query that stands ready in a tenant's workgroup."""
+
+    name: str
+    description: str
+    sql: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TenantValues:
+    """One tenant in one environment. Retention in days, limits in bytes."""
+
+    tenant: str
+    names: TenantNames
+    raw_days: int
+    processed_days: int
+    quarantine_days: int
+    workers: int
+    worker_type: str
+    max_concurrent_runs: int
+    query_bytes_limit: int
+    daily_bytes_alarm: int
+    workgroup_state: str
+    datasets: tuple[str, ...]
+    queries: tuple[SavedQuery, ...]
+
+    @classmethod
+    def of(cls, tenant: Tenant, registry: Registry, environment: str) -> "TenantValues":
+        return cls(
+            tenant=tenant.id,
+            names=registry.names(tenant.id, environment),
+            raw_days=tenant.retention.raw,
+            processed_days=tenant.retention.processed,
+            quarantine_days=tenant.retention.quarantine,
+            workers=tenant.workers,
+            worker_type=tenant.worker_type,
+            max_concurrent_runs=tenant.max_concurrent_runs,
+            query_bytes_limit=tenant.query_bytes_limit,
+            daily_bytes_alarm=10 * tenant.query_bytes_limit,
+            workgroup_state=WORKGROUP_STATES[tenant.state],
+            datasets=tuple(dataset.name for dataset in tenant.datasets),
+            queries=(),
+        )
+
+    @property
+    def roles(self) -> list[str]:
+        """Names of the tenant's own roles."""
+        return [self.names.job_role, self.names.analyst_role]
+
+    @property
+    def jobs(self) -> dict[str, str]:
+        """Glue's name of each job."""
+        return {job: self.names.job(job) for job in JOBS}

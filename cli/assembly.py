@@ -1,0 +1,216 @@
+"""The cloud assembly of one environment: synthesised when anything it is made from changed, and read back."""
+
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cli.errors import LakeError, WrongInput
+from cli.exit_codes import ExitCode
+from cli.options import PROJECT
+
+__all__ = ["Assembly", "Asset", "Stack", "SynthesisFailed", "read", "synthesise"]
+
+# What templates and archives of code are made from.
+SOURCES = ("cdk.json", "requirements/project.lock", "cdk_app", "glue_scripts", "ingestion", "lineage", "tenants")
+LIBRARIES = ("aws-cdk-lib", "constructs", "jsii", "pynamodb")
+KEY = "synthesised-from"
+
+
+class SynthesisFailed(LakeError):
+    """Raised when `python -m cdk_app.app` makes no assembly."""
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file on this machine, and the object it becomes."""
+
+    source: Path
+    packaging: str
+    bucket: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One stack of an assembly. `template_bucket` takes templates that are too long to be sent with the call."""
+
+    name: str
+    template_file: Path
+    account: str
+    region: str
+    tags: dict[str, str]
+    termination_protection: bool
+    execution_role: str | None
+    template_bucket: str
+    assets: tuple[Asset, ...]
+
+    @cached_property
+    def template(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self.template_file.read_text(encoding="utf-8"))
+        return content
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """Stacks in the order in which they have to stand."""
+
+    folder: Path
+    stacks: tuple[Stack, ...]
+
+    def stack(self, name: str) -> Stack:
+        for stack in self.stacks:
+            if stack.name == name:
+                return stack
+        raise SynthesisFailed(f"{self.folder}: holds no stack {name}; remove the folder and try again")
+
+
+def synthesise(environment: str, tenants: Path, home: Path) -> Assembly:
+    """The assembly of `environment`, kept below `home`; raises WrongInput for an invalid registry."""
+    folder = home / "assembly" / environment
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        key, stamp = fingerprint(environment, tenants), folder / KEY
+        if not stamp.exists() or stamp.read_text(encoding="utf-8") != key:
+            stamp.unlink(missing_ok=True)
+            run_app(environment, tenants, folder)
+            stamp.write_text(key, encoding="utf-8")
+    return read(folder)
+
+
+def read(folder: Path) -> Assembly:
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    stacks = {
+        name: artifact
+        for name, artifact in manifest["artifacts"].items()
+        if artifact["type"] == "aws:cloudformation:stack"
+    }
+    return Assembly(folder, tuple(stack_of(folder, name, stacks[name]) for name in ordered(stacks)))
+
+
+def ordered(stacks: dict[str, Any]) -> list[str]:
+    """A stack after those that it depends on."""
+    done: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in stacks and name not in done:
+            for dependency in sorted(stacks[name].get("dependencies", [])):
+                visit(dependency)
+            done.append(name)
+
+    for name in stacks:
+        visit(name)
+    return done
+
+
+def stack_of(folder: Path, artifact_id: str, artifact: dict[str, Any]) -> Stack:
+    properties = artifact["properties"]
+    account, region = artifact["environment"].removeprefix("aws://").split("/")
+    template = properties["templateFile"]
+    manifest = folder / template.replace(".template.json", ".assets.json")
+    files = [
+        asset_of(folder, file, account, region)
+        for file in json.loads(manifest.read_text(encoding="utf-8"))["files"].values()
+    ]
+    template_bucket = next(asset.bucket for asset in files if asset.source.name == template)
+    return Stack(
+        name=properties.get("stackName", artifact_id),
+        template_file=folder / template,
+        account=account,
+        region=region,
+        tags=properties.get("tags", {}),
+        termination_protection=bool(properties.get("terminationProtection")),
+        execution_role=filled(properties.get("cloudFormationExecutionRoleArn"), account, region),
+        template_bucket=template_bucket,
+        assets=tuple(asset for asset in files if asset.source.name != template),
+    )
+
+
+def asset_of(folder: Path, file: dict[str, Any], account: str, region: str) -> Asset:
+    (destination,) = file["destinations"].values()
+    return Asset(
+        source=folder / file["source"]["path"],
+        packaging=file["source"].get("packaging", "file"),
+        bucket=filled(destination["bucketName"], account, region) or "",
+        key=destination["objectKey"],
+    )
+
+
+def filled(text: str | None, account: str, region: str) -> str | None:
+    if text is None:
+        return None
+    for name, value in (("AccountId", account), ("Region", region), ("Partition", partition(region))):
+        text = text.replace(f"${{AWS::{name}}}", value)
+    return text
+
+
+def partition(region: str) -> str:
+    return {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(region.rsplit("-", 2)[0], "aws")
+
+
+def run_app(environment: str, tenants: Path, folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cdk_app.app"],
+        cwd=PROJECT,
+        env=app_environment(environment, tenants, folder),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == ExitCode.INPUT:
+        raise WrongInput(done.stderr.strip())
+    if done.returncode:
+        last = "\n".join(done.stderr.strip().splitlines()[-20:])
+        raise SynthesisFailed(f"python -m cdk_app.app: made no templates for environment {environment}:\n{last}")
+
+
+def app_environment(environment: str, tenants: Path, folder: Path) -> dict[str, str]:
+    """Without credentials, since synthesis asks AWS nothing; with compiled modules kept, which saves seconds."""
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "CDK_")) and name != "PYTHONDONTWRITEBYTECODE"
+    }
+    context = {"environment": environment, "tenants": str(tenants.resolve())}
+    return own | {"CDK_OUTDIR": str(folder), "CDK_CONTEXT_JSON": json.dumps(context), "CDK_VALIDATION": "false"}
+
+
+def fingerprint(environment: str, tenants: Path) -> str:
+    """Hash of everything that the assembly is made from."""
+    digest = hashlib.sha256()
+    facts = [environment, str(tenants.resolve()), platform.python_version()]
+    for fact in [*facts, *(importlib.metadata.version(library) for library in LIBRARIES)]:
+        digest.update(f"{fact}\0".encode())
+    for base, path in inputs(tenants):
+        digest.update(f"{path.relative_to(base).as_posix()}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def inputs(tenants: Path) -> Iterator[tuple[Path, Path]]:
+    for name in SOURCES:
+        source = PROJECT / name
+        for path in sorted(source.rglob("*.py")) if source.is_dir() else [source]:
+            yield PROJECT, path
+    for pattern in ("*.yaml", "contracts/*.yaml"):
+        for path in sorted(tenants.glob(pattern)):
+            yield tenants, path
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Two commands at once synthesise one after the other."""
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
