@@ -7,7 +7,7 @@ LEDGER = "LAKE_LEDGER"
 DISPATCH_FUNCTION = "LAKE_DISPATCH_FUNCTION"
 
 
-class SettingMissing(Exception):
+class SettingError(Exception):
     """Raised when a function was deployed without one of its variables."""
 
 
@@ -21,7 +21,7 @@ class Settings:
         names = dict(zip((field.name for field in fields(cls)), (LEDGER, DISPATCH_FUNCTION), strict=True))
         missing = sorted(variable for variable in names.values() if not environment.get(variable))
         if missing:
-            raise SettingMissing(f"environment of the function: {', '.join(missing)} not set; deploy the platform stack")
+            raise SettingError(f"environment of the function: {', '.join(missing)} not set; deploy the platform stack")
         return cls(**{name: environment[variable] for name, variable in names.items()})
 
     def to_environment(self) -> dict[str, str]:

@@ -10,6 +10,9 @@ from lineage.values import InputResult, Member, moment, stamp
 
 MEMBERS, RESULTS, OUTPUTS = "I#", "N#", "O#"
 
+Result = tuple[int, int, str | None]
+"""Rows, rejected, reason."""
+
 REFS = 500
 BYTES = 300_000  # an item holds 400 KB, and a key alone may have 1,024 bytes
 
@@ -69,6 +72,6 @@ def members(store: Store, tenant: str, run: str) -> list[Member]:
     return [member(ref) for ref in read(store, tenant, run, MEMBERS)]
 
 
-def results(store: Store, tenant: str, run: str) -> dict[str, tuple[int, int, str | None]]:
-    """Member id → (rows, rejected, reason)."""
+def results(store: Store, tenant: str, run: str) -> dict[str, Result]:
+    """Member id → what became of it."""
     return {ref[0]: (ref[1], ref[2], ref[3]) for ref in read(store, tenant, run, RESULTS)}

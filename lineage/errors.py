@@ -5,8 +5,11 @@ LedgerError
 ├── RunOpen              the job already has an open run on this dataset
 ├── NothingClaimed       every file of the batch belongs to somebody else by now
 ├── RunNotOpen           the run was fenced, has ended, or belongs to another Glue run: stop working
-└── OutputTaken          an output is already the work of another completed run
+├── OutputTaken          an output is already the work of another completed run
+├── ConditionFailed      (lineage.store) a conditional write was refused; the ledger turns it into one of the above
+└── Cancelled            (lineage.store) the same for a transaction
 """
+# ruff: noqa: N818 - the names say what happened
 
 
 class LedgerError(Exception):

@@ -32,9 +32,7 @@ class _Step:
     reason: str | None
 
 
-NOT_YET = _Step(
-    state=None, done=False, running=False, owner=None, commit=None, rows=None, rejected=None, reason=None
-)
+NOT_YET = _Step(state=None, done=False, running=False, owner=None, commit=None, rows=None, rejected=None, reason=None)
 
 
 class History(Entries):
@@ -67,13 +65,13 @@ class History(Entries):
     def _states(self, tenant: str, jobs: Sequence[str], listed: Sequence[Arrival]) -> list[FileState]:
         """Follows all files from job to job at once: claims, then their runs, then the commit objects' claims."""
         steps: dict[str, list[_Step]] = {_id(arrival): [] for arrival in listed}
-        nodes: dict[str, str | None] = {id: id for id in steps}
+        nodes: dict[str, str | None] = {first: first for first in steps}
         for job in jobs:
             made = self._steps(tenant, job, {node for node in nodes.values() if node})
-            for id, node in nodes.items():
+            for first, node in list(nodes.items()):
                 step = made.get(node, NOT_YET) if node else NOT_YET
-                steps[id].append(step)
-                nodes[id] = step.commit
+                steps[first].append(step)
+                nodes[first] = step.commit
         return [_file_state(arrival, steps[_id(arrival)]) for arrival in listed]
 
     def _steps(self, tenant: str, job: str, nodes: Iterable[str]) -> dict[str, _Step]:
@@ -153,9 +151,9 @@ class History(Entries):
         return [member.id for member in chunks.members(self.store, header.tenant, header.sk)]
 
     def versions(self, tenant: str, ids: Iterable[str]) -> dict[str, Version]:
-        keys = {id: version_key(tenant, id) for id in ids}
+        keys = {node: version_key(tenant, node) for node in ids}
         found = self.store.batch_get(Version, keys.values())
-        return {id: found[key] for id, key in keys.items() if key in found}
+        return {node: found[key] for node, key in keys.items() if key in found}
 
     def run_state(self, header: Header) -> RunState:
         return RunState(
@@ -191,13 +189,13 @@ def names_of(zone: str, dataset: str | None) -> str:
     return {"analytics-ready": f"{dataset}", "quarantine": f"{dataset}_quarantine"}.get(zone, f"{zone}/{dataset}")
 
 
-def version_key(tenant: str, id: str) -> tuple[str, str]:
-    fid, ver = id.split(".")
+def version_key(tenant: str, node: str) -> tuple[str, str]:
+    fid, ver = node.split(".")
     return table.file_pk(tenant, fid), table.version_sk(ver)
 
 
-def claim_key(tenant: str, id: str, job: str) -> tuple[str, str]:
-    fid, ver = id.split(".")
+def claim_key(tenant: str, node: str, job: str) -> tuple[str, str]:
+    fid, ver = node.split(".")
     return table.file_pk(tenant, fid), table.claim_sk(ver, job)
 
 
@@ -221,7 +219,7 @@ def _arrival_of(tenant: str, item: Version) -> Arrival:
     )
 
 
-def _step(node: str, claim: Claim, header: Header | None, late: dict[str, dict[str, tuple[int, int, str | None]]]) -> _Step:
+def _step(node: str, claim: Claim, header: Header | None, late: dict[str, dict[str, chunks.Result]]) -> _Step:
     running = claim.st == ClaimState.CLAIMED and header is not None and header.st == HeaderState.RUNNING
     rolled = claim.st == ClaimState.CLAIMED and header is not None and header.st == HeaderState.COMPLETED
     done = claim.st == ClaimState.DONE or rolled
@@ -282,5 +280,3 @@ def _before(step: _Step) -> FileStatus:
     if step.state == ClaimState.DEAD:
         return FileStatus.FAILED
     return FileStatus.HELD if step.state == ClaimState.HELD else FileStatus.RECEIVED
-
-

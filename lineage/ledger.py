@@ -3,12 +3,11 @@
 A run's life, and what each crash leaves behind:
 
     receive    V + C(RECEIVED, waiting) + listing, one transaction            nothing, or all of it
-    begin      1 header RUNNING + slot, one transaction                       a run without members: goes stale, is fenced
+    begin      1 header RUNNING + slot, one transaction                       a run without members: stale, fenced
                2 chunks: the members it is about to claim                     the same
-               3 claims, one conditional update each                          claims of a run that never seals: it goes
-                                                                              stale, is fenced, and its chunks name
-                                                                              every claim it can have made
-               4 header sealed: batch id, number of files                     a run that nobody started: stale, fenced
+               3 claims, one conditional update each                          a run that never seals: stale, fenced; its
+                                                                              chunks name every claim it can have made
+               4 header sealed: batch id, number of files                     a run that nobody starts: stale, fenced
     take       the header belongs to one Glue run                             stale without its heartbeat, fenced
     commit     results and spare outputs, then one transaction:               before it: as above
                header COMPLETED if RUNNING, slot freed, outputs               after it: rolled forward
@@ -79,11 +78,7 @@ class Recovered:
 class Ledger(History):
     """The ledger in one table; endpoint, Region and credentials are botocore's ambient ones.
 
-        ledger = Ledger("mycompany-dev-ledger")
-        run = ledger.take("acme", "raw_to_processed", run_id, glue_run)
-        …
-        ledger.commit(run, CommitRecord(…))
-        ledger.finalise(run)
+    A job: `run = ledger.take(…)`, work, `ledger.commit(run, CommitRecord(…))`, `ledger.finalise(run)`.
     """
 
     def __init__(
@@ -156,7 +151,7 @@ class Ledger(History):
             return first
         keys = {member.id: (table.file_pk(tenant, member.fid), table.version_sk(member.ver)) for member in written}
         found = self.store.batch_get(Version, keys.values())
-        counted = {id for id, key in keys.items() if key in found and found[key].run}
+        counted = {node for node, key in keys.items() if key in found and found[key].run}
         return [member for member in first if member.id not in keys or member.id in counted]
 
     # -- begin ---------------------------------------------------------------------------------------------------
@@ -345,8 +340,8 @@ class Ledger(History):
         chunks.write(self.store, run.tenant, run.run, chunks.RESULTS, results)
         if len(ids) > INLINE:
             chunks.write(self.store, run.tenant, run.run, chunks.OUTPUTS, list(ids))
-        via = next((id for id, output in ids.items() if COMMITS in output.key), None)
-        versions = [(id, output, via) for id, output in ids.items()]
+        via = next((node for node, output in ids.items() if COMMITS in output.key), None)
+        versions = [(node, output, via) for node, output in ids.items()]
         # Outputs beyond one transaction go first: they count for nothing until the header says COMPLETED. Commit
         # objects are never among them, so that a commit object's version names its run only after the commit.
         self.store.each(lambda version: self._spare_output(run, *version), versions[TRANSACTION:])
@@ -374,8 +369,8 @@ class Ledger(History):
                     self._committed_or_raise(run, refused)
                     return
                 for position, old in refused.failed.items():
-                    id = versions[position - 2][0]
-                    superseded[id] = self._superseded(run, versions[position - 2][1].key, old, superseded.get(id))
+                    node = versions[position - 2][0]
+                    superseded[node] = self._superseded(run, versions[position - 2][1].key, old, superseded.get(node))
             except (BotoCoreError, VerboseClientError) as unknown:
                 # The answer is lost, or the service refused: only the header knows.
                 self._committed_or_raise(run, unknown)
@@ -402,8 +397,8 @@ class Ledger(History):
         """The check on which everything rests: the run has not been fenced, and this Glue run holds it."""
         return (Header.st == HeaderState.RUNNING) & (Header.glue_run == run.glue_run)
 
-    def _output(self, run: Run, id: str, output: Output, via: str | None, superseded: str | None) -> dict[str, Any]:
-        fid, ver = id.split(".")
+    def _output(self, run: Run, node: str, output: Output, via: str | None, superseded: str | None) -> dict[str, Any]:
+        fid, ver = node.split(".")
         known = {
             "key": output.key,
             "version": output.version,
@@ -415,7 +410,7 @@ class Ledger(History):
             "month": output.month,
             "run": run.run,
             "job": run.job,
-            "via": via if output.zone == "processed" and via != id else None,
+            "via": via if output.zone == "processed" and via != node else None,
         }
         mine = Version.run.does_not_exist() | (Version.run == run.run)
         if superseded:
@@ -423,11 +418,11 @@ class Ledger(History):
         key = (table.file_pk(run.tenant, fid), table.version_sk(ver))
         return self.store.updating(key, [Version.kind.set(Version), *_sets(Version, known)], mine)
 
-    def _spare_output(self, run: Run, id: str, output: Output, via: str | None) -> None:
+    def _spare_output(self, run: Run, node: str, output: Output, via: str | None) -> None:
         superseded: str | None = None
         while True:
             try:
-                self.store.transact([("Update", self._output(run, id, output, via, superseded))])
+                self.store.transact([("Update", self._output(run, node, output, via, superseded))])
             except Cancelled as refused:
                 superseded = self._superseded(run, output.key, refused.failed[0], superseded)
             else:
@@ -472,7 +467,7 @@ class Ledger(History):
         self._touch_graph(header, members, outputs)
         self._tidy(header)
 
-    def _done(self, header: Header, member: Member, result: tuple[int, int, str | None] | None) -> None:
+    def _done(self, header: Header, member: Member, result: chunks.Result | None) -> None:
         rows, rejected, reason = result or (0, 0, None)
         actions = [
             Claim.st.set(ClaimState.DONE),
@@ -536,9 +531,7 @@ class Ledger(History):
         error = f"no sign of life since {header.hb}"
         return self._close(header, HeaderState.FENCED, error, counts=True, seen=Header.hb == header.hb)
 
-    def _close(
-        self, header: Header | None, state: HeaderState, error: str, *, counts: bool, seen: Any = None
-    ) -> bool:
+    def _close(self, header: Header | None, state: HeaderState, error: str, *, counts: bool, seen: Any = None) -> bool:
         """Header and slot in one transaction, then the claims. `seen`: only if it still looks as it was judged."""
         if header is None:
             return False
@@ -617,9 +610,7 @@ class Ledger(History):
             outcome = "released"
         if outcome is None:
             return None
-        return Recovered(
-            tenant=header.tenant, dataset=header.dataset, job=header.job, run=header.sk, outcome=outcome
-        )
+        return Recovered(tenant=header.tenant, dataset=header.dataset, job=header.job, run=header.sk, outcome=outcome)
 
     def slots(self, tenant: str) -> list[Slot]:
         """The tenant's open runs, strongly consistent, one request."""
@@ -706,7 +697,7 @@ def _results(run: Run, record: CommitRecord) -> list[list[Any]]:
         raise ValueError(
             f"run {run.run}: inputs of the commit are not the run's {len(members)} members; differing: {odd[:5]}"
         )
-    return [chunks.result_ref(id, given[key]) for key, id in members.items()]
+    return [chunks.result_ref(node, given[key]) for key, node in members.items()]
 
 
 def _partition_commit(header: Header, output: Version) -> PartitionCommit:

@@ -13,6 +13,7 @@ from pynamodb.connection.base import MetaTable
 from pynamodb.exceptions import VerboseClientError
 
 from lineage import table
+from lineage.errors import LedgerError
 from lineage.table import Item
 
 M = TypeVar("M", bound=Item)
@@ -30,7 +31,7 @@ PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExcee
 log = logging.getLogger(__name__)
 
 
-class ConditionFailed(Exception):
+class ConditionFailed(LedgerError):  # noqa: N818
     """Raised when a conditional write was refused; `old` is the item that stood in the way, None if there is none."""
 
     def __init__(self, old: Item | None) -> None:
@@ -38,7 +39,7 @@ class ConditionFailed(Exception):
         self.old = old
 
 
-class Cancelled(Exception):
+class Cancelled(LedgerError):  # noqa: N818
     """Raised when a transaction was refused: `failed` maps the position of a write to the item in its way."""
 
     def __init__(self, failed: dict[int, Item | None]) -> None:

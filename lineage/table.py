@@ -60,6 +60,10 @@ class Item(Model):
 
     index = OpenIndex()
 
+    def __init_subclass__(cls, discriminator: str = "") -> None:
+        """For type checkers alone: the metaclass of pynamodb keeps the discriminator for itself."""
+        super().__init_subclass__()
+
 
 class Tenant(Item, discriminator="tenant"):
     """`T#<t>#META` / `#`, and its copy for the fleet `PLATFORM#TENANTS` / `<t>`."""

@@ -1,0 +1,19 @@
+"""What keeps a message out of the ledger.
+
+ArrivalError             the message goes back to the queue, and after its last try to the dead-letter queue
+├── NotAnArrival         it is not an S3 "Object Created" event
+└── UnknownBucket        no tenant of this environment has the bucket
+"""
+# ruff: noqa: N818 - the names say what happened
+
+
+class ArrivalError(Exception):
+    """Root of what keeps a message out of the ledger; the queue keeps the message."""
+
+
+class NotAnArrival(ArrivalError):
+    """Raised when a message is not an S3 "Object Created" event as EventBridge delivers it."""
+
+
+class UnknownBucket(ArrivalError):
+    """Raised when no tenant has the bucket: deploy the tenant, then redrive the dead-letter queue."""

@@ -1,0 +1,198 @@
+"""Lambda on the arrivals queue: enters each new object in the ledger, and only then acknowledges its message.
+
+`ingestion.register.handler`, SQS event in, `{"batchItemFailures": […]}` out. What fails stays in the queue, and after
+its last try in the dead-letter queue. When something arrived that may start at once, dispatch is told.
+"""
+
+import functools
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from glue_scripts.arguments import JOBS
+from ingestion import arrival, journal, routing
+from ingestion.arrival import Arrival
+from ingestion.errors import UnknownBucket
+from ingestion.settings import Settings
+from lineage.ledger import Ledger
+from lineage.values import ACTIVE, DatasetEntry, FileVersion, TenantEntry
+
+CACHE_S = 60.0
+"""How long a container believes what it read about a tenant."""
+
+FIRST, SECOND = JOBS[0], JOBS[1]
+
+FOLDER_MARKER = "folder marker: an empty object that stands for a folder"
+NO_CONTRACT = "no contract matches the key"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where an arrival belongs: a dataset and the job that takes it, or the reason why nowhere."""
+
+    dataset: str | None
+    job: str | None
+    reason: str | None = None
+
+
+@dataclass
+class _Known:
+    tenant: TenantEntry
+    datasets: list[DatasetEntry]
+    until: float
+
+
+@dataclass
+class Directory:
+    """Tenants by bucket, and their datasets, remembered for `CACHE_S`."""
+
+    ledger: Ledger
+    _known: dict[str, _Known] = field(default_factory=dict)
+
+    def of_bucket(self, bucket: str, *, fresh: bool = False) -> tuple[TenantEntry, list[DatasetEntry]]:
+        known = self._known.get(bucket)
+        if fresh or known is None or known.until < time.monotonic():
+            known = self._read(bucket)
+            self._known[bucket] = known
+        return known.tenant, known.datasets
+
+    def _read(self, bucket: str) -> _Known:
+        # Never from the payload: whoever can put an event on a bus can write any name into it, but only the bucket's
+        # owner can make S3 send this one.
+        tenant = self.ledger.tenant_of_bucket(bucket)
+        if tenant is None:
+            raise UnknownBucket(
+                f"bucket {bucket}: no tenant has it; deploy its tenant (lake deploy) and redrive the dead-letter queue"
+            )
+        return _Known(self.ledger.tenant(tenant), self.ledger.datasets(tenant), time.monotonic() + CACHE_S)
+
+
+def handler(event: Mapping[str, Any], context: object = None) -> dict[str, Any]:
+    """Entry point of the Lambda function."""
+    del context
+    return registrar().register(event["Records"])
+
+
+@functools.cache
+def registrar() -> "Registrar":
+    """Made at the first event of a container, not at import: clients need the container's environment."""
+    import boto3
+
+    settings = Settings.from_environment(os.environ)
+    return Registrar(Ledger(settings.ledger), boto3.client("lambda"), settings.dispatch_function)
+
+
+class Registrar:
+    def __init__(self, ledger: Ledger, functions: Any, dispatch_function: str) -> None:
+        self.ledger = ledger
+        self.directory = Directory(ledger)
+        self.functions = functions
+        self.dispatch_function = dispatch_function
+
+    def register(self, records: list[Mapping[str, Any]]) -> dict[str, Any]:
+        with ThreadPoolExecutor(max(1, min(8, len(records)))) as pool:
+            outcomes = list(pool.map(self._one, records))
+        failed = [
+            record["messageId"]
+            for record, outcome in zip(records, outcomes, strict=True)
+            if isinstance(outcome, Exception)
+        ]
+        self._tell_dispatch([outcome for outcome in outcomes if isinstance(outcome, FileVersion)])
+        return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
+
+    def _one(self, record: Mapping[str, Any]) -> FileVersion | Exception | None:
+        """The file if it is new and has a dataset, None if there is nothing to start, or what went wrong."""
+        try:
+            return self._enter(arrival.parse(record["body"]))
+        except Exception as error:  # whatever it is, the message must stay in the queue and the others go on
+            journal.write("arrival_failed", message=record.get("messageId"), error=type(error).__name__, why=str(error))
+            return error
+
+    def _enter(self, arrived: Arrival) -> FileVersion | None:
+        tenant, place = self._place(arrived)
+        file = FileVersion(
+            tenant=tenant.tenant,
+            dataset=place.dataset,
+            key=arrived.key,
+            version=arrived.version,
+            size=arrived.size,
+            etag=arrived.etag,
+            arrived_at=arrived.arrived_at,
+            sequencer=arrived.sequencer,
+        )
+        held = tenant.state != ACTIVE
+        new = self.ledger.receive(file, place.job, held=held, reason=place.reason)
+        outcome = _outcome(place, new=new, held=held)
+        journal.write(
+            "arrival",
+            tenant=file.tenant,
+            dataset=file.dataset,
+            key=file.key,
+            version=file.version,
+            outcome=outcome,
+            reason=place.reason,
+        )
+        return file if outcome == "received" else None
+
+    def _place(self, arrived: Arrival) -> tuple[TenantEntry, Place]:
+        tenant, datasets = self.directory.of_bucket(arrived.bucket)
+        place = place_of(arrived, datasets)
+        if place.reason == NO_CONTRACT:
+            # A contract deployed a moment ago must not be missed because of what is remembered.
+            tenant, datasets = self.directory.of_bucket(arrived.bucket, fresh=True)
+            place = place_of(arrived, datasets)
+        return tenant, place
+
+    def _tell_dispatch(self, new: list[FileVersion]) -> None:
+        for tenant, dataset, job in sorted({(file.tenant, file.dataset or "", job_of(file.key)) for file in new}):
+            if not self._may_start(tenant, dataset, job, new):
+                continue
+            payload = {"tenant": tenant, "dataset": dataset, "job": job}
+            try:
+                self.functions.invoke(
+                    FunctionName=self.dispatch_function, InvocationType="Event", Payload=json.dumps(payload).encode()
+                )
+            except Exception as error:  # the files are in the ledger; the scheduled dispatch finds them
+                journal.write("dispatch_not_told", **payload, error=type(error).__name__, why=str(error))
+
+    def _may_start(self, tenant: str, dataset: str, job: str, new: Iterable[FileVersion]) -> bool:
+        """Nothing of it runs, and it waits for nothing, or these arrivals alone fill a batch.
+
+        A batch that fills little by little is closed by the scheduled dispatch: counting what waits on every event
+        would read the waiting list once per file.
+        """
+        if any((slot.job, slot.dataset) == (job, dataset) for slot in self.ledger.slots(tenant)):
+            return False
+        if job != FIRST:
+            return True
+        rule = self.ledger.dataset(tenant, dataset)
+        sizes = [file.size for file in new if (file.tenant, file.dataset) == (tenant, dataset)]
+        return rule.max_wait_s == 0 or len(sizes) >= rule.max_files or sum(sizes) >= rule.max_bytes
+
+
+def place_of(arrived: Arrival, datasets: Iterable[DatasetEntry]) -> Place:
+    """Where an arrival belongs. Everything under raw/ is entered, a folder marker too: as UNROUTED, with the reason."""
+    if not arrived.key.startswith("raw/"):
+        dataset = routing.dataset_of_commit(arrived.key)
+        return Place(dataset=dataset, job=SECOND if dataset else None, reason=None if dataset else NO_CONTRACT)
+    if arrived.is_folder_marker:
+        return Place(dataset=None, job=None, reason=FOLDER_MARKER)
+    rules = [routing.Rule(dataset=entry.dataset, files=entry.files) for entry in datasets]
+    dataset = routing.dataset_of(arrived.key, rules)
+    return Place(dataset=dataset, job=FIRST if dataset else None, reason=None if dataset else NO_CONTRACT)
+
+
+def job_of(key: str) -> str:
+    return FIRST if key.startswith("raw/") else SECOND
+
+
+def _outcome(place: Place, *, new: bool, held: bool) -> str:
+    if not new:
+        return "duplicate"
+    if place.job is None:
+        return "unrouted"
+    return "held" if held else "received"
