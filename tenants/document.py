@@ -15,7 +15,7 @@ import yaml
 
 from tenants.errors import Problem, RegistryError
 
-__all__ = ["Document", "nearest", "read"]
+__all__ = ["Document", "nearest", "parse", "read"]
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 8

@@ -190,3 +190,18 @@ class TenantNames:
         if not JOB.match(name):
             raise InvalidName(f"{name!r} is no job: expected lower-case words joined by single underscores")
         return f"{self.workgroup}-{name.replace('_', '-')}"
+
+    def resources(self) -> dict[str, str]:
+        """The names that people meet, by what they name."""
+        words = (
+            "stack",
+            "bucket",
+            "database",
+            "workgroup",
+            "job_role",
+            "analyst_role",
+            "key_alias",
+            "rule",
+            "log_group",
+        )
+        return {word: getattr(self, word) for word in words}

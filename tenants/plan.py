@@ -80,9 +80,13 @@ class Plan(Part):
         """SHA-256 of everything else in the plan."""
         return hashlib.sha256(_canonical(self.model_dump(mode="json")).encode()).hexdigest()
 
+    def with_fingerprint(self) -> dict[str, Any]:
+        """The plan as plain values, `fingerprint` included."""
+        return self.model_dump(mode="json") | {"fingerprint": self.fingerprint}
+
     def to_json(self) -> str:
         """One line of JSON with sorted keys, `fingerprint` included."""
-        return _canonical(self.model_dump(mode="json") | {"fingerprint": self.fingerprint})
+        return _canonical(self.with_fingerprint())
 
 
 def _canonical(value: Any) -> str:

@@ -10,14 +10,14 @@ from pydantic import BaseModel
 
 from tenants.contract import Contract, read_contract
 from tenants.crossings import crossings
-from tenants.document import Document, read
+from tenants.document import Document, parse, read
 from tenants.entries import EnvironmentsFile, TenantEntry, TenantsFile
 from tenants.errors import NotFound, Problem, RegistryError
 from tenants.model import Environment, Retention, Tenant
 from tenants.naming import PlatformNames, TenantNames
 from tenants.validation import checked
 
-__all__ = ["CONTRACTS", "ENVIRONMENTS", "TENANTS", "Registry", "load"]
+__all__ = ["CONTRACTS", "ENVIRONMENTS", "TENANTS", "Registry", "load", "shown"]
 
 TENANTS = "tenants.yaml"
 ENVIRONMENTS = "environments.yaml"
@@ -65,12 +65,15 @@ class Registry:
         return PlatformNames(self.organization, self.environment(environment).name)
 
 
-def load(folder: Path = Path(__file__).parent) -> Registry:
-    """The registry in `folder`; raises RegistryError with every problem of every file."""
+def load(folder: Path = Path(__file__).parent, *, tenants: str | None = None) -> Registry:
+    """The registry in `folder`; raises RegistryError with every problem of every file.
+
+    `tenants` is read in place of tenants.yaml, to see whether a change would be valid.
+    """
     problems: list[Problem] = []
     environments = _environments(folder, problems)
     contracts = _contracts(folder, problems)
-    document, entries = _file(folder / TENANTS, TenantsFile, problems)
+    document, entries = _file(folder / TENANTS, TenantsFile, problems, text=tenants)
     if document:
         problems += crossings(document, environments, contracts)
     if problems or not entries:
@@ -89,9 +92,11 @@ def shown(path: Path) -> str:
     return str(full.relative_to(here)) if full.is_relative_to(here) else str(path)
 
 
-def _file(path: Path, model: type[M], problems: list[Problem]) -> tuple[Document | None, M | None]:
+def _file(
+    path: Path, model: type[M], problems: list[Problem], *, text: str | None = None
+) -> tuple[Document | None, M | None]:
     try:
-        document = read(path, shown(path))
+        document = read(path, shown(path)) if text is None else parse(text.encode(), shown(path))
     except RegistryError as error:
         problems += error.problems
         return None, None

@@ -1,0 +1,181 @@
+"""`lake tenant`: who is on the platform, and what each of them gets."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli import output
+from cli.exit_codes import ExitCode
+from cli.options import EnvironmentOption, JsonOption, TenantArgument, tenants_folder
+from tenants.document import Document, read
+from tenants.errors import RegistryError
+from tenants.model import Dataset, Environment, Tenant
+from tenants.onboarding import with_tenant
+from tenants.quantities import duration_text, size_text
+from tenants.registry import TENANTS, Registry, load, shown
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True)
+
+TIER_VALUES = ("workers", "worker_type", "max_concurrent_runs", "query_bytes_limit")
+
+
+@app.command()
+def add(
+    tenant: Annotated[str, typer.Argument(metavar="ID", help="Lower-case letters, digits, single hyphens.")],
+    *,
+    name: Annotated[str, typer.Option(help="The name that people read.")],
+    owner: Annotated[str, typer.Option(help="Mail address of whoever answers for the data.")],
+    dataset: Annotated[list[str], typer.Option(help="A dataset with a contract of that name; may be repeated.")],
+    tier: Annotated[str | None, typer.Option(help="One of the tiers; the default tier if not given.")] = None,
+) -> None:
+    """Write a tenant into tenants.yaml; comments and order stay as they are."""
+    path = tenants_folder() / TENANTS
+    text = _text(path)
+    changed = with_tenant(text, tenant=tenant, name=name, owner=owner, datasets=dataset, tier=tier, shown=shown(path))
+    load(tenants_folder(), tenants=changed)
+    _replace(path, changed)
+    output.message(f"{tenant} is written into {shown(path)}; `lake deploy {tenant}` creates its stack")
+
+
+def _text(path: Path) -> str:
+    """The file as it is, line ends included; a problem of it is told by the registry."""
+    read(path, shown(path))
+    return path.read_bytes().decode()
+
+
+def _replace(path: Path, text: str) -> None:
+    """A reader sees the old file or the new one, and never half of it."""
+    handle, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(text.encode())
+        Path(new).chmod(path.stat().st_mode)
+        Path(new).replace(path)
+    except BaseException:
+        Path(new).unlink(missing_ok=True)
+        raise
+
+
+@app.command("list")
+def list_(*, json: JsonOption = False) -> None:
+    """Every tenant with its tier, state and datasets."""
+    rows = [_row(tenant) for tenant in load(tenants_folder()).tenants]
+    if json:
+        output.print_json(rows)
+    else:
+        columns = ["id", "name", "tier", "state", "owner", "datasets"]
+        output.print_table(columns, [row | {"datasets": ", ".join(row["datasets"])} for row in rows])
+
+
+def _row(tenant: Tenant) -> dict[str, Any]:
+    plain = tenant.model_dump(include={"id", "name", "tier", "state", "owner"})
+    return plain | {"datasets": [dataset.name for dataset in tenant.datasets]}
+
+
+@app.command()
+def show(
+    tenant: TenantArgument,
+    *,
+    environment: EnvironmentOption = "local",
+    plan: Annotated[str | None, typer.Option(metavar="DATASET", help="Print what its contract compiles to.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """A tenant with every default filled in, and where each value comes from."""
+    registry = load(tenants_folder())
+    if plan is not None:
+        output.print_json(registry.contract(tenant, plan).plan(plan).with_fingerprint())
+        return
+    found, place = registry.tenant(tenant), registry.environment(environment)
+    path = tenants_folder() / TENANTS
+    origins = _origins(read(path, shown(path)), found)
+    if json:
+        output.print_json(_resolved(registry, found, place) | {"from": origins})
+    else:
+        _print(registry, found, place, origins)
+
+
+def _resolved(registry: Registry, tenant: Tenant, environment: Environment) -> dict[str, Any]:
+    datasets = [_dataset(registry, tenant, dataset, environment) for dataset in tenant.datasets]
+    names = registry.names(tenant.id, environment.name).resources()
+    return tenant.model_dump(mode="json") | {"datasets": datasets, "environment": environment.name, "names": names}
+
+
+def _dataset(registry: Registry, tenant: Tenant, dataset: Dataset, environment: Environment) -> dict[str, Any]:
+    """What holds for a dataset here: `max_wait` is the environment's, if that is shorter."""
+    plan = registry.contract(tenant.id, dataset.name).plan(dataset.name)
+    return dataset.model_dump() | {
+        "max_wait": environment.max_wait_of(dataset),
+        "files": list(plan.files),
+        "format": plan.format,
+        "primary_key": list(plan.primary_key),
+    }
+
+
+def _origins(document: Document, tenant: Tenant) -> dict[str, str]:
+    """Where each value was written: file and line, or `built in`."""
+    position = [item["id"] for item in document.value["tenants"]].index(tenant.id)
+    own = ("tenants", position)
+
+    def first(*paths: tuple[str | int, ...]) -> str:
+        line = next((document.lines[path] for path in paths if path in document.lines), None)
+        return "built in" if line is None else f"{document.file}:{line}"
+
+    origins = {key: first((*own, key)) for key in ("id", "name", "owner", "state", "datasets")}
+    origins["tier"] = first((*own, "tier"), ("defaults", "tier"))
+    for zone in ("raw", "processed", "quarantine"):
+        origins[f"retention.{zone}"] = first((*own, "retention", zone), ("defaults", "retention", zone))
+    return origins | {key: first(("tiers", tenant.tier, key)) for key in TIER_VALUES}
+
+
+def _print(registry: Registry, tenant: Tenant, environment: Environment, origins: dict[str, str]) -> None:
+    values = {key: getattr(tenant, key) for key in ("id", "name", "owner", "tier", "state")}
+    values |= {f"retention.{zone}": f"{days} days" for zone, days in tenant.retention.model_dump().items()}
+    values |= {key: getattr(tenant, key) for key in TIER_VALUES}
+    values["query_bytes_limit"] = size_text(tenant.query_bytes_limit)
+    output.print_table(["value", "is", "from"], [(key, value, origins[key]) for key, value in values.items()])
+    print()
+    output.print_table(
+        ["dataset", "contract", "max_wait", "max_files", "max_bytes", "format", "files"],
+        [_line(_dataset(registry, tenant, dataset, environment)) for dataset in tenant.datasets],
+    )
+    print()
+    names = registry.names(tenant.id, environment.name).resources()
+    output.print_table([f"in {environment.name}", "name"], list(names.items()))
+
+
+def _line(dataset: dict[str, Any]) -> tuple[Any, ...]:
+    return (
+        dataset["name"],
+        dataset["contract"],
+        duration_text(dataset["max_wait"]),
+        f"{dataset['max_files']:,}",
+        size_text(dataset["max_bytes"]),
+        dataset["format"],
+        " ".join(dataset["files"]),
+    )
+
+
+@app.command()
+def validate(*, json: JsonOption = False) -> None:
+    """Check tenants.yaml, environments.yaml and every contract, and tell all problems at once."""
+    try:
+        registry = load(tenants_folder())
+    except RegistryError as error:
+        if not json:
+            raise
+        problems = [vars(problem) for problem in error.problems]
+        output.print_json({"valid": False, "problems": problems})
+        raise typer.Exit(ExitCode.INPUT) from error
+    if json:
+        output.print_json({"valid": True, "problems": []})
+        return
+    datasets = sum(len(tenant.datasets) for tenant in registry.tenants)
+    print(
+        f"valid: {len(registry.tenants)} tenants, {datasets} datasets, {len(registry.contracts)} contracts, "
+        f"{len(registry.environments)} environments"
+    )
