@@ -22,7 +22,11 @@ MAX_DEPTH = 24
 NAME = re.compile(r"[a-z][a-z0-9_]{0,99}\Z")
 ID = re.compile(r"[a-z][a-z0-9_-]{0,63}\Z")
 PARTITIONS = ("year", "month")
-SOURCE_NAMES_TAKEN = ("_src", "_file", "_arrived_at", "_row", "_batch")
+# What the jobs write beside a row's own columns while they work on it.
+SOURCE_NAMES_TAKEN = frozenset(
+    f"_{word}"
+    for word in ("src", "file", "arrived_at", "row", "batch", "problem", "about", "text", "source", "record", "reasons")
+) | {"_year", "_month"}
 ARRIVAL = "`_arrived_at`"
 NEEDED = ("apiVersion", "kind", "id", "version", "status")
 

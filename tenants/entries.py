@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from tenants.model import (
     EMAIL,
@@ -10,13 +10,13 @@ from tenants.model import (
     Dataset,
     EnvironmentEntry,
     EnvironmentName,
+    Organization,
     Retention,
     State,
     TenantId,
     Tier,
     Value,
 )
-from tenants.naming import check_organization
 from tenants.quantities import Days
 
 __all__ = ["EnvironmentsFile", "TenantEntry", "TenantsFile"]
@@ -70,7 +70,7 @@ class TenantEntry(Value):
 class TenantsFile(Value):
     """tenants.yaml: who is on the platform."""
 
-    organization: Annotated[str, AfterValidator(check_organization)]
+    organization: Organization
     """First part of every name; lower-case letters and digits, no hyphen."""
     defaults: Defaults = Defaults()
     """What holds for every tenant that says nothing else."""

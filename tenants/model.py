@@ -1,10 +1,20 @@
 """Tenants, datasets and environments as the rest of the platform sees them: frozen, every default filled in."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
-from tenants.naming import check_dataset, check_environment, check_tenant
+from tenants.naming import (
+    DATASET,
+    ENVIRONMENT,
+    ORGANIZATION,
+    TENANT,
+    check_dataset,
+    check_environment,
+    check_organization,
+    check_tenant,
+)
 from tenants.quantities import Days, Seconds, Size
 
 __all__ = ["Dataset", "Environment", "EnvironmentEntry", "Retention", "Tenant", "Tier"]
@@ -13,9 +23,15 @@ __all__ = ["Dataset", "Environment", "EnvironmentEntry", "Retention", "Tenant", 
 LINE = r"^[^\x00-\x1f\x7f]+$"
 EMAIL = r"^[^@\s,;<>\"]+@[^@\s,;<>\"]+$"
 
-TenantId = Annotated[str, AfterValidator(check_tenant)]
-DatasetName = Annotated[str, AfterValidator(check_dataset)]
-EnvironmentName = Annotated[str, AfterValidator(check_environment)]
+
+def _as_schema(rule: re.Pattern[str]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": "^" + rule.pattern.replace(r"\Z", "$")})
+
+
+Organization = Annotated[str, AfterValidator(check_organization), _as_schema(ORGANIZATION)]
+TenantId = Annotated[str, AfterValidator(check_tenant), _as_schema(TENANT)]
+DatasetName = Annotated[str, AfterValidator(check_dataset), _as_schema(DATASET)]
+EnvironmentName = Annotated[str, AfterValidator(check_environment), _as_schema(ENVIRONMENT)]
 WorkerType = Literal["G.1X", "G.2X", "G.4X", "G.8X", "G.12X", "G.16X", "R.1X", "R.2X", "R.4X", "R.8X"]
 State = Literal["active", "suspended", "offboarding"]
 RemovalPolicy = Literal["retain", "destroy"]
