@@ -20,7 +20,8 @@ __all__ = ["down", "env", "facts", "start", "status", "up"]
 
 def up(
     spares: Annotated[
-        int | None, typer.Option(help="Spark processes kept warm for the next run (at first 1).", min=0, max=8)
+        int | None,
+        typer.Option(metavar="N", help="Spark processes kept warm for the next run (at first 1).", min=0, max=8),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -8,7 +8,9 @@ __all__ = ["demo"]
 
 
 def demo(
-    timeout: Annotated[float, typer.Option(min=10, help="Seconds that the files may take at most.")] = 900,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=10, help="Seconds that the files may take at most.")
+    ] = 900,
 ) -> None:
     """Start, deploy, drop files of three tenants, ask, check the answers, show where one came from.
 

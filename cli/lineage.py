@@ -1,7 +1,6 @@
 """`lake lineage`: what something was made of, and what was made of it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,7 +26,7 @@ def lineage(
     *,
     up: Annotated[bool, typer.Option("--up", help="What it was made of.")] = False,
     down: Annotated[bool, typer.Option("--down", help="What was made of it.")] = False,
-    depth: Annotated[int, typer.Option(min=1, max=50, help="How many steps to follow.")] = 8,
+    depth: Annotated[int, typer.Option(metavar="N", min=1, max=50, help="How many runs to follow.")] = 3,
     environment: EnvironmentOption = LOCAL,
     as_json: JsonOption = False,
 ) -> None:
@@ -66,51 +65,56 @@ def as_document(graphs: "Iterable[Graph]") -> dict[str, Any]:
     return {"nodes": list(nodes.values()), "edges": list(edges.values()), "truncated": truncated}
 
 
-@dataclass(frozen=True)
-class Step:
-    """One edge as seen from the node it is drawn under."""
-
-    node: str
-    run: str | None
-
-
 def tree(graph: "Graph", *, upwards: bool, title: str) -> Tree:
-    """The graph as a tree from its starts; a node met again is only named, more than 8 siblings are folded."""
-    names = {node.id: (str(node.kind), node.name) for node in graph.nodes}
-    steps: dict[str, list[Step]] = {}
-    for edge in graph.edges:
-        near, far = (edge.target, edge.source) if upwards else (edge.source, edge.target)
-        steps.setdefault(near, []).append(Step(far, edge.run))
-    reached = {step.node for each in steps.values() for step in each}
-    starts = [node.id for node in graph.nodes if node.id not in reached] or [graph.nodes[0].id] if graph.nodes else []
+    """The graph as a tree from its start; a node met again is only named, more than 8 siblings are folded."""
     drawn = Tree(f"[bold]{escape(title)}[/]")
-    seen: set[str] = set()
-    _grow(drawn, [Step(start, None) for start in starts], steps, names, seen)
+    Drawing(graph, upwards=upwards).grow(drawn)
     if graph.truncated:
-        drawn.add("[yellow]… more than is shown here: raise --depth, or begin at a node above[/]")
+        drawn.add("[yellow]… more than is shown here: raise --depth, or begin at one of the last nodes[/]")
     return drawn
 
 
-def _grow(
-    branch: Tree,
-    siblings: list[Step],
-    steps: dict[str, list[Step]],
-    names: dict[str, tuple[str, str]],
-    seen: set[str],
-) -> None:
-    for step in siblings[:SHOWN_SIBLINGS]:
-        known = step.node in seen
-        below = steps.get(step.node, [])
-        twig = branch.add(_label(step, names, again=known and bool(below)))
-        if not known:
-            seen.add(step.node)
-            _grow(twig, below, steps, names, seen)
-    hidden = siblings[SHOWN_SIBLINGS:]
-    if hidden:
-        branch.add(f"[dim]+{len(hidden):,} more[/]")
+class Drawing:
+    """A graph being drawn: what stands next to what, and what was drawn already."""
 
+    def __init__(self, graph: "Graph", *, upwards: bool) -> None:
+        self.nodes = {node.id: node for node in graph.nodes}
+        self.next: dict[str, list[str]] = {}
+        for edge in graph.edges:
+            near, far = (edge.target, edge.source) if upwards else (edge.source, edge.target)
+            self.next.setdefault(near, []).append(far)
+        self.seen: set[str] = set()
 
-def _label(step: Step, names: dict[str, tuple[str, str]], *, again: bool) -> str:
-    kind, name = names.get(step.node, ("", step.node))
-    by = f" [dim]run {escape(step.run[-12:])}[/]" if step.run else ""
-    return f"{escape(name)} [cyan]{escape(kind)}[/]{by}{' [dim](above)[/]' if again else ''}"
+    def grow(self, drawn: Tree) -> None:
+        self._branches(drawn, self._starts())
+
+    def _starts(self) -> list[str]:
+        """The first node; where nothing hangs on it, whatever nothing leads to."""
+        first = next(iter(self.nodes), None)
+        if first is None or first in self.next or not self.next:
+            return [] if first is None else [first]
+        reached = {node for below in self.next.values() for node in below}
+        return [node for node in self.next if node not in reached]
+
+    def _branches(self, branch: Tree, siblings: list[str]) -> None:
+        ordered = sorted(siblings, key=self._rank)
+        for node in ordered[:SHOWN_SIBLINGS]:
+            below = self.next.get(node, [])
+            known = node in self.seen
+            twig = branch.add(self._label(node) + ("[dim] (above)[/]" if known and below else ""))
+            if not known:
+                self.seen.add(node)
+                self._branches(twig, below)
+        if len(ordered) > SHOWN_SIBLINGS:
+            branch.add(f"[dim]+{len(ordered) - SHOWN_SIBLINGS:,} more[/]")
+
+    def _rank(self, node: str) -> tuple[bool, str]:
+        """By name, commit objects after the files they name."""
+        known = self.nodes.get(node)
+        return (known is not None and str(known.kind) == "commit", known.name if known is not None else node)
+
+    def _label(self, node: str) -> str:
+        known = self.nodes[node]
+        rows = f"[dim] {known.rows:,} rows[/]" if known.rows is not None else ""
+        by = f"[dim] {escape(node)}[/]" if str(known.kind) == "run" else ""
+        return f"{escape(known.name)} [cyan]{escape(str(known.kind))}[/]{by}{rows}"

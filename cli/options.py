@@ -15,6 +15,7 @@ EnvironmentOption = Annotated[
     typer.Option(
         "--environment",
         "-e",
+        metavar="NAME",
         envvar="LAKE_ENVIRONMENT",
         help="Environment of tenants/environments.yaml.",
         rich_help_panel="Common options",
@@ -24,7 +25,20 @@ JsonOption = Annotated[
     bool,
     typer.Option("--json", help="Print JSON on stdout.", rich_help_panel="Common options"),
 ]
-TenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="Tenant id.")]
+
+
+def _tenants(incomplete: str) -> list[str]:
+    """Tenant ids for the shell's completion; none when the files cannot be read."""
+    from tenants.errors import TenantsError
+    from tenants.registry import load
+
+    try:
+        return [each.id for each in load(tenants_folder()).tenants if each.id.startswith(incomplete)]
+    except (TenantsError, OSError):
+        return []
+
+
+TenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="Tenant id.", autocompletion=_tenants)]
 
 
 def tenants_folder() -> Path:

@@ -31,14 +31,15 @@ def put(
     key: Annotated[str | None, typer.Option(help="Whole key, for a single file.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Dataset they are meant for.")] = None,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait until the rows are queryable.")] = False,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait at most.")] = 300,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", min=1, help="Seconds to wait at most.")] = 300,
     again: Annotated[bool, typer.Option("--again", help="Put also what is already there unchanged.")] = False,
     environment: EnvironmentOption = LOCAL,
     as_json: JsonOption = False,
 ) -> None:
     """Put files into a tenant's lake.
 
-    A file goes to raw/<name> if a contract of the tenant takes that key, else to raw/<dataset>/<name>.
+    A file goes to raw/NAME if a contract of the tenant takes that key, else to raw/DATASET/NAME: for the dataset
+    that --dataset or the beginning of its name says.
     With --wait the exit code is 0 once every row is queryable, 1 if a file was refused or time is up.
     """
     _check(paths, to, key)

@@ -168,10 +168,14 @@ def query(
     tenant: TenantArgument,
     sql: Annotated[str | None, typer.Argument(metavar="SQL", help='Athena SQL, or "-" to read it from stdin.')] = None,
     *,
-    named: Annotated[str | None, typer.Option("--named", help="Run the named query of this name.")] = None,
+    named: Annotated[
+        str | None, typer.Option("--named", metavar="NAME", help="Run the named query of this name.")
+    ] = None,
     list_named: Annotated[bool, typer.Option("--list", help="List the tenant's named queries.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
-    out: Annotated[Path | None, typer.Option("--output", "-o", help="Write CSV (JSON with --json) here.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write CSV (JSON with --json) here.")
+    ] = None,
     environment: EnvironmentOption = LOCAL,
     as_json: JsonOption = False,
 ) -> None:

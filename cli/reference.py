@@ -71,8 +71,9 @@ def _sections(command: Any, context: Any) -> Iterator[str]:
         return
     yield f"## `{context.command_path}`\n"
     yield f"{_text(command.help)}\n"
-    yield f"    {context.command_path} {' '.join(command.collect_usage_pieces(context))}\n"
-    rows = [_row(each, context) for each in command.params if not getattr(each, "hidden", False)]
+    pieces = " ".join(command.collect_usage_pieces(context)).replace("{", "").replace("}", "")
+    yield f"    {context.command_path} {pieces}\n"
+    rows = [_row(each) for each in command.params if not getattr(each, "hidden", False)]
     if rows:
         yield "\n".join(["| argument or option | meaning |", "|---|---|", *rows, ""])
 
@@ -81,19 +82,20 @@ def _text(text: str | None) -> str:
     return "\n".join(line.strip() for line in (text or "").strip().splitlines())
 
 
-def _row(parameter: Any, context: Any) -> str:
+def _row(parameter: Any) -> str:
     is_flag = getattr(parameter, "is_flag", False)
     default = parameter.default
     shown = "" if default in (None, (), "") or is_flag or callable(default) else f" Default `{default}`."
     meaning = " ".join(str(getattr(parameter, "help", None) or "").split())
-    return f"| `{_name(parameter, context)}` | {meaning}{shown} |"
+    return f"| `{_name(parameter)}` | {meaning}{shown} |"
 
 
-def _name(parameter: Any, context: Any) -> str:
-    if parameter.param_type_name == "option":
-        names = ", ".join([*parameter.opts, *parameter.secondary_opts])
-        return names if parameter.is_flag else f"{names} {parameter.make_metavar(context)}"
-    return str(parameter.make_metavar(context))
+def _name(parameter: Any) -> str:
+    value = str(parameter.metavar or parameter.name.upper())
+    if parameter.param_type_name != "option":
+        return value
+    names = ", ".join([*parameter.opts, *parameter.secondary_opts])
+    return names if parameter.is_flag else f"{names} {value}"
 
 
 def main() -> None:

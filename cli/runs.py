@@ -36,7 +36,7 @@ def runs(
     *,
     logs: Annotated[str | None, typer.Option(metavar="RUN", help="Print what this run wrote to its logs.")] = None,
     job: Annotated[str | None, typer.Option(help="Only runs of this job.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many runs, newest first.")] = 50,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="At most so many runs, newest first.")] = 50,
     environment: EnvironmentOption = LOCAL,
     as_json: JsonOption = False,
 ) -> None:

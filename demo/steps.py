@@ -38,8 +38,8 @@ def run(timeout: float) -> None:
         _ask(connection, sorted({each.tenant for each in files}))
     with step("Totals, against totals computed from the input files alone"):
         _check(connection, totals(files))
-    with step("Where an answer comes from"):
-        _trace(connection)
+    with step("Where an answer comes from, and what a file led to"):
+        _trace(connection, files)
     _next(began, journey)
 
 
@@ -115,14 +115,18 @@ def _check(connection: Connection, expected: Sequence[Total]) -> None:
         raise LakeError("\n".join(wrong))
 
 
-def _trace(connection: Connection) -> None:
+def _trace(connection: Connection, files: Sequence[DemoFile]) -> None:
+    """One table up to its files, and the late file down to the table."""
     from lineage import graph
 
     tenant, dataset = TRACED
     output.message(f"$ lake lineage {tenant} {dataset} --up", style="bold")
-    output.stdout().print(
-        tree(graph.up(connection.ledger, tenant, dataset, 8), upwards=True, title=f"{dataset} made of")
-    )
+    above = graph.up(connection.ledger, tenant, dataset)
+    output.stdout().print(tree(above, upwards=True, title=f"{dataset} made of"))
+    late = next(each.key for each in files if each.last)
+    output.message(f"$ lake lineage {tenant} {late} --down", style="bold")
+    below = graph.down(connection.ledger, tenant, late)
+    output.stdout().print(tree(below, upwards=False, title=f"{late} led to"))
 
 
 def _next(began: float, journey: Journey) -> None:

@@ -11,6 +11,7 @@ class Node:
     id: str
     kind: str
     name: str
+    rows: int | None = None
 
 
 @dataclass
@@ -34,8 +35,13 @@ def text_of(drawn):
 
 
 CHAIN = Graph(
-    [Node("a", "file", "raw/a.csv"), Node("p", "file", "processed/p.parquet"), Node("t", "table", "transactions")],
-    [Edge("a", "p", "run-0001"), Edge("p", "t", "run-0002")],
+    [
+        Node("a", "file", "raw/a.csv"),
+        Node("r-1", "run", "raw_to_processed", rows=1200),
+        Node("p", "file", "processed/p.parquet"),
+        Node("t", "table", "transactions"),
+    ],
+    [Edge("a", "r-1", "r-1"), Edge("r-1", "p", "r-1"), Edge("p", "t", "r-2")],
 )
 
 
@@ -43,13 +49,40 @@ def test_downwards_the_tree_begins_at_the_file():
     assert text_of(tree(CHAIN, upwards=False, title="raw/a.csv led to")) == [
         "raw/a.csv led to",
         "└── raw/a.csv file",
-        "    └── processed/p.parquet file run run-0001",
-        "        └── transactions table run run-0002",
+        "    └── raw_to_processed run r-1 1,200 rows",
+        "        └── processed/p.parquet file",
+        "            └── transactions table",
     ]
 
 
 def test_upwards_the_tree_begins_at_the_table():
-    assert text_of(tree(CHAIN, upwards=True, title="transactions made of"))[1] == "└── transactions table"
+    graph = Graph(list(reversed(CHAIN.nodes)), CHAIN.edges)
+
+    assert text_of(tree(graph, upwards=True, title="transactions made of"))[1:3] == [
+        "└── transactions table",
+        "    └── processed/p.parquet file",
+    ]
+
+
+def test_a_commit_object_comes_after_the_files_it_names():
+    graph = Graph(
+        [
+            Node("r", "run", "job"),
+            Node("c", "commit", "processed/_commits/c.json"),
+            Node("f", "file", "processed/f.parquet"),
+        ],
+        [Edge("r", "c", "r"), Edge("r", "f", "r")],
+    )
+
+    lines = text_of(tree(graph, upwards=False, title="job"))
+
+    assert [line.split()[-1] for line in lines[2:]] == ["file", "commit"]
+
+
+def test_a_start_on_which_nothing_hangs_gives_way_to_what_nothing_leads_to():
+    graph = Graph([Node("t", "table", "t"), Node("raw/t", "table", "raw/t")], [Edge("raw/t", "t", "r")])
+
+    assert text_of(tree(graph, upwards=False, title="t"))[1:] == ["└── raw/t table", "    └── t table"]
 
 
 def test_more_than_eight_siblings_are_folded():
@@ -87,15 +120,17 @@ def test_names_of_files_are_not_taken_for_markup():
 
 
 def test_json_keys_are_the_documented_ones():
-    assert as_document([CHAIN]) == {
+    assert as_document([CHAIN, CHAIN]) == {
         "nodes": [
             {"id": "a", "kind": "file", "name": "raw/a.csv"},
+            {"id": "r-1", "kind": "run", "name": "raw_to_processed"},
             {"id": "p", "kind": "file", "name": "processed/p.parquet"},
             {"id": "t", "kind": "table", "name": "transactions"},
         ],
         "edges": [
-            {"from": "a", "to": "p", "run": "run-0001"},
-            {"from": "p", "to": "t", "run": "run-0002"},
+            {"from": "a", "to": "r-1", "run": "r-1"},
+            {"from": "r-1", "to": "p", "run": "r-1"},
+            {"from": "p", "to": "t", "run": "r-2"},
         ],
         "truncated": False,
     }

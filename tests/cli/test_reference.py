@@ -6,4 +6,4 @@ def test_the_command_reference_is_current():
 
 
 def test_the_reference_shows_options_with_their_defaults():
-    assert "| `--timeout FLOAT` | Seconds to wait at most. Default `300`. |" in page()
+    assert "| `--timeout SECONDS` | Seconds to wait at most. Default `300`. |" in page()
