@@ -29,9 +29,7 @@ class Lake:
 
     def __call__(self, *arguments: str) -> str:
         command = [sys.executable, "-m", "cli.app", *arguments]
-        result = subprocess.run(
-            command, cwd=PROJECT, env=self.variables, capture_output=True, text=True, check=False
-        )
+        result = subprocess.run(command, cwd=PROJECT, env=self.variables, capture_output=True, text=True, check=False)
         if result.returncode != 0:
             raise SystemExit(f"lake {' '.join(arguments)}: exit {result.returncode}\n{result.stderr}")
         return result.stdout
@@ -44,9 +42,9 @@ class Lake:
 
     def processes(self) -> list[psutil.Process]:
         """The supervisor and everything below it."""
-        from local_cloud.state import Cloud
+        from local_cloud.state import load
 
-        supervisor = psutil.Process(Cloud.load(self.home).pid)
+        supervisor = psutil.Process(load(self.home).pid)
         return [supervisor, *supervisor.children(recursive=True)]
 
     def cpu_seconds(self) -> float:
@@ -61,9 +59,9 @@ class Lake:
 
     def session(self) -> boto3.Session:
         """A session whose clients talk to this cloud."""
-        from local_cloud.state import Cloud
+        from local_cloud.state import load
 
-        os.environ.update(Cloud.load(self.home).environment())
+        os.environ.update(load(self.home).environment())
         return boto3.Session()
 
 
