@@ -100,13 +100,13 @@ def _inside(column: Column, value: str, problems: Problems, depth: int) -> Itera
     for field in column.fields:
         part = f"{value}.{identifier(field.name)}"
         if field.odcs.required:
-            yield Check("required", f"{part} IS NOT NULL", "is missing").below(field.name, f"{part} IS NOT NULL")
+            yield Check("needed", f"{part} IS NOT NULL", "is missing").below(field.name, f"{part} IS NOT NULL")
         for check in _checks(field, part, problems, depth):
             yield check.below(field.name, f"({part} IS NULL OR ({check.predicate}))")
     if column.item:
         items, one = (f"map_values({value})" if column.kind == "map" else value), f"item{depth}"
         if column.item.odcs.required:
-            yield Check("required", "", "is missing").below("items", f"forall({items}, {one} -> {one} IS NOT NULL)")
+            yield Check("needed", "", "is missing").below("items", f"forall({items}, {one} -> {one} IS NOT NULL)")
         for check in _checks(column.item, one, problems, depth + 1):
             yield check.below("items", f"forall({items}, {one} -> {one} IS NULL OR ({check.predicate}))")
 

@@ -1,0 +1,154 @@
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from tenants.errors import InvalidName
+from tenants.naming import (
+    RESERVED_TENANTS,
+    PlatformNames,
+    TenantNames,
+    check_dataset,
+    check_environment,
+    check_organization,
+    check_tenant,
+    check_tenant_in,
+)
+
+NAMES = TenantNames("mycompany", "acme-eu", "dev")
+PLATFORM = PlatformNames("mycompany", "dev")
+
+
+@pytest.mark.parametrize(
+    ("given_name", "expected"),
+    [
+        (NAMES.stack, "mycompany-acme-eu-dev-tenant"),
+        (NAMES.bucket, "mycompany-acme-eu-dev-datalake"),
+        (NAMES.key_alias, "alias/mycompany-acme-eu-dev"),
+        (NAMES.rule, "mycompany-acme-eu-dev-arrivals"),
+        (NAMES.database, "mycompany_acme_eu_dev"),
+        (NAMES.workgroup, "mycompany-acme-eu-dev"),
+        (NAMES.job("raw_to_processed"), "mycompany-acme-eu-dev-raw-to-processed"),
+        (NAMES.job("processed_to_analytics"), "mycompany-acme-eu-dev-processed-to-analytics"),
+        (NAMES.job_role, "mycompany-acme-eu-dev-job"),
+        (NAMES.analyst_role, "mycompany-acme-eu-dev-analyst"),
+        (NAMES.boundary, "mycompany-acme-eu-dev-boundary"),
+        (NAMES.log_group, "/lake/mycompany/dev/acme-eu/jobs"),
+        (PLATFORM.stack, "mycompany-dev-platform"),
+        (PLATFORM.ledger, "mycompany-dev-ledger"),
+        (PLATFORM.queue, "mycompany-dev-arrivals"),
+        (PLATFORM.dead_letter_queue, "mycompany-dev-arrivals-dead"),
+        (PLATFORM.topic, "mycompany-dev-alerts"),
+        (PLATFORM.register_function, "mycompany-dev-register"),
+        (PLATFORM.dispatch_function, "mycompany-dev-dispatch"),
+        (PLATFORM.code_bucket, "mycompany-dev-platform-code"),
+        (PLATFORM.key_alias, "alias/mycompany-dev-platform"),
+    ],
+)
+def test_names_are_these(given_name, expected):
+    assert given_name == expected
+
+
+@pytest.mark.parametrize("name", ["acme", "a1b", "acme-eu", "a-b-c", "x" * 20])
+def test_a_good_tenant_id_stands(name):
+    assert check_tenant(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "ab", "x" * 21, "Acme", "1acme", "-acme", "acme-", "ac--me", "ac_me", "acme\n", "ac me", "acmé", "аcme", "a.b"],
+)
+def test_a_bad_tenant_id_is_refused(name):
+    with pytest.raises(InvalidName):
+        check_tenant(name)
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED_TENANTS))
+def test_a_reserved_tenant_id_is_refused(name):
+    with pytest.raises(InvalidName, match="reserved"):
+        check_tenant(name)
+
+
+@pytest.mark.parametrize("name", ["acme-dev", "dev-acme", "developers", "acme-devs-eu"])
+def test_no_part_of_a_tenant_id_begins_with_the_environment(name):
+    with pytest.raises(InvalidName, match="begins with the environment name 'dev'"):
+        TenantNames("mycompany", name, "dev")
+
+
+@pytest.mark.parametrize("name", ["my-company", "ab", "x" * 17, "My", "9lives", "sthree", "amzn", "lake\n"])
+def test_a_bad_organization_is_refused(name):
+    with pytest.raises(InvalidName):
+        check_organization(name)
+
+
+@pytest.mark.parametrize("name", ["d", "dev-1", "DEV", "x" * 9, "dev\n", "1dev"])
+def test_a_bad_environment_is_refused(name):
+    with pytest.raises(InvalidName):
+        check_environment(name)
+
+
+@pytest.mark.parametrize("name", ["", "Orders", "1st", "or-ders", "x" * 41, "orders\n", "orders_quarantine"])
+def test_a_bad_dataset_is_refused(name):
+    with pytest.raises(InvalidName):
+        check_dataset(name)
+
+
+@pytest.mark.parametrize("name", ["", "Raw", "raw-to", "raw__to", "raw_", "raw\n"])
+def test_a_bad_job_is_refused(name):
+    with pytest.raises(InvalidName):
+        NAMES.job(name)
+
+
+ids = st.from_regex(r"\A[a-z](?:[a-z0-9]|-(?=[a-z0-9])){2,19}\Z").filter(lambda name: name not in RESERVED_TENANTS)
+# Few letters, so that ids share parts and contain the environment's name now and then.
+close_ids = st.text("adev-", min_size=3, max_size=12)
+environments = st.sampled_from(["de", "dev", "ed", "prod"])
+
+
+def _fit(name, environment):
+    try:
+        return check_tenant_in(name, environment)
+    except InvalidName:
+        return None
+
+
+def _names(tenant, environment):
+    names = TenantNames("lake", tenant, environment)
+    exact = [names.workgroup, names.stack, names.bucket, names.key_alias, names.rule, names.database, names.log_group]
+    return [*exact, names.job_role, names.analyst_role, names.boundary, names.job("raw_to_processed")]
+
+
+@given(st.one_of(ids, close_ids), st.one_of(ids, close_ids), environments)
+def test_no_name_of_a_tenant_is_or_begins_a_name_of_another(one, other, environment):
+    assume(one != other and _fit(one, environment) and _fit(other, environment))
+
+    assert [
+        (mine, theirs)
+        for mine in _names(one, environment)
+        for theirs in _names(other, environment)
+        if theirs.casefold().startswith(mine.casefold())
+    ] == []
+
+
+@given(st.one_of(ids, close_ids), environments)
+def test_no_name_of_a_tenant_begins_one_of_the_platform_or_the_other_way_round(tenant, environment):
+    assume(_fit(tenant, environment))
+    platform = PlatformNames("lake", environment)
+    shared = [platform.stack, platform.ledger, platform.queue, platform.topic, platform.code_bucket, platform.key_alias]
+
+    assert [
+        (mine, theirs)
+        for mine in _names(tenant, environment)
+        for theirs in shared
+        if theirs.startswith(mine) or mine.startswith(theirs)
+    ] == []
+
+
+@given(st.one_of(ids, close_ids), environments)
+def test_names_stay_within_the_services_limits(tenant, environment):
+    assume(_fit(tenant, environment))
+    names = TenantNames("o" * 16, tenant, environment)
+
+    assert len(names.bucket) <= 63
+    assert len(names.boundary) <= 64
+    assert len(names.rule) <= 64
+    assert len(names.job("processed_to_analytics")) <= 255
