@@ -1,1 +1,1 @@
-"""An AWS look-alike for one machine: `supervisor` runs it, `state` finds it, `parity` lists where it differs from AWS."""
+"""An AWS look-alike for one machine: `supervisor` runs it, `state` finds it, `parity` says where it differs."""

@@ -131,12 +131,13 @@ def open_log(path: Path):  # type: ignore[no-untyped-def]  # noqa: ANN201
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log that says something."""
+    """The last line of a log that says something: not one of a Java stack."""
     try:
-        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        lines = log.read_text(errors="replace").splitlines()
     except OSError:
         return "(no log)"
-    return lines[-1] if lines else "(nothing)"
+    said = [line.strip() for line in lines if line.strip() and not line.startswith(("\tat ", "\t... "))]
+    return said[-1] if said else "(nothing)"
 
 
 def _current() -> dict[str, str]:

@@ -6,26 +6,31 @@ Run by `supervisor.start`; says one JSON line on its standard output: `{"ready":
 import argparse
 import contextlib
 import fcntl
+import importlib.util
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
-import psutil
-
-from local_cloud import emulator, forward, ports, processes, state, tls
+from local_cloud import emulator, forward, job_code, ports, processes, state, tls, tools
 from local_cloud.access import Access
 from local_cloud.emulator import Emulator
 from local_cloud.errors import LocalCloudError, StartError
 from local_cloud.forward import Answer, Forwarder, Request
-from local_cloud.glue_endpoint import HttpServer
+from local_cloud.glue_endpoint import GlueEndpoint
+from local_cloud.http_server import HttpServer
+from local_cloud.job_runner import JobRunner
+from local_cloud.runs import Runs
+from local_cloud.spark_settings import Place
 from local_cloud.state import HOST, Cloud, Folders
+from local_cloud.workers import Pool
 
 log = logging.getLogger("local_cloud.host")
 
@@ -42,6 +47,8 @@ class Host:
     ending: Event = field(default_factory=Event)
     notes: list[str] = field(default_factory=list)
     restored: bool = False
+    known: list[dict[str, Any]] = field(default_factory=list)
+    remembering: Any = field(default_factory=Lock)
 
     def run(self) -> None:
         """Start, say so, watch until a signal, stop."""
@@ -63,14 +70,22 @@ class Host:
         self.access = Access(self.endpoint, self.material.ca)
         self.forwarder = Forwarder(self.endpoint, self.material.ca)
         self.emulator = self._start_emulator()
+        self.cloud = self._facts()
+        self.pool = Pool(self.folders.workers, self._place, self._remember_worker, spares=self.spares)
+        self.runs = Runs(self.folders.runs)
+        self.runs.load()
+        self.runner = JobRunner(self.access, self.runs, self.pool, self.folders.code)
+        self.glue_api = GlueEndpoint(self.forwarder, self.access, self.runs, self.runner)
         self.glue = HttpServer(self.answer, self.ports["glue"])
         self.athena = self._start_athena()
+        self._note_lost_runs()
         self.cloud = self._facts()
         state.save(self.cloud)
 
     def watch(self) -> None:
         restarts = 0
         while not self.ending.wait(WATCH_SECONDS):
+            self.pool.tend()
             if self.emulator.has_ended():
                 restarts += 1
                 if restarts > RESTARTS:
@@ -82,6 +97,8 @@ class Host:
         """Workers first, then the endpoints, then the emulator, which saves its state."""
         facts = {"pid": self.identity.pid, "started": self.identity.created, "ending": True}
         state.write_json(self.folders.running, facts)
+        self.runner.end()
+        self.pool.end()
         self.glue.stop()
         if self.athena is not None:
             self.athena.stop()
@@ -96,20 +113,23 @@ class Host:
     def answer(self, request: Request) -> Answer:
         if request.path == "/_local/status":
             return forward.of_json(self.status())
-        return self.forwarder.forward(request)
+        return self.glue_api.answer(request)
 
     def status(self) -> dict[str, Any]:
         """Memory in bytes per group of processes."""
         memory = {
-            "supervisor": _memory(self.identity.pid, below=False),
-            "emulator": _memory(self.emulator.identity.pid, below=False),
-            "lambda": _memory(self.emulator.identity.pid, below=True),
+            "supervisor": processes.memory(self.identity, below=False),
+            "emulator": processes.memory(self.emulator.identity, below=False),
+            "with its functions": processes.memory(self.emulator.identity, below=True),
         }
-        return {"memory": memory, "workers": [], "runs_open": 0}
+        return {"memory": memory, "workers": self.pool.facts(), "runs_open": len(self.runs.open())}
 
     def _clear_remains(self) -> None:
         """End what a killed supervisor left, and note whether the emulator could still save its state."""
         remains = state.read_json(self.folders.running)
+        shutil.rmtree(self.folders.workers, ignore_errors=True)
+        self.folders.make()
+        job_code.prune(self.folders.code)
         if remains is None:
             return
         for entry in state.read_json(self.folders.processes) or []:
@@ -151,17 +171,46 @@ class Host:
             "AWS_ENDPOINT_URL_ATHENA": f"http://{HOST}:{self.ports['athena']}",
         }
         started = emulator.start(self.folders, self.material, self.ports["emulator"], endpoints)
-        entry = {"kind": "emulator", "pid": started.identity.pid, "created": started.identity.created}
-        state.write_json(self.folders.processes, [entry])
+        self._remember("emulator", started.identity)
         return started
 
     def _start_athena(self) -> Any:
-        try:
-            from local_cloud.athena import server
-        except ModuleNotFoundError:
+        if importlib.util.find_spec("local_cloud.athena.server") is None:
             log.warning("no Athena endpoint in this build")
             return None
-        raise NotImplementedError(server)
+        server = importlib.import_module("local_cloud.athena.server")
+        facts = server.AthenaFacts()
+        return server.serve(facts, HOST, self.ports["athena"])
+
+    def _place(self, folder: str) -> Place:
+        return Place(
+            folder=folder,
+            endpoint=self.cloud.endpoint,
+            glue_endpoint=self.cloud.glue_endpoint,
+            athena_endpoint=self.cloud.athena_endpoint,
+            region=self.cloud.region,
+            ca_bundle=self.cloud.ca_bundle,
+            trust_store=self.cloud.trust_store,
+            trust_store_password=self.cloud.trust_store_password,
+            java_home=str(tools.java_home()),
+            jars=tuple(str(jar) for jar in tools.jars()),
+        )
+
+    def _remember(self, kind: str, identity: processes.Identity) -> None:
+        """Keep a process on disk, for the clean-up after a kill of this one."""
+        with self.remembering:
+            known = [e for e in self.known if processes.is_alive(processes.Identity(e["pid"], e["created"]))]
+            self.known = [*known, {"kind": kind, "pid": identity.pid, "created": identity.created}]
+            state.write_json(self.folders.processes, self.known)
+
+    def _remember_worker(self, identity: processes.Identity) -> None:
+        self._remember("worker", identity)
+
+    def _note_lost_runs(self) -> None:
+        lost = self.runner.recover()
+        if lost:
+            names = ", ".join(sorted({run.job for run in lost}))
+            self.notes.append(f"{len(lost)} job runs were open at the end and are FAILED now: {names}")
 
     def _facts(self) -> Cloud:
         return Cloud(
@@ -185,14 +234,6 @@ class Host:
         except Exception:
             log.exception("buckets could not be listed")
             return None
-
-
-def _memory(pid: int, *, below: bool) -> int:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process = psutil.Process(pid)
-        members = process.children(recursive=True) if below else [process]
-        return sum(member.memory_info().rss for member in members)
-    return 0
 
 
 def _silence(descriptor: int) -> None:

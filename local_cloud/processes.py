@@ -50,6 +50,17 @@ def family(process: psutil.Process) -> list[psutil.Process]:
     return []
 
 
+def memory(identity: Identity, *, below: bool) -> int:
+    """Bytes that a process (with everything below it) holds; pages shared by several count by share on Linux."""
+    process = find(identity)
+    total = 0
+    for member in (family(process) if below else [process]) if process else []:
+        with contextlib.suppress(psutil.Error):
+            info = member.memory_full_info()
+            total += getattr(info, "pss", info.rss)
+    return total
+
+
 def kill(identity: Identity) -> None:
     """End a process and everything below it at once, and wait until they are gone."""
     process = find(identity)
