@@ -1,7 +1,7 @@
 """Long lists of a run, cut into items: its members, what became of each, and its outputs."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from lineage.store import Store
@@ -13,23 +13,36 @@ MEMBERS, RESULTS, OUTPUTS = "I#", "N#", "O#"
 Result = tuple[int, int, str | None]
 """Rows, rejected, reason."""
 
+INLINE = 100  # references that a header holds itself
 REFS = 500
 BYTES = 300_000  # an item holds 400 KB, and a key alone may have 1,024 bytes
 
 
-def write(store: Store, tenant: str, run: str, part: str, refs: Sequence[Any]) -> int:
-    """Writes the list as numbered chunks; gives their number. Rewriting a shorter list needs `blank`."""
-    pieces = list(_pieces(refs))
-    store.each(
-        lambda piece: store.put(Chunk(pk=run_pk(tenant, run), sk=f"{part}{piece[0]:04d}", refs=piece[1])),
-        list(enumerate(pieces)),
-    )
-    return len(pieces)
+def write(store: Store, tenant: str, run: str, part: str, refs: Sequence[Any]) -> None:
+    """Writes the list as numbered chunks."""
+    _put(store, tenant, run, part, _pieces(refs))
 
 
-def blank(store: Store, tenant: str, run: str, part: str, numbers: range) -> None:
-    for number in numbers:
-        store.put(Chunk(pk=run_pk(tenant, run), sk=f"{part}{number:04d}", refs=[]))
+def write_members(store: Store, tenant: str, run: str, members: Sequence[Member]) -> None:
+    write(store, tenant, run, MEMBERS, [member_ref(member) for member in members])
+
+
+def rewrite_members(store: Store, tenant: str, run: str, members: Sequence[Member], claimed: Sequence[Member]) -> None:
+    """Leaves of the members those that were claimed.
+
+    Each stays in the chunk where it was, so that whoever reads meanwhile misses none.
+    """
+    kept = {member.id: member_ref(member) for member in claimed}
+    pieces = _pieces([member_ref(member) for member in members])
+    ids = ([f"{ref[2]}.{ref[3]}" for ref in piece] for piece in pieces)
+    _put(store, tenant, run, MEMBERS, ([kept[node] for node in piece if node in kept] for piece in ids))
+
+
+def _put(store: Store, tenant: str, run: str, part: str, pieces: Iterable[list[Any]]) -> None:
+    chunks = [
+        Chunk(pk=run_pk(tenant, run), sk=f"{part}{number:04d}", refs=piece) for number, piece in enumerate(pieces)
+    ]
+    store.each(store.put, chunks)
 
 
 def read(store: Store, tenant: str, run: str, part: str) -> list[Any]:

@@ -138,7 +138,7 @@ class _Walk:
         if _RUN.match(start):
             header = self.ledger.header(self.tenant, start)
             self._run(header)
-            return self._read_by(self._outputs([header]))
+            return self._read_by(self._outputs([header])) if header.st == HeaderState.COMPLETED else {}
         if partition := _PARTITION.match(start):
             self._partitions(partition.group(1), f"P#{partition.group(2)}#", above=False)
             return {}
@@ -214,12 +214,12 @@ class _Walk:
         return self._read_by(self._outputs(runs.values()))
 
     def _outputs(self, headers: Iterable[Header]) -> dict[str, Version]:
-        written: dict[str, Version] = {}
-        for header in headers:
-            for node, version in self.ledger.outputs_of(header).items():
-                if self._output(header.sk, version):
-                    written[node] = version
-        return written
+        return {
+            node: version
+            for header in headers
+            for node, version in self.ledger.outputs_of(header).items()
+            if self._output(header.sk, version)
+        }
 
     def _output(self, run: str, version: Version) -> bool:
         partition = _PARTITION.match(version.key)

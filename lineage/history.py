@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from lineage import chunks, table
 from lineage.entries import Entries
 from lineage.errors import NotInLedger
+from lineage.store import Store
 from lineage.table import Arrival, Claim, Version
 from lineage.table import Run as Header
 from lineage.values import ClaimState, FileState, FileStatus, HeaderState, RunState, moment
@@ -38,7 +39,9 @@ NOT_YET = _Step(state=None, done=False, running=False, owner=None, commit=None, 
 class History(Entries):
     """Files and runs as a person asks for them. Batch gets, never a request per file."""
 
-    clock: Callable[[], datetime]
+    def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
+        super().__init__(store)
+        self.clock = clock
 
     # -- files ---------------------------------------------------------------------------------------------------
 

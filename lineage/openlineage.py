@@ -116,7 +116,7 @@ def _output_statistics(outputs: Iterable[Any], profile: Profile) -> dict[str, An
     return {"outputStatistics": _facet("OutputStatisticsOutputDatasetFacet", "1-0-2", profile, **told)}
 
 
-def _facet(name: str, version: str, profile: Profile, **values: Any) -> dict[str, Any]:
+def _facet(name: str, version: str, profile: Profile, /, **values: Any) -> dict[str, Any]:
     schema = f"{FACETS}/{version}/{name}.json#/$defs/{name}"
     return {"_producer": profile.producer, "_schemaURL": schema, **values}
 

@@ -1,5 +1,6 @@
 """The table as the ledger needs it: typed items, conditions that hand back the old item, batches, transactions."""
 
+import itertools
 import logging
 import random
 import threading
@@ -24,6 +25,7 @@ Key = tuple[str, str]
 
 WORKERS = 16
 BATCH_GET = 100  # keys per BatchGetItem, DynamoDB's limit
+BATCH_WRITE = 25  # puts per BatchWriteItem, the same
 PATIENCE = 8  # tries of a write that collides with a transaction or is throttled beyond botocore's own retries
 
 PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded"}
@@ -71,7 +73,7 @@ class Store:
             except VerboseClientError as error:
                 if attempt == PATIENCE - 1 or not _passes(error):
                     raise
-                time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter
+                _pause(attempt)
         raise AssertionError("unreachable")
 
     def send(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -159,14 +161,13 @@ class Store:
     def _page(self, keys: Sequence[Key], *, consistent: bool) -> list[dict[str, Any]]:
         pending: Any = {self.name: {"Keys": [_key(key) for key in keys], "ConsistentRead": consistent}}
         items: list[dict[str, Any]] = []
-        attempt = 0
-        while pending:
+        for attempt in itertools.count():
             answer = self.call("BatchGetItem", {"RequestItems": pending})
             items += answer["Responses"].get(self.name, [])
             pending = answer.get("UnprocessedKeys")
-            if pending:
-                time.sleep(random.uniform(0, min(1.0, 0.05 * 2**attempt)))  # noqa: S311 - jitter
-                attempt += 1
+            if not pending:
+                break
+            _pause(attempt)
         return items
 
     # -- writing -------------------------------------------------------------------------------------------------
@@ -188,6 +189,23 @@ class Store:
 
     def deleting(self, key: Key, condition: Any = None) -> dict[str, Any]:
         return self._write(*key, "Key", condition)
+
+    def checking(self, key: Key, condition: Any) -> dict[str, Any]:
+        return self._write(*key, "Key", condition)
+
+    def put_all(self, items: Sequence[Item]) -> None:
+        """Many puts without conditions, 25 to a request; what DynamoDB leaves over is sent again."""
+        raw = [{"PutRequest": {"Item": item.serialize()}} for item in items]
+        pages = [raw[start : start + BATCH_WRITE] for start in range(0, len(raw), BATCH_WRITE)]
+        self.each(self._put_page, pages)
+
+    def _put_page(self, page: Sequence[dict[str, Any]]) -> None:
+        pending: Any = {self.name: list(page)}
+        for attempt in itertools.count():
+            pending = self.call("BatchWriteItem", {"RequestItems": pending}).get("UnprocessedItems")
+            if not pending:
+                return
+            _pause(attempt)
 
     def _write(self, pk: str, sk: str, part: str, condition: Any, **more: Any) -> dict[str, Any]:
         request: dict[str, Any] = self.connection.get_operation_kwargs(
@@ -211,7 +229,7 @@ class Store:
             raise ConditionFailed(Item.from_raw_data(old) if old else None) from error
 
     def transact(self, writes: Sequence[tuple[str, dict[str, Any]]]) -> None:
-        """All or nothing; each write is ("Put" | "Update" | "Delete", request). Raises Cancelled."""
+        """All or nothing; each write is ("Put" | "Update" | "Delete" | "ConditionCheck", request). Raises Cancelled."""
         try:
             self.call("TransactWriteItems", {"TransactItems": [{verb: request} for verb, request in writes]})
         except VerboseClientError as error:
@@ -233,8 +251,17 @@ class Store:
             return list(pool.map(work, items))
 
 
+def sets(model: type[Item], known: dict[str, Any]) -> list[Any]:
+    """SET actions for what is known; None leaves an attribute as it is."""
+    return [getattr(model, name).set(value) for name, value in known.items() if value is not None]
+
+
 def _key(key: Key) -> dict[str, Any]:
     return {table.PARTITION_KEY: {"S": key[0]}, table.SORT_KEY: {"S": key[1]}}
+
+
+def _pause(attempt: int) -> None:
+    time.sleep(random.uniform(0, min(1.0, 0.02 * 2**attempt)))  # noqa: S311 - jitter
 
 
 def _typed(model: type[M], raw: dict[str, Any]) -> M:

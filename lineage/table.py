@@ -23,7 +23,7 @@ INDEX = "open"
 INDEX_PARTITION_KEY = "g2pk"
 INDEX_SORT_KEY = "g2sk"
 INDEX_PROJECTION = (
-    "kind", "st", "owner", "job", "fence", "attempt", "retry_at",
+    "kind", "st", "owner", "job", "attempt", "retry_at",
     "key", "version", "size", "etag", "arrived", "dataset",
     "started", "hb", "glue_run", "sealed", "batch", "error",
 )  # fmt: skip
@@ -135,13 +135,15 @@ class Arrival(Item, discriminator="arrival"):
 
 
 class Claim(Item, discriminator="claim"):
-    """`T#<t>#F#<fid>` / `C#<ver>#<job>`: who may consume this version, and, once DONE, who did: the lineage edge."""
+    """`T#<t>#F#<fid>` / `C#<ver>#<job>`: who may consume this version, and, once DONE, who did: the lineage edge.
+
+    The owner's id is the fencing token: each attempt is a run of its own.
+    """
 
     st = UnicodeAttribute()
     job = UnicodeAttribute()
     dataset = UnicodeAttribute()
     owner = UnicodeAttribute(null=True)
-    fence = NumberAttribute(default=0)
     attempt = NumberAttribute(default=0)
     retry_at = UnicodeAttribute(null=True)
     key = UnicodeAttribute()

@@ -210,6 +210,10 @@ class Slot:
     dataset: str
 
 
+def zone_of(key: str) -> str:
+    return key.split("/", 1)[0]
+
+
 def stamp(moment: datetime) -> str:
     """UTC with microseconds: text that sorts as time does."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
