@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aws_cdk import Aws, Duration
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
@@ -74,14 +73,14 @@ class Reach:
 
     @property
     def bucket(self) -> str:
-        return f"arn:{Aws.PARTITION}:s3:::{self.values.names.bucket}"
+        return self.site.bucket_arn(self.values.names.bucket)
 
     def objects(self, *zones: str) -> list[str]:
         return [f"{self.bucket}/{zone}*" for zone in zones]
 
     @property
     def code(self) -> str:
-        return f"arn:{Aws.PARTITION}:s3:::{self.site.platform.code_bucket}"
+        return self.site.bucket_arn(self.site.platform.code_bucket)
 
     @property
     def ledger(self) -> str:
@@ -156,6 +155,11 @@ def listing(reach: Reach, *zones: str) -> iam.PolicyStatement:
     return allow("Listing", ["s3:ListBucket"], [reach.bucket], {"StringLike": {"s3:prefix": prefixes}})
 
 
+def metrics_allowed() -> iam.PolicyStatement:
+    """A metric has no ARN: only its namespace can be limited."""
+    return allow("Metrics", ["cloudwatch:PutMetricData"], ["*"], {"StringEquals": {"cloudwatch:namespace": "Glue"}})
+
+
 class Boundary(Construct):
     """The most that a role of this tenant can ever be given: its own things, and the code that all tenants run."""
 
@@ -176,7 +180,7 @@ class Boundary(Construct):
                 allow("Catalog", ["glue:*"], reach.catalog),
                 allow("Workgroup", ["athena:*"], [reach.workgroup, reach.athena_catalog]),
                 allow("Logs", ["logs:CreateLogStream", "logs:PutLogEvents"], [reach.logs]),
-                allow("Metrics", ["cloudwatch:PutMetricData"], ["*"], {"StringEquals": {"cloudwatch:namespace": "Glue"}}),
+                metrics_allowed(),
             ],
         )
 
@@ -232,7 +236,7 @@ class JobRole(Construct):
         return [
             allow("Catalog", [*CATALOG_READ, *TABLES_WRITTEN, *PARTITIONS_WRITTEN], reach.catalog),
             allow("Logs", ["logs:CreateLogStream", "logs:PutLogEvents"], [reach.logs]),
-            allow("Metrics", ["cloudwatch:PutMetricData"], ["*"], {"StringEquals": {"cloudwatch:namespace": "Glue"}}),
+            metrics_allowed(),
         ]
 
 

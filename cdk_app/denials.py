@@ -32,4 +32,3 @@ def foreign_tenants_denied(site: Site, own_roles: list[str], action: str, resour
             "ArnNotEquals": {"aws:PrincipalArn": [site.role_arn(role) for role in own_roles]},
         },
     )
-

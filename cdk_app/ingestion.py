@@ -71,9 +71,7 @@ class ControlFunction(Construct):
             memory_size=512,
             role=self.role,
             log_group=log_group,
-            environment=Settings(
-                ledger=platform.ledger, dispatch_function=platform.dispatch_function
-            ).to_environment(),
+            environment=Settings(ledger=platform.ledger, dispatch_function=platform.dispatch_function).to_environment(),
         )
         table = site.arn("dynamodb", f"table/{platform.ledger}")
         self.allow(["logs:CreateLogStream", "logs:PutLogEvents"], [log_group.log_group_arn])

@@ -26,9 +26,7 @@ class JobCode(Construct):
         super().__init__(scope, construct_id)
         self.version = code.version
         self.library = assets.Asset(self, "Library", path=str(code.library))
-        self.scripts = {
-            job: assets.Asset(self, camel(job), path=str(script)) for job, script in code.scripts.items()
-        }
+        self.scripts = {job: assets.Asset(self, camel(job), path=str(script)) for job, script in code.scripts.items()}
 
 
 class JobLogs(Construct):

@@ -20,7 +20,14 @@ class PrivateBucket(s3.Bucket):
     """A bucket that is versioned, encrypted with `key`, closed to the public and to anything but TLS 1.2 and up."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, site: Site, name: str, key: kms.IKey, rules: list[s3.LifecycleRule]
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        site: Site,
+        name: str,
+        key: kms.IKey,
+        rules: list[s3.LifecycleRule],
     ) -> None:
         super().__init__(
             scope,

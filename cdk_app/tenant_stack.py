@@ -21,9 +21,7 @@ __all__ = ["TenantStack"]
 class TenantStack(cdk.Stack):
     """Bucket, key, rule, jobs, roles, catalog, workgroup, alarms. Its shape is the tenant's datasets and queries."""
 
-    def __init__(
-        self, scope: Construct, construct_id: str, *, site: Site, values: TenantValues, code: Code
-    ) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, site: Site, values: TenantValues, code: Code) -> None:
         names = values.names
         super().__init__(
             scope,
@@ -56,9 +54,7 @@ class TenantStack(cdk.Stack):
             "Access",
             reach=Reach(site=site, values=values, key_arn=key.key_arn, platform_key_arn=platform_key_arn),
         )
-        Catalog(
-            self, "Catalog", site=site, database=names.database, bucket=names.bucket, datasets=values.datasets
-        )
+        Catalog(self, "Catalog", site=site, database=names.database, bucket=names.bucket, datasets=values.datasets)
         self._queries(key.key_arn)
         self._jobs(code)
         JobLogs(self, "JobLogs", site=site, prefix=names.log_group, key=key)

@@ -4,6 +4,7 @@ The shape of a tenant's stack is its datasets and their named queries. Every oth
 looks at; whatever has to be decided about it is decided here or in `tenants`.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 import aws_cdk as cdk
@@ -69,11 +70,18 @@ class Site:
     def tags(self) -> dict[str, str]:
         return {"organization": self.organization, "environment": self.environment}
 
+    @property
+    def partition(self) -> str:
+        return {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(self.region.rsplit("-", 2)[0], "aws")
+
     def arn(self, service: str, resource: str) -> str:
-        return f"arn:{cdk.Aws.PARTITION}:{service}:{self.region}:{self.account}:{resource}"
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
 
     def role_arn(self, role: str) -> str:
-        return f"arn:{cdk.Aws.PARTITION}:iam::{self.account}:role/{role}"
+        return f"arn:{self.partition}:iam::{self.account}:role/{role}"
+
+    def bucket_arn(self, bucket: str) -> str:
+        return f"arn:{self.partition}:s3:::{bucket}"
 
     @property
     def every_tenant(self) -> str:
@@ -133,7 +141,7 @@ class TenantValues:
             daily_bytes_alarm=10 * tenant.query_bytes_limit,
             workgroup_state=WORKGROUP_STATES[tenant.state],
             datasets=tuple(dataset.name for dataset in tenant.datasets),
-            queries=(),
+            queries=saved_queries(tenant, registry),
         )
 
     @property
@@ -145,3 +153,21 @@ class TenantValues:
     def jobs(self) -> dict[str, str]:
         """Glue's name of each job."""
         return {job: self.names.job(job) for job in JOBS}
+
+
+def saved_queries(tenant: Tenant, registry: Registry) -> tuple[SavedQuery, ...]:
+    """The queries of a tenant's contracts. Where two datasets bring the same name, each goes under its dataset's."""
+    found = [
+        (dataset.name, query)
+        for dataset in tenant.datasets
+        for query in registry.contract(tenant.id, dataset.name).queries_of(dataset.name)
+    ]
+    taken = Counter(query.name for _, query in found)
+    return tuple(
+        SavedQuery(
+            name=query.name if taken[query.name] == 1 else f"{dataset}_{query.name}",
+            description=query.description,
+            sql=query.sql,
+        )
+        for dataset, query in found
+    )

@@ -19,7 +19,7 @@ from cli.errors import LakeError, WrongInput
 from cli.exit_codes import ExitCode
 from cli.options import PROJECT
 
-__all__ = ["Assembly", "Asset", "Stack", "SynthesisFailed", "read", "synthesise"]
+__all__ = ["Assembly", "Asset", "Stack", "SynthesisError", "read", "synthesise"]
 
 # What templates and archives of code are made from.
 SOURCES = ("cdk.json", "requirements/project.lock", "cdk_app", "glue_scripts", "ingestion", "lineage", "tenants")
@@ -27,7 +27,7 @@ LIBRARIES = ("aws-cdk-lib", "constructs", "jsii", "pynamodb")
 KEY = "synthesised-from"
 
 
-class SynthesisFailed(LakeError):
+class SynthesisError(LakeError):
     """Raised when `python -m cdk_app.app` makes no assembly."""
 
 
@@ -72,7 +72,7 @@ class Assembly:
         for stack in self.stacks:
             if stack.name == name:
                 return stack
-        raise SynthesisFailed(f"{self.folder}: holds no stack {name}; remove the folder and try again")
+        raise SynthesisError(f"{self.folder}: holds no stack {name}; remove the folder and try again")
 
 
 def synthesise(environment: str, tenants: Path, home: Path) -> Assembly:
@@ -172,7 +172,7 @@ def run_app(environment: str, tenants: Path, folder: Path) -> None:
         raise WrongInput(done.stderr.strip())
     if done.returncode:
         last = "\n".join(done.stderr.strip().splitlines()[-20:])
-        raise SynthesisFailed(f"python -m cdk_app.app: made no templates for environment {environment}:\n{last}")
+        raise SynthesisError(f"python -m cdk_app.app: made no templates for environment {environment}:\n{last}")
 
 
 def app_environment(environment: str, tenants: Path, folder: Path) -> dict[str, str]:

@@ -1,10 +1,10 @@
 """Stacks in CloudFormation: brought to their template, and left alone when they already have it.
 
-    LakeError
-    └── DeployError
-        ├── StackFailed      CloudFormation could not make or change a resource; names it with its reason
-        ├── StackStuck       the stack is in a state that only a person can decide about
-        └── NotBootstrapped  the account has no bucket for assets
+LakeError
+└── DeployError
+    ├── StackError      CloudFormation could not make or change a resource; names it with its reason
+    ├── StuckError      the stack is in a state that only a person can decide about
+    └── BootstrapError  the account has no bucket for assets
 """
 
 import hashlib
@@ -26,13 +26,13 @@ from cli.assembly import Asset, Stack
 from cli.errors import LakeError
 
 __all__ = [
+    "BootstrapError",
     "Clients",
     "DeployError",
-    "NotBootstrapped",
     "Outcome",
-    "StackFailed",
-    "StackStuck",
+    "StackError",
     "Stacks",
+    "StuckError",
     "bootstrap",
 ]
 
@@ -57,15 +57,15 @@ class DeployError(LakeError):
     """Raised when a stack does not reach its template."""
 
 
-class StackFailed(DeployError):
+class StackError(DeployError):
     """Raised when CloudFormation could not make or change a resource."""
 
 
-class StackStuck(DeployError):
+class StuckError(DeployError):
     """Raised when a stack's state needs a person's decision."""
 
 
-class NotBootstrapped(DeployError):
+class BootstrapError(DeployError):
     """Raised when assets have nowhere to go."""
 
 
@@ -147,7 +147,9 @@ class Stacks:
         pages = self.clients.cloudformation.get_paginator("describe_stacks").paginate()
         return {stack["StackName"]: Standing.of(stack) for page in pages for stack in page["Stacks"]}
 
-    def deploy(self, stacks: Iterable[Stack], standing: Mapping[str, Standing], done: Callable[[Outcome], None]) -> None:
+    def deploy(
+        self, stacks: Iterable[Stack], standing: Mapping[str, Standing], done: Callable[[Outcome], None]
+    ) -> None:
         """Deploy stacks that do not depend on each other; `done` is called for each, in a thread."""
         wanted = [Wanted.of(stack, self.adapt) for stack in stacks]
         for each in wanted:
@@ -183,7 +185,7 @@ class Stacks:
             if wanted.is_met_by(standing):
                 return "unchanged"
         if standing is not None and standing.status in STUCK:
-            raise StackStuck(f"stack {name}: is in state {standing.status}: {STUCK[standing.status]}")
+            raise StuckError(f"stack {name}: is in state {standing.status}: {STUCK[standing.status]}")
         if standing is not None and standing.status in STILLBORN:
             self._clear(name, standing)
             standing = None
@@ -243,12 +245,12 @@ class Stacks:
         self.clients.cloudformation.delete_stack(StackName=name)
         after = self._settle(name)
         if after is not None and after.status != "DELETE_COMPLETE":
-            raise StackFailed(self._reason(name, after.status, last))
+            raise StackError(self._reason(name, after.status, last))
 
     def _expect(self, name: str, status: str, since: str | None) -> None:
         standing = self._settle(name)
         if standing is None or standing.status != status:
-            raise StackFailed(self._reason(name, standing.status if standing else "DELETE_COMPLETE", since))
+            raise StackError(self._reason(name, standing.status if standing else "DELETE_COMPLETE", since))
 
     def _settle(self, name: str) -> Standing | None:
         """Wait until nothing is in progress; None once the stack is gone."""
@@ -258,7 +260,7 @@ class Stacks:
             if standing is None or not standing.status.endswith("_IN_PROGRESS"):
                 return standing
             if self.stopped.wait(pause):
-                raise StackFailed(f"stack {name}: no longer waited for; CloudFormation goes on with it")
+                raise StackError(f"stack {name}: no longer waited for; CloudFormation goes on with it")
             pause = min(pause * 1.5, LONGEST_PAUSE)
 
     def _look(self, name: str) -> Standing | None:
@@ -327,7 +329,7 @@ class Stacks:
         except ClientError as e:
             if e.response["Error"]["Code"] != "NoSuchBucket":
                 raise
-            raise NotBootstrapped(
+            raise BootstrapError(
                 f"bucket {bucket}: does not exist; bootstrap the account once with "
                 f"`npx aws-cdk@2.1148.1 bootstrap aws://{account}/{self.clients.s3.meta.region_name}`"
             ) from e
