@@ -44,7 +44,8 @@ def main(lock: str, folder: str) -> None:
             for line in pool.map(lambda pair: fetch(*pair, Path(folder)), pairs):
                 print(line, file=sys.stderr)
     except (urllib.error.URLError, OSError) as problem:
-        raise SystemExit(f"jars: cannot fetch from {CENTRAL}: {problem}. Check the network and disk, then run it again")
+        message = f"jars: cannot fetch from {CENTRAL}: {problem}. Check the network and the disk, then run it again"
+        raise SystemExit(message) from problem
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def test_a_jar_with_another_checksum_is_refused_and_not_kept(tmp_path: Path, mon
     (central / "g/a/1/a-1.jar").write_bytes(b"something else")
     monkeypatch.setattr(jars, "CENTRAL", central.as_uri())
 
-    with pytest.raises(SystemExit, match="a-1.jar: .* does not have the SHA-256"):
+    with pytest.raises(SystemExit, match=r"a-1\.jar: .* does not have the SHA-256"):
         jars.fetch("g:a:1", hashlib.sha256(b"jar").hexdigest(), tmp_path)
 
     assert not (tmp_path / "a-1.jar").exists()
