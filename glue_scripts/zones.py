@@ -1,7 +1,6 @@
 """The zones as Spark sees them: the only place that knows the session, paths and parallelism."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
@@ -11,7 +10,6 @@ from glue_scripts.commit_object import CommitObject
 from glue_scripts.plan import Plan
 from glue_scripts.reading.source import Layout, Source
 from glue_scripts.reading.task import INTERNAL, ReadTask
-from glue_scripts.transforms.conform import RECORD_COLUMNS
 from glue_scripts.writing import RESULT, WriteTask
 
 MB = 1024 * 1024
@@ -24,7 +22,7 @@ SPREAD_FROM = 256 * MB  # a file that one task reads and several should work on
 
 SMALL_BATCH = 64 * MB  # of Parquet: one task, no shuffle
 
-RECORD_TYPES = {"_file": "string", "_arrived_at": "timestamp", "_row": "bigint"}
+RECORD_TYPES = {"_source_file": "string", "_arrived_at": "timestamp", "_row": "bigint"}
 
 
 def read_raw(spark: SparkSession, bucket: Bucket, sources: Sequence[Source], layout: Layout) -> DataFrame:
@@ -97,14 +95,3 @@ def _union(frames: Sequence[DataFrame]) -> DataFrame:
 def is_small(commits: Sequence[CommitObject]) -> bool:
     """Whether a shuffle would cost more than it could bring."""
     return sum(file.bytes for commit in commits for file in commit.files) < SMALL_BATCH
-
-
-__all__: Any = [
-    "RECORD_COLUMNS",
-    "in_packets",
-    "is_small",
-    "read_processed",
-    "read_raw",
-    "stored_columns",
-    "write_processed",
-]

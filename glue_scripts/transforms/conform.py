@@ -8,8 +8,8 @@ from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
 
 from glue_scripts.plan import Plan, Rule
 
-RECORD_COLUMNS = ("_file", "_arrived_at", "_row")
-"""What every row keeps of its origin, in processed and in analytics-ready."""
+RECORD_COLUMNS = {"_source_file": "_file", "_arrived_at": "_arrived_at", "_row": "_row"}
+"""What every row keeps of its origin, and from what; `_file` itself is a name that Iceberg keeps for itself."""
 
 VERDICT_COLUMNS = ("_year", "_month", "_source", "_about", "_reasons", "_record")
 """What the writer needs beside the row: where it goes and, if rejected, why and from what text."""
@@ -49,7 +49,7 @@ def place(rows: DataFrame, plan: Plan) -> DataFrame:
     original = F.when(F.col("_about").isNull(), F.to_json("_src")).otherwise(F.col("_text"))
     return rows.select(
         *(F.col(f"`{column.name}`").cast(column.type).alias(column.name) for column in plan.contract_columns),
-        *RECORD_COLUMNS,
+        *(F.col(known).alias(name) for name, known in RECORD_COLUMNS.items()),
         F.when(undated, F.year("_arrived_at")).otherwise(year).alias("_year"),
         F.when(undated, F.date_format("_arrived_at", "MM")).otherwise(month).alias("_month"),
         "_source",

@@ -1,0 +1,64 @@
+"""Plain Parquet in analytics-ready, for append-only datasets whose readers know no Iceberg.
+
+The commit object of the first job is the redo log: each file it names is copied to a name made from batch and place in
+the list, so that whoever repeats the copy writes the same objects. Files appear one by one; a reader who needs whole
+batches takes an Iceberg table.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from botocore.exceptions import ClientError
+
+from glue_scripts.arguments import JobArguments
+from glue_scripts.bucket import Bucket
+from glue_scripts.catalog import PARQUET, add_partitions, client
+from glue_scripts.commit_object import CommitObject
+from glue_scripts.errors import TableUnfit
+from glue_scripts.plan import Plan
+from glue_scripts.zones import stored_columns
+
+COPIES = 16
+
+
+def publish(arguments: JobArguments, bucket: Bucket, plan: Plan, commits: Sequence[CommitObject]) -> None:
+    """Files first, then their partitions. Raises TableUnfit for what cannot be a plain Parquet table."""
+    if plan.processed_format != "parquet" or plan.primary_key:
+        raise TableUnfit(
+            f"{plan.dataset}: format parquet needs processed files in Parquet and a contract without primary key."
+        )
+    copies = [pair for commit in commits for pair in _copies(commit)]
+    with ThreadPoolExecutor(COPIES) as pool:
+        list(pool.map(lambda pair: bucket.copy(*pair), copies))
+    columns = list(stored_columns(plan).items())
+    _create_if_absent(arguments, plan, columns)
+    places = sorted({(file.year, file.month) for commit in commits for file in commit.files})
+    root = f"s3://{bucket.name}/analytics-ready/{plan.dataset}"
+    partitions = [([year, month], f"{root}/year={year}/month={month}") for year, month in places]
+    add_partitions(arguments, plan.dataset, partitions, columns)
+
+
+def _copies(commit: CommitObject) -> list[tuple[str, str]]:
+    root = f"analytics-ready/{commit.dataset}"
+    return [
+        (file.key, f"{root}/year={file.year}/month={file.month}/{commit.batch}-{number}.parquet")
+        for number, file in enumerate(commit.files)
+    ]
+
+
+def _create_if_absent(arguments: JobArguments, plan: Plan, columns: Sequence[tuple[str, str]]) -> None:
+    comments = {column.name: column.description[:255] for column in plan.contract_columns}
+    described = [{"Name": name, "Type": kind, "Comment": comments.get(name, "")} for name, kind in columns]
+    location = f"s3://{arguments.bucket}/analytics-ready/{plan.dataset}/"
+    table = {
+        "Name": plan.dataset,
+        "TableType": "EXTERNAL_TABLE",
+        "Parameters": {"classification": "parquet", "EXTERNAL": "TRUE"},
+        "PartitionKeys": [{"Name": "year", "Type": "string"}, {"Name": "month", "Type": "string"}],
+        "StorageDescriptor": {"Columns": described, "Location": location} | PARQUET,
+    }
+    try:
+        client().create_table(CatalogId=arguments.account, DatabaseName=arguments.database, TableInput=table)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "AlreadyExistsException":
+            raise
