@@ -55,7 +55,7 @@ def _is_fit(check: Any, name: str) -> bool:
 
 def _identities(document: Document, environments: list[str]) -> Iterator[Problem]:
     """Ids given twice, ids that meet an environment's name, and derived names that two tenants would share."""
-    organization = document.value.get("organization")
+    organization = _mapping(document.value).get("organization")
     first: dict[str, int] = {}
     taken: dict[str, str] = {}
     for position, tenant in _tenants(document):

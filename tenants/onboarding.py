@@ -60,9 +60,10 @@ def _place(root: Any, lines: list[str], shown: str) -> tuple[int, str, bool, lis
         above = lines[last.start_mark.line - 1] if len(value.value) > 1 else ""
         indent = lines[first.start_mark.line][: value.start_mark.column]
         return _last_line(last) + 1, indent, len(value.value) > 1 and not above.strip(), []
-    if value.value in ([], ""):
+    is_null = isinstance(value, yaml.ScalarNode) and value.tag == "tag:yaml.org,2002:null"
+    if is_null or value.value == []:
         line = key.start_mark.line
-        if value.end_mark.line == line or value.value == "":
+        if is_null or value.end_mark.line == line:
             comment = re.search(r"\s*#.*", lines[line][key.end_mark.column :])
             return line, INDENT, False, ["tenants:" + (comment[0].rstrip() if comment else "")]
     message = "is written in one line; write it as a list with one tenant per `- id:`"

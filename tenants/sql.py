@@ -4,6 +4,7 @@ Spark replaces `${env:NAME}` in every text it parses, also inside quotes, and of
 dollar never stands before a brace, and an expression may use the functions listed here and no others.
 """
 
+import difflib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -140,16 +141,13 @@ def _word_problems(tokens: list[_Token], columns: set[str]) -> Iterator[str]:
         word = token.text.strip("`").replace("``", "`").lower()
         if token.kind == "word" and following.text == "(":
             if word not in FUNCTIONS and word not in KEYWORDS:
-                yield f"function {token.text} is not one that a contract may use{_close(word, FUNCTIONS)}"
+                hint = next(iter(difflib.get_close_matches(word, FUNCTIONS, n=1, cutoff=0.75)), None)
+                known = f"; did you mean {hint!r}?" if hint else ""
+                yield f"function {token.text} is not one that a contract may use (of one row, deterministic){known}"
         elif word in columns or word in parameters or (token.kind == "word" and word in KEYWORDS):
             continue
         else:
             yield f"no column {token.text} to compute with{nearest(word, columns)}"
-
-
-def _close(word: str, known: Iterable[str]) -> str:
-    hint = nearest(word, known)
-    return hint if hint.startswith("; did") else "; it must be of one row and deterministic"
 
 
 def _lambda_parameters(tokens: list[_Token]) -> set[str]:

@@ -1,5 +1,6 @@
 """A document checked against a pydantic model: every problem at its line, unknown keys with the nearest known one."""
 
+import copy
 from collections.abc import Iterable, Iterator
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
@@ -22,10 +23,21 @@ def checked(document: Document, model: type[M], *, open_keys: Iterable[str] = ()
     unknown = list(_unknown(document.value, model, (), frozenset(open_keys)))
     problems = [document.problem(place, f"unknown key{nearest(str(place[-1]), known)}") for place, known in unknown]
     try:
-        found = model.model_validate(document.value)
+        found = model.model_validate(_without(document.value, [place for place, _ in unknown]))
     except ValidationError as error:
         return None, problems + list(_translated(document, error))
     return found, problems
+
+
+def _without(value: Any, places: Iterable[Place]) -> Any:
+    """A copy of `value` that lacks `places`, so that a mistyped key does not hide what else is wrong."""
+    rest = copy.deepcopy(value)
+    for *path, key in places:
+        parent = rest
+        for part in path:
+            parent = parent[part]
+        del parent[key]
+    return rest
 
 
 def _keys(model: type[BaseModel]) -> list[str]:
@@ -73,8 +85,6 @@ def _inside(annotation: Any, kind: type) -> Any:
 
 def _translated(document: Document, error: ValidationError) -> Iterator[Problem]:
     for item in error.errors(include_url=False, include_input=True):
-        if item["type"] == "extra_forbidden":
-            continue
         place = _written(document, item["loc"])
         if item["type"] == "missing":
             yield document.problem((*place, item["loc"][-1]), "is missing")

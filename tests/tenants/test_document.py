@@ -60,7 +60,9 @@ def test_an_anchor_alone_is_refused():
 
 
 def test_a_merge_key_is_refused():
-    assert refused("a: 1\n<<: {b: 2}\n") == ["tenants/tenants.yaml:2: merge key << is not allowed; write the values out"]
+    assert refused("a: 1\n<<: {b: 2}\n") == [
+        "tenants/tenants.yaml:2: merge key << is not allowed; write the values out"
+    ]
 
 
 def test_a_duplicate_key_is_refused_with_both_lines():
@@ -94,7 +96,9 @@ def test_a_megabyte_and_more_is_refused():
 
 
 def test_bytes_that_are_not_utf_8_are_refused_with_their_line():
-    assert refused("a: 1\nb: ä\n".encode("latin-1")) == ["tenants/tenants.yaml:2: is not UTF-8: invalid continuation byte"]
+    assert refused("a: 1\nb: ä\n".encode("latin-1")) == [
+        "tenants/tenants.yaml:2: is not UTF-8: invalid continuation byte"
+    ]
 
 
 def test_utf_16_is_refused():

@@ -55,7 +55,22 @@ def test_a_good_tenant_id_stands(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["", "ab", "x" * 21, "Acme", "1acme", "-acme", "acme-", "ac--me", "ac_me", "acme\n", "ac me", "acmé", "аcme", "a.b"],
+    [
+        "",
+        "ab",
+        "x" * 21,
+        "Acme",
+        "1acme",
+        "-acme",
+        "acme-",
+        "ac--me",
+        "ac_me",
+        "acme\n",
+        "ac me",
+        "acmé",
+        "аcme",
+        "a.b",
+    ],
 )
 def test_a_bad_tenant_id_is_refused(name):
     with pytest.raises(InvalidName):

@@ -12,7 +12,9 @@ def test_a_duration_is_a_number_and_a_unit(text, seconds):
     assert parse_seconds(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["15", "", "minutes", "-1 minute", "1 fortnight", "1 minute 2 seconds", "0.5 seconds", "１ hour"])
+@pytest.mark.parametrize(
+    "text", ["15", "", "minutes", "-1 minute", "1 fortnight", "1 minute 2 seconds", "0.5 seconds", "１ hour"]
+)
 def test_other_durations_are_refused(text):
     with pytest.raises(ValueError, match="expected a number and a unit"):
         parse_seconds(text)
