@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from open_data_contract_standard.model import OpenDataContractStandard, SchemaObject, SchemaProperty
+from open_data_contract_standard.model import CustomProperty, OpenDataContractStandard, SchemaObject, SchemaProperty
 
 from tenants.columns import Column, Place, Problems, typed
 from tenants.document import Document, nearest, read
@@ -140,6 +140,14 @@ class _Compiler:
             if name in seen:
                 self.problems.append((place, f"column {name!r} is given twice"))
             seen.add(name)
+            self._misplaced(item.customProperties, place[:-1])
+        self._misplaced(self.table.customProperties, ("schema", 0))
+
+    def _misplaced(self, properties: list[CustomProperty] | None, place: Place) -> None:
+        for position, item in enumerate(properties or []):
+            if (item.property or "").startswith("lake."):
+                message = f"{item.property} belongs to the customProperties of the contract itself"
+                self.problems.append(((*place, "customProperties", position), message))
 
     def _source_problems(self) -> None:
         """Spark finds columns without regard to case, so two source names must differ in more."""

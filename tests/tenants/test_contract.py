@@ -228,6 +228,15 @@ def test_each_wrong_property_is_told(problems_of, properties, told):
     assert any(told in problem for problem in found), found
 
 
+def test_a_setting_in_the_wrong_place_is_told(problems_of):
+    found = problems_of("- {name: a, logicalType: string, customProperties: [{property: lake.format, value: parquet}]}")
+
+    assert found == [
+        "schema[orders].properties[a].customProperties[lake.format]: "
+        "lake.format belongs to the customProperties of the contract itself"
+    ]
+
+
 def test_rules_over_a_row_are_expressions_over_its_columns(problems_of):
     assert problems_of(AN_ID, quality="- {type: custom, engine: lake, implementation: ordr_id IS NOT NULL}") == [
         "schema[orders].quality[0].implementation: no column ordr_id to compute with; did you mean 'order_id'?"
