@@ -231,10 +231,8 @@ def test_each_wrong_property_is_told(problems_of, properties, told):
 def test_a_setting_in_the_wrong_place_is_told(problems_of):
     found = problems_of("- {name: a, logicalType: string, customProperties: [{property: lake.format, value: parquet}]}")
 
-    assert found == [
-        "schema[orders].properties[a].customProperties[lake.format]: "
-        "lake.format belongs to the customProperties of the contract itself"
-    ]
+    (told,) = found
+    assert told.startswith("schema[orders].properties[a].customProperties[lake.format]: lake.format belongs to")
 
 
 def test_rules_over_a_row_are_expressions_over_its_columns(problems_of):
