@@ -3,15 +3,15 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli import output
 from cli.assembly import Assembly, synthesise
 from cli.connection import LOCAL, Connection, cloud_home, connect
-from cli.errors import LakeError
+from cli.errors import LakeError, explain
 from cli.exit_codes import ExitCode
 from cli.options import EnvironmentOption, JsonOption, tenants_folder
 from cli.stacks import Adapt, Clients, Outcome, Stacks, Standing, bootstrap
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tenants.model import Dataset, Tenant
 
 __all__ = ["Report", "deploy", "deploy_tenants"]
+
+Complete = Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class Deployment:
 
     def __init__(self, connection: Connection, assembly: Assembly, say: Callable[[str, str], None]) -> None:
         self.connection, self.assembly, self.say = connection, assembly, say
+        self.complete = completion(connection, assembly)
         self.outcomes: list[Outcome] = []
         self.lock = threading.Lock()
 
@@ -90,14 +93,14 @@ class Deployment:
         self._prepare(clients)
         stacks = Stacks(clients, adaptation(connection), self.say)
         standing = stacks.standing()
-        stacks.deploy([self.assembly.stack(connection.platform.stack)], standing, self._note)
+        stacks.deploy([self.assembly.stack(connection.platform.stack)], standing, self._platform_stands)
         if not Report(self.outcomes).failures:
             owners = {connection.names(tenant.id).stack: tenant for tenant in tenants}
 
-            def done(outcome: Outcome) -> None:
-                self._note(self._entered(outcome, owners[outcome.stack]))
+            def tenant_stands(outcome: Outcome) -> None:
+                self._finish(outcome, lambda: self._enter(owners[outcome.stack]))
 
-            stacks.deploy([self.assembly.stack(name) for name in owners], standing, done)
+            stacks.deploy([self.assembly.stack(name) for name in owners], standing, tenant_stands)
         order = [stack.name for stack in self.assembly.stacks]
         return Report(sorted(self.outcomes, key=lambda each: order.index(each.stack)), self._orphans(standing))
 
@@ -113,21 +116,24 @@ class Deployment:
                 f"account {account}: log in to the right one"
             )
 
-    def _entered(self, outcome: Outcome, tenant: "Tenant") -> Outcome:
-        """The ledger learns of a tenant once its stack stands."""
-        if outcome.action == "failed":
-            return outcome
-        self.say(outcome.stack, "entering in the ledger")
-        try:
-            write_entries(self.connection, tenant)
-        except Exception as e:  # reported with the stack; the other tenants go on
-            return Outcome(outcome.stack, "failed", outcome.seconds, f"ledger of tenant {tenant.id}: {e}")
-        return outcome
+    def _platform_stands(self, outcome: Outcome) -> None:
+        self._finish(outcome, lambda: None)
 
-    def _note(self, outcome: Outcome) -> None:
+    def _finish(self, outcome: Outcome, enter: Callable[[], None]) -> None:
+        """What follows a stack; what goes wrong there is reported with the stack, and other stacks go on."""
+        try:
+            if outcome.action != "failed":
+                self.complete(outcome.stack)
+                enter()
+        except Exception as e:
+            outcome = replace(outcome, action="failed", error=f"stack {outcome.stack}: stands, but {explain(e)[0]}")
         with self.lock:
             self.outcomes.append(outcome)
         self.say(outcome.stack, outcome.action)
+
+    def _enter(self, tenant: "Tenant") -> None:
+        self.say(tenant.id, "entering in the ledger")
+        write_entries(self.connection, tenant)
 
     def _orphans(self, standing: dict[str, Standing]) -> list[str]:
         platform, registry = self.connection.platform, self.connection.registry
@@ -146,7 +152,25 @@ def adaptation(connection: Connection) -> Adapt:
         return lambda template: template
     from local_cloud import parity
 
-    return lambda template: parity.adapt(template)[0]
+    return lambda template: without_sources_of_trust(parity.adapt(template)[0])
+
+
+def without_sources_of_trust(template: dict[str, Any]) -> dict[str, Any]:
+    """The local cloud's services assume roles without saying for whom, which a role's trust asks of AWS's."""
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::IAM::Role":
+            for statement in resource["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
+                statement.pop("Condition", None)
+    return template
+
+
+def completion(connection: Connection, assembly: Assembly) -> Complete:
+    """What is done once a stack stands: for the local cloud, what its CloudFormation left out."""
+    if not connection.is_local:
+        return lambda _stack: None
+    from local_cloud import parity
+
+    return lambda stack: parity.complete(assembly.stack(stack).template, stack, connection.client)
 
 
 def write_entries(connection: Connection, tenant: "Tenant") -> None:

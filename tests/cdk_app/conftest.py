@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -130,10 +130,10 @@ def site() -> Site:
 
 
 @pytest.fixture
-def stack(site: Site) -> Iterator[cdk.Stack]:
+def stack(site: Site) -> cdk.Stack:
     """A bare stack to stand a construct in."""
     app = cdk.App(context=flags(), builtin_cloud_formation_validation=False)
-    yield cdk.Stack(app, "Bare", env=site.cdk_environment)
+    return cdk.Stack(app, "Bare", env=site.cdk_environment)
 
 
 @pytest.fixture
