@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Group, RenderableType
@@ -35,6 +36,16 @@ class Arrival:
     dataset: str | None
     size: int
     unchanged: bool = False
+    since: datetime | None = None
+    """When S3 took these bytes under this key."""
+
+    def is_told_by(self, state: "FileState") -> bool:
+        """Whether a ledger entry is of this very version; the emulator's events come without the version id."""
+        if state.key != self.key:
+            return False
+        if state.version is not None or self.since is None:
+            return state.version == self.version
+        return state.size == self.size and state.arrived_at >= self.since
 
     @property
     def id(self) -> tuple[str, str, str | None]:
@@ -75,8 +86,13 @@ class Journey:
             groups.setdefault((each.tenant, each.dataset), []).append(each)
         changed: list[Arrival] = []
         for (tenant, dataset), waiting in groups.items():
-            found = {(tenant, state.key, state.version): state for state in _states(ledger, tenant, dataset, waiting)}
-            changed += [each for each in waiting if each.id in found and self._enter(each.id, found[each.id])]
+            found: dict[str, list[FileState]] = {}
+            for state in _states(ledger, tenant, dataset, waiting):
+                found.setdefault(state.key, []).append(state)
+            for each in waiting:
+                told = [state for state in found.get(each.key, ()) if each.is_told_by(state)]
+                if told and self._enter(each.id, told[-1]):
+                    changed.append(each)
         return changed
 
     def _enter(self, name: tuple[str, str, str | None], state: "FileState") -> bool:
@@ -98,7 +114,7 @@ def _entered(ledger: Files, arrival: Arrival) -> "list[FileState]":
     from lineage.errors import NotInLedger
 
     try:
-        return ledger.file(arrival.tenant, arrival.key, arrival.version)
+        return ledger.file(arrival.tenant, arrival.key)
     except NotInLedger:  # its event is still on the way
         return []
 

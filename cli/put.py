@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,8 +95,16 @@ class Upload:
         with self.to.path.open("rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest()
 
-    def arrival(self, head: dict[str, Any], *, unchanged: bool) -> Arrival:
-        return Arrival(self.tenant, self.to.key, head.get("VersionId"), self.to.dataset, self.size, unchanged=unchanged)
+    def arrival(self, head: dict[str, Any], *, unchanged: bool = False, since: datetime | None = None) -> Arrival:
+        return Arrival(
+            self.tenant,
+            self.to.key,
+            head.get("VersionId"),
+            self.to.dataset,
+            self.size,
+            unchanged=unchanged,
+            since=since or head["LastModified"],
+        )
 
 
 def upload(connection: Connection, uploads: Sequence[Upload], *, again: bool = False) -> list[Arrival]:
@@ -111,8 +120,9 @@ def upload(connection: Connection, uploads: Sequence[Upload], *, again: bool = F
 
 def _put(s3: Any, bucket: str, upload: Upload, advance: Any, *, again: bool) -> Arrival:
     digest = upload.digest()
-    old = None if again else _head(s3, bucket, upload.to.key)
-    if old is not None and old.get("Metadata", {}).get(CHECKSUM) == digest:
+    old = _head(s3, bucket, upload.to.key)
+    same = old is not None and old.get("Metadata", {}).get(CHECKSUM) == digest
+    if old is not None and same and not again:
         advance(upload.size)
         return upload.arrival(old, unchanged=True)
     s3.upload_file(
@@ -121,7 +131,7 @@ def _put(s3: Any, bucket: str, upload: Upload, advance: Any, *, again: bool) -> 
     new = _head(s3, bucket, upload.to.key)
     if new is None or new.get("Metadata", {}).get(CHECKSUM) != digest:
         raise LakeError(f"{upload.to.key}: somebody else wrote this key at the same time; see `lake files`")
-    return upload.arrival(new, unchanged=False)
+    return upload.arrival(new, since=old["LastModified"] if old is not None and same else None)
 
 
 def _head(s3: Any, bucket: str, key: str) -> dict[str, Any] | None:
@@ -165,7 +175,7 @@ def _row(journey: Journey, arrival: Arrival) -> dict[str, Any]:
     state = journey.states.get(arrival.id)
     row = dict.fromkeys(KEYS) | {"key": arrival.key, "version": arrival.version, "dataset": arrival.dataset}
     if state is not None:
-        row |= {name: getattr(state, name) for name in KEYS}
+        row |= {name: getattr(state, name) for name in KEYS if name != "version"}
     return row | {"state": journey.state(arrival)}
 
 

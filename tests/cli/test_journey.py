@@ -1,14 +1,20 @@
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 from cli.journey import Arrival, Journey, stages, summary
 from lineage.errors import NotInLedger
 
 
+NOON = datetime(2024, 9, 20, 12, tzinfo=UTC)
+
+
 @dataclass
 class State:
     key: str
-    version: str
+    version: str | None
     state: str
+    size: int = 10
+    arrived_at: datetime = NOON
     rows: int | None = None
     rejected: int | None = None
     reason: str | None = None
@@ -27,7 +33,7 @@ class Ledger:
 
     def file(self, tenant, key, version=None):
         self.asked.append(key)
-        found = [state for state in self.looks[0] if (state.key, state.version) == (key, version)]
+        found = [state for state in self.looks[0] if state.key == key]
         if not found:
             raise NotInLedger(key)
         return found
@@ -71,6 +77,18 @@ def test_an_older_version_of_the_key_does_not_count():
     journey.look(Ledger([[State("raw/one.csv", "v0", "QUERYABLE")]]))
 
     assert journey.state(ONE) == "PUT"
+
+
+def test_where_events_carry_no_version_an_older_arrival_of_the_key_does_not_count():
+    put = replace(ONE, since=NOON + timedelta(minutes=5))
+    journey = Journey([put])
+
+    journey.look(Ledger([[State("raw/one.csv", None, "QUERYABLE")]]))
+    assert journey.state(put) == "PUT"
+
+    later = State("raw/one.csv", None, "RECEIVED", arrived_at=NOON + timedelta(minutes=6))
+    journey.look(Ledger([[State("raw/one.csv", None, "QUERYABLE"), later]]))
+    assert journey.state(put) == "RECEIVED"
 
 
 def test_a_quarantined_file_ended_and_is_not_good():
