@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from cli.journey import Arrival, Journey, stages, summary
 from lineage.errors import NotInLedger
 
-
 NOON = datetime(2024, 9, 20, 12, tzinfo=UTC)
 
 
