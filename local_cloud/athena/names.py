@@ -1,0 +1,76 @@
+"""Which tables a query names: references that are no CTE of its own, functions and places in the text."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from local_cloud.athena.errors import QueryFailed
+from local_cloud.athena.statement import Name, qualified
+
+
+def tables(tree: Any) -> Iterator[Any]:
+    """Table nodes that must be found in the catalog."""
+    from sqlglot import exp
+
+    for node in list(tree.find_all(exp.Table)):
+        if not isinstance(node.this, exp.Identifier):
+            raise QueryFailed("FUNCTION_NOT_FOUND", f"Table function '{_function(node)}' not registered", place(node))
+        if not _is_cte(node):
+            yield node
+
+
+def name_of(table: Any) -> Name:
+    parts = [part.name.lower() for part in (table.args.get("catalog"), table.args.get("db"), table.this) if part]
+    return qualified(parts)
+
+
+def place(node: Any) -> str:
+    """`line 1:15` of the first identifier of a node."""
+    from sqlglot import exp
+
+    for found in [node, *node.find_all(exp.Identifier)]:
+        meta = found.meta
+        if meta.get("line"):
+            width = meta.get("end", 0) - meta.get("start", 0)
+            return f"line {meta['line']}:{max(1, meta['col'] - width)}"
+    return "line 1:1"
+
+
+def place_of(tree: Any, name: str) -> str | None:
+    """Where a name that could not be resolved stands."""
+    from sqlglot import exp
+
+    for node in tree.find_all(exp.Identifier):
+        if node.name.lower() == name.lower():
+            return place(node)
+    return None
+
+
+def _function(node: Any) -> str:
+    inner = node.this
+    return str(getattr(inner, "name", "") or type(inner).__name__).lower()
+
+
+def _is_cte(table: Any) -> bool:
+    """Whether the name is a WITH query visible here; a WITH query does not see itself or later ones."""
+    from sqlglot import exp
+
+    if table.args.get("db"):
+        return False
+    name = table.name.lower()
+    below, node = table, table.parent
+    while node is not None:
+        if isinstance(node, exp.With):
+            recursive = bool(node.args.get("recursive"))
+            for cte in node.expressions:
+                if cte is below and not recursive:
+                    break
+                if cte.alias.lower() == name:
+                    return True
+                if cte is below:
+                    break
+        elif isinstance(node, exp.Query):
+            with_ = node.args.get("with_")
+            if with_ is not None and with_ is not below and any(c.alias.lower() == name for c in with_.expressions):
+                return True
+        below, node = node, node.parent
+    return False

@@ -1,0 +1,92 @@
+"""May this caller do that? The emulator decides, on the caller's own signature.
+
+The endpoint knows no secret of a caller, so it cannot sign for one. It forwards the caller's own signed headers
+together with the hash of the body that was received; the emulator verifies that signature and evaluates IAM for the
+signed action. The body that travels along is a harmless one that names the workgroup: the emulator reads the
+resource from it, and it must not act on the caller's statement itself (its own Athena drops tables and writes objects
+without asking IAM).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from local_cloud.athena.emulator import Answer, Emulator
+from local_cloud.athena.errors import RequestRefused
+
+# Refused by the emulator after the permission check and before anything happens.
+HARMLESS = {"QueryString": "CREATE TABLE t (a int)", "ResultConfiguration": {"OutputLocation": "s3://-/"}}
+NOT_FORWARDED = {"connection", "content-length", "transfer-encoding", "content-encoding", "x-amz-content-sha256"}
+# Errors that the emulator raises only after the permission check; any other error counts as a denial.
+AFTER_THE_CHECK = {"InvalidRequestException", "InvalidAction", "MetadataException", "ResourceNotFoundException"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A call as it came in."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def action(self) -> str:
+        return self.header("x-amz-target").rpartition(".")[2]
+
+    def header(self, name: str) -> str:
+        return next((value for key, value in self.headers.items() if key.lower() == name), "")
+
+    def payload(self) -> dict[str, Any]:
+        try:
+            value = json.loads(self.body or b"{}")
+        except ValueError as e:
+            raise RequestRefused("the request's body is not JSON", code="SerializationException") from e
+        if not isinstance(value, dict):
+            raise RequestRefused("the request's body is not a JSON object", code="SerializationException")
+        return value
+
+
+class PermissionDenied(RequestRefused):
+    """Raised with the emulator's own refusal; `answer` is passed on to the caller as it is."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__("denied", code="AccessDeniedException")
+        self.answer = answer
+
+
+def check(emulator: Emulator, request: Request, workgroup: str | None) -> None:
+    """Raises PermissionDenied unless the caller may do the signed action on this workgroup."""
+    answer = probe(emulator, request, {"WorkGroup": workgroup} if workgroup else {})
+    if not _is_allowed(answer):
+        raise PermissionDenied(answer)
+
+
+def allows(emulator: Emulator, request: Request, workgroup: str) -> bool:
+    return _is_allowed(probe(emulator, request, {"WorkGroup": workgroup}))
+
+
+def probe(emulator: Emulator, request: Request, resource: Mapping[str, str]) -> Answer:
+    """The emulator's answer to the signed action with a harmless body."""
+    return emulator.send("POST", request.path, signed_headers(request), json.dumps(HARMLESS | dict(resource)).encode())
+
+
+def signed_headers(request: Request) -> dict[str, str]:
+    """The caller's headers, and the hash of exactly the body that was received."""
+    digest = hashlib.sha256(request.body).hexdigest()
+    claimed = request.header("x-amz-content-sha256")
+    if claimed and claimed != digest:
+        raise RequestRefused("the body does not have the signed hash", code="InvalidSignatureException")
+    kept = {name: value for name, value in request.headers.items() if name.lower() not in NOT_FORWARDED}
+    return kept | {"X-Amz-Content-SHA256": digest}
+
+
+def _is_allowed(answer: Answer) -> bool:
+    if answer.status != 400:
+        return answer.status < 300
+    try:
+        code = str(json.loads(answer.body).get("__type", "")).rpartition("#")[2]
+    except ValueError:
+        return False
+    return code in AFTER_THE_CHECK

@@ -1,0 +1,620 @@
+"""One statement of Athena's grammar: what it is, and its parts; anything else is refused before a query id is made."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from local_cloud.athena.errors import QueryFailed, SyntaxRefused
+
+
+class Kind(StrEnum):
+    """Athena's SubstatementType of the statements that are answered."""
+
+    SELECT = "SELECT"
+    CTAS = "CREATE_TABLE_AS_SELECT"
+    INSERT = "INSERT"
+    UNLOAD = "UNLOAD"
+    CREATE_VIEW = "CREATE_VIEW"
+    DROP_VIEW = "DROP_VIEW"
+    CREATE_TABLE = "CREATE_TABLE"
+    DROP_TABLE = "DROP_TABLE"
+    ADD_PARTITION = "ALTER_TABLE_ADD_PARTITION"
+    DROP_PARTITION = "ALTER_TABLE_DROP_PARTITION"
+    REPAIR = "MSCK_REPAIR_TABLE"
+    SHOW_TABLES = "SHOW_TABLES"
+    SHOW_VIEWS = "SHOW_VIEWS"
+    SHOW_DATABASES = "SHOW_DATABASES"
+    SHOW_COLUMNS = "SHOW_COLUMNS"
+    SHOW_PARTITIONS = "SHOW_PARTITIONS"
+    SHOW_CREATE_TABLE = "SHOW_CREATE_TABLE"
+    SHOW_CREATE_VIEW = "SHOW_CREATE_VIEW"
+    SHOW_TBLPROPERTIES = "SHOW_TBLPROPERTIES"
+    DESCRIBE = "DESCRIBE_TABLE"
+    EXPLAIN = "EXPLAIN"
+    PREPARE = "PREPARE"
+    EXECUTE = "EXECUTE"
+    DEALLOCATE = "DEALLOCATE_PREPARE"
+
+
+DML = {Kind.SELECT, Kind.INSERT, Kind.UNLOAD, Kind.EXECUTE}
+DDL = {
+    Kind.CTAS, Kind.CREATE_VIEW, Kind.DROP_VIEW, Kind.CREATE_TABLE, Kind.DROP_TABLE, Kind.ADD_PARTITION,
+    Kind.DROP_PARTITION, Kind.REPAIR, Kind.PREPARE, Kind.DEALLOCATE,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Name:
+    """A possibly qualified name, in lower case as the catalog has it."""
+
+    name: str
+    database: str | None = None
+
+
+@dataclass(frozen=True)
+class Statement:
+    """`query` is the inner SELECT's text where there is one; `options` are what the kind needs beside it."""
+
+    kind: Kind
+    text: str
+    name: Name | None = None
+    query: str = ""
+    tree: Any = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def type(self) -> str:
+        """DML, DDL or UTILITY."""
+        if self.kind in DML:
+            return "DML"
+        return "DDL" if self.kind in DDL else "UTILITY"
+
+
+REFUSED = {
+    "delete": "DELETE", "update": "UPDATE", "merge": "MERGE INTO", "optimize": "OPTIMIZE", "vacuum": "VACUUM",
+}  # fmt: skip
+
+
+def parse(text: str) -> Statement:
+    """Raises SyntaxRefused for what is no statement, QueryFailed for one that the local cloud does not run."""
+    cursor = Cursor(text)
+    cursor.drop_final_semicolon()
+    if not cursor.tokens:
+        raise SyntaxRefused("line 1:1: Empty query")
+    if any(token.text == ";" and not token.is_text for token in cursor.tokens):
+        raise SyntaxRefused(f"Only one sql statement is allowed. Got: {text.strip()}")
+    word = cursor.tokens[0].word
+    if word in REFUSED:
+        raise QueryFailed(
+            "NOT_SUPPORTED",
+            f"{REFUSED[word]} is not run by the local cloud, whose SQL engine does not write Iceberg; "
+            "rows are changed by the tenant's jobs",
+        )
+    reader = _READERS.get(word, _select)
+    return reader(cursor)
+
+
+def parse_query(text: str) -> Any:
+    """The syntax tree of a SELECT (or VALUES, WITH, set operation); raises SyntaxRefused."""
+    from sqlglot import exp, parse
+    from sqlglot.errors import SqlglotError
+
+    try:
+        trees = [tree for tree in parse(text, read="athena") if tree is not None]
+    except (SqlglotError, RecursionError) as e:
+        raise _syntax(text, e) from e
+    if len(trees) != 1:
+        raise SyntaxRefused(f"Only one sql statement is allowed. Got: {text.strip()}")
+    if isinstance(trees[0], exp.Values):
+        return exp.select("*").from_(_named_values(trees[0]))
+    if not isinstance(trees[0], exp.Query):
+        first = Cursor(text).tokens[0]
+        raise SyntaxRefused(f"{first.place}: mismatched input '{first.text}'. Expecting: <query>")
+    return trees[0]
+
+
+def _named_values(values: Any) -> Any:
+    """VALUES as a relation whose columns have the names that Athena gives them."""
+    from sqlglot import exp
+
+    first = values.expressions[0]
+    width = len(first.expressions) if isinstance(first, exp.Tuple) else 1
+    columns = [exp.to_identifier(f"_col{index}") for index in range(width)]
+    values.set("alias", exp.TableAlias(this=exp.to_identifier("rows"), columns=columns))
+    return values
+
+
+def _syntax(text: str, error: Exception) -> SyntaxRefused:
+    """The place and the word at which reading stopped."""
+    details = getattr(error, "errors", None) or [{}]
+    line, column = details[0].get("line"), details[0].get("col")
+    near = details[0].get("highlight") or ""
+    if line and column:
+        start = max(1, int(column) - len(near) + 1)
+        return SyntaxRefused(f"line {line}:{start}: mismatched input '{near or '<EOF>'}'")
+    return SyntaxRefused(f"line 1:1: {str(error).splitlines()[0]}")
+
+
+@dataclass(frozen=True)
+class Token:
+    text: str
+    is_text: bool
+    start: int
+    end: int
+    line: int
+    column: int
+
+    @property
+    def word(self) -> str:
+        return "" if self.is_text else self.text.lower()
+
+    @property
+    def place(self) -> str:
+        return f"line {self.line}:{self.column}"
+
+
+_TOKEN = re.compile(
+    r"""(?P<space>\s+|--[^\n]*|/\*.*?\*/)
+      |(?P<string>'(?:[^']|'')*')
+      |(?P<quoted>"(?:[^"]|"")*"|`(?:[^`]|``)*`)
+      |(?P<word>[A-Za-z_][\w$]*|\d[\w.]*)
+      |(?P<mark>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+class Cursor:
+    """Reads the statements that are Athena's own and that no SQL library parses whole."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.tokens = list(_tokens(text))
+        self.at = 0
+
+    def drop_final_semicolon(self) -> None:
+        while self.tokens and self.tokens[-1].text == ";" and not self.tokens[-1].is_text:
+            self.tokens.pop()
+
+    @property
+    def is_done(self) -> bool:
+        return self.at >= len(self.tokens)
+
+    def peek(self, *words: str) -> bool:
+        ahead = self.tokens[self.at : self.at + len(words)]
+        return [token.word for token in ahead] == list(words)
+
+    def accept(self, *words: str) -> bool:
+        if not self.peek(*words):
+            return False
+        self.at += len(words)
+        return True
+
+    def expect(self, *words: str) -> None:
+        if not self.accept(*words):
+            raise self.unexpected(" ".join(words).upper())
+
+    def unexpected(self, wanted: str) -> SyntaxRefused:
+        if self.is_done:
+            return SyntaxRefused(f"line 1:{len(self.text) + 1}: mismatched input '<EOF>'. Expecting: {wanted}")
+        token = self.tokens[self.at]
+        return SyntaxRefused(f"{token.place}: mismatched input '{token.text}'. Expecting: {wanted}")
+
+    def end(self) -> None:
+        if not self.is_done:
+            raise self.unexpected("<EOF>")
+
+    def string(self) -> str:
+        if self.is_done or not self.tokens[self.at].text.startswith("'"):
+            raise self.unexpected("<string>")
+        token = self.tokens[self.at]
+        self.at += 1
+        return unquoted(token.text)
+
+    def identifier(self) -> str:
+        if self.is_done or (self.tokens[self.at].is_text and self.tokens[self.at].text.startswith("'")):
+            raise self.unexpected("<identifier>")
+        token = self.tokens[self.at]
+        if not token.is_text and not re.fullmatch(r"[\w$]+", token.text):
+            raise self.unexpected("<identifier>")
+        self.at += 1
+        return unquoted(token.text).lower()
+
+    def name(self) -> Name:
+        parts = [self.identifier()]
+        while self.accept("."):
+            parts.append(self.identifier())
+        return qualified(parts)
+
+    def literal(self) -> str:
+        """A string or number as text."""
+        if self.is_done:
+            raise self.unexpected("<literal>")
+        token = self.tokens[self.at]
+        if token.text.startswith("'"):
+            return self.string()
+        negative = self.accept("-")
+        value = self.tokens[self.at].text
+        self.at += 1
+        return f"-{value}" if negative else value
+
+    def rest(self) -> str:
+        """The text from here to the end of the statement."""
+        if self.is_done:
+            raise self.unexpected("<query>")
+        return self.text[self.tokens[self.at].start : self.tokens[-1].end]
+
+    def group(self) -> str:
+        """The text inside a pair of parentheses."""
+        self.expect("(")
+        first, depth = self.at, 1
+        while depth and not self.is_done:
+            depth += {"(": 1, ")": -1}.get(self.tokens[self.at].word, 0)
+            self.at += 1
+        if depth:
+            raise self.unexpected(")")
+        return self.text[self.tokens[first - 1].end : self.tokens[self.at - 1].start]
+
+    def properties(self) -> dict[str, Any]:
+        """`(key = 'value', other = ARRAY['a'])` with keys in lower case; values are text or lists of text."""
+        found: dict[str, Any] = {}
+        self.expect("(")
+        while True:
+            token_is_string = not self.is_done and self.tokens[self.at].text.startswith("'")
+            key = self.string() if token_is_string else self.identifier()
+            self.expect("=")
+            found[key.lower()] = self._value()
+            if self.accept(")"):
+                return found
+            self.expect(",")
+
+    def _value(self) -> Any:
+        if not self.accept("array"):
+            return self.literal()
+        self.expect("[")
+        values: list[str] = []
+        while not self.accept("]"):
+            values.append(self.literal())
+            self.accept(",")
+        return values
+
+
+def _tokens(text: str) -> Sequence[Token]:
+    found, line, line_start = [], 1, 0
+    for match in _TOKEN.finditer(text):
+        kind, written = match.lastgroup, match.group()
+        if kind != "space":
+            is_text = kind in ("string", "quoted")
+            column = match.start() - line_start + 1
+            found.append(Token(written, is_text, match.start(), match.end(), line, column))
+        newlines = written.count("\n")
+        if newlines:
+            line += newlines
+            line_start = match.start() + written.rindex("\n") + 1
+    return found
+
+
+def unquoted(written: str) -> str:
+    mark = written[0]
+    return written[1:-1].replace(mark * 2, mark) if mark in "'\"`" else written
+
+
+def qualified(parts: Sequence[str]) -> Name:
+    """A name of one to three parts; the catalog part may only be awsdatacatalog."""
+    if len(parts) == 3 and parts[0].lower() != "awsdatacatalog":
+        raise QueryFailed("CATALOG_NOT_FOUND", f"Catalog '{parts[0]}' does not exist", "line 1:1")
+    if len(parts) > 3:
+        raise SyntaxRefused(f"line 1:1: Too many parts in table name: {'.'.join(parts)}")
+    return Name(parts[-1], parts[-2] if len(parts) > 1 else None)
+
+
+def _select(cursor: Cursor) -> Statement:
+    first = cursor.tokens[0]
+    if first.word not in ("select", "with", "values", "table", "("):
+        raise SyntaxRefused(
+            f"{first.place}: mismatched input '{first.text}'. Expecting: 'ALTER', 'CREATE', 'DESCRIBE', 'DROP', "
+            "'EXECUTE', 'EXPLAIN', 'INSERT', 'MSCK', 'PREPARE', 'SHOW', 'UNLOAD', <query>"
+        )
+    written = cursor.rest()
+    return Statement(Kind.SELECT, cursor.text, query=written, tree=parse_query(written))
+
+
+def _create(cursor: Cursor) -> Statement:
+    cursor.expect("create")
+    replace = cursor.accept("or", "replace")
+    if cursor.accept("view"):
+        name = cursor.name()
+        cursor.expect("as")
+        written = cursor.rest()
+        tree = parse_query(written)
+        return Statement(Kind.CREATE_VIEW, cursor.text, name, written, tree, {"replace": replace})
+    if cursor.peek("database") or cursor.peek("schema"):
+        raise QueryFailed(
+            "NOT_SUPPORTED", "CREATE DATABASE: databases come with a tenant; add one to tenants.yaml and deploy"
+        )
+    external = cursor.accept("external")
+    cursor.expect("table")
+    absent = cursor.accept("if", "not", "exists")
+    name = cursor.name()
+    if cursor.peek("("):
+        return _create_table(cursor, name, external=external, absent=absent)
+    options = {"if_not_exists": absent, "properties": cursor.properties() if cursor.accept("with") else {}}
+    cursor.expect("as")
+    options["with_data"] = True
+    written = cursor.rest()
+    if match := re.search(r"\s+with\s+no\s+data\s*$", written, re.IGNORECASE):
+        written, options["with_data"] = written[: match.start()], False
+    return Statement(Kind.CTAS, cursor.text, name, written, parse_query(written), options)
+
+
+def _create_table(cursor: Cursor, name: Name, *, external: bool, absent: bool) -> Statement:
+    options: dict[str, Any] = {"if_not_exists": absent, "columns": _columns(cursor.group())}
+    clauses = _table_clauses(cursor)
+    if not external and str(clauses.get("properties", {}).get("table_type", "")).lower() == "iceberg":
+        raise QueryFailed("NOT_SUPPORTED", "Iceberg tables are made by the tenant's jobs, from the dataset's contract")
+    if not external:
+        raise SyntaxRefused("External keyword required for table type HIVE")
+    return Statement(Kind.CREATE_TABLE, cursor.text, name, options=options | clauses)
+
+
+def _table_clauses(cursor: Cursor) -> dict[str, Any]:
+    found: dict[str, Any] = {"partition_keys": [], "serde_properties": {}, "properties": {}}
+    while not cursor.is_done:
+        if cursor.accept("comment"):
+            found["comment"] = cursor.string()
+        elif cursor.accept("partitioned", "by"):
+            found["partition_keys"] = _columns(cursor.group())
+        elif cursor.accept("row", "format", "delimited"):
+            found["serde_properties"] |= _delimited(cursor)
+        elif cursor.accept("row", "format", "serde"):
+            found["serde"] = cursor.string()
+        elif cursor.accept("with", "serdeproperties"):
+            found["serde_properties"] |= cursor.properties()
+        elif cursor.accept("stored", "as", "inputformat"):
+            found["input_format"] = cursor.string()
+            cursor.expect("outputformat")
+            found["output_format"] = cursor.string()
+        elif cursor.accept("stored", "as"):
+            found["format"] = cursor.identifier()
+        elif cursor.accept("location"):
+            found["location"] = cursor.string()
+        elif cursor.accept("tblproperties"):
+            found["properties"] = cursor.properties()
+        else:
+            raise cursor.unexpected("a clause of CREATE EXTERNAL TABLE")
+    return found
+
+
+def _delimited(cursor: Cursor) -> dict[str, str]:
+    names = {
+        ("fields", "terminated", "by"): "field.delim",
+        ("escaped", "by"): "escape.delim",
+        ("collection", "items", "terminated", "by"): "collection.delim",
+        ("map", "keys", "terminated", "by"): "mapkey.delim",
+        ("lines", "terminated", "by"): "line.delim",
+        ("null", "defined", "as"): "serialization.null.format",
+    }
+    found: dict[str, str] = {}
+    while True:
+        clause = next((words for words in names if cursor.accept(*words)), None)
+        if clause is None:
+            return found
+        found[names[clause]] = cursor.string()
+
+
+def _columns(written: str) -> list[tuple[str, str, str]]:
+    """Name, type and comment of each column between the parentheses."""
+    cursor = Cursor(written)
+    found = []
+    while not cursor.is_done:
+        name = cursor.identifier()
+        start = cursor.at
+        depth = 0
+        while not cursor.is_done and (depth or not (cursor.peek(",") or cursor.peek("comment"))):
+            word = cursor.tokens[cursor.at].word
+            depth += (word in ("<", "(")) - (word in (">", ")"))
+            cursor.at += 1
+        kind = "".join(token.text for token in cursor.tokens[start : cursor.at]).lower()
+        if not kind:
+            raise cursor.unexpected("<type>")
+        found.append((name, kind, cursor.string() if cursor.accept("comment") else ""))
+        cursor.accept(",")
+    return found
+
+
+def _drop(cursor: Cursor) -> Statement:
+    cursor.expect("drop")
+    if cursor.accept("view"):
+        kind = Kind.DROP_VIEW
+    elif cursor.accept("table"):
+        kind = Kind.DROP_TABLE
+    else:
+        raise QueryFailed("NOT_SUPPORTED", "only DROP TABLE and DROP VIEW are run by the local cloud")
+    options = {"if_exists": cursor.accept("if", "exists")}
+    name = cursor.name()
+    cursor.end()
+    return Statement(kind, cursor.text, name, options=options)
+
+
+def _alter(cursor: Cursor) -> Statement:
+    cursor.expect("alter", "table")
+    name = cursor.name()
+    if cursor.accept("add"):
+        lenient = cursor.accept("if", "not", "exists")
+        kind = Kind.ADD_PARTITION
+    elif cursor.accept("drop"):
+        lenient = cursor.accept("if", "exists")
+        kind = Kind.DROP_PARTITION
+    else:
+        raise QueryFailed("NOT_SUPPORTED", "only ALTER TABLE … ADD PARTITION and DROP PARTITION are run locally")
+    partitions = []
+    while not cursor.is_done:
+        cursor.expect("partition")
+        values = cursor.properties()
+        partitions.append((values, cursor.string() if cursor.accept("location") else None))
+        cursor.accept(",")
+    if not partitions:
+        raise cursor.unexpected("PARTITION")
+    return Statement(kind, cursor.text, name, options={"lenient": lenient, "partitions": partitions})
+
+
+def _repair(cursor: Cursor) -> Statement:
+    cursor.expect("msck", "repair", "table")
+    name = cursor.name()
+    cursor.end()
+    return Statement(Kind.REPAIR, cursor.text, name)
+
+
+def _describe(cursor: Cursor) -> Statement:
+    cursor.at += 1
+    cursor.accept("formatted") or cursor.accept("extended")
+    name = cursor.name()
+    cursor.end()
+    return Statement(Kind.DESCRIBE, cursor.text, name)
+
+
+def _show(cursor: Cursor) -> Statement:
+    cursor.expect("show")
+    if cursor.accept("databases") or cursor.accept("schemas"):
+        return _listing(cursor, Kind.SHOW_DATABASES)
+    if cursor.accept("tables"):
+        return _listing(cursor, Kind.SHOW_TABLES)
+    if cursor.accept("views"):
+        return _listing(cursor, Kind.SHOW_VIEWS)
+    if cursor.accept("create", "view"):
+        kind = Kind.SHOW_CREATE_VIEW
+    elif cursor.accept("create", "table"):
+        kind = Kind.SHOW_CREATE_TABLE
+    elif cursor.accept("partitions"):
+        kind = Kind.SHOW_PARTITIONS
+    elif cursor.accept("tblproperties"):
+        kind = Kind.SHOW_TBLPROPERTIES
+    else:
+        cursor.expect("columns")
+        cursor.accept("in") or cursor.accept("from")
+        kind = Kind.SHOW_COLUMNS
+    name = cursor.name()
+    if kind is Kind.SHOW_COLUMNS and (cursor.accept("in") or cursor.accept("from")):
+        name = Name(name.name, cursor.identifier())
+    options = {"property": cursor.group()} if kind is Kind.SHOW_TBLPROPERTIES and cursor.peek("(") else {}
+    cursor.end()
+    return Statement(kind, cursor.text, name, options=options)
+
+
+def _listing(cursor: Cursor, kind: Kind) -> Statement:
+    database = cursor.identifier() if cursor.accept("in") or cursor.accept("from") else None
+    options: dict[str, Any] = {"database": database}
+    if cursor.accept("like"):
+        options["like"] = cursor.string()
+    elif not cursor.is_done:
+        options["pattern"] = cursor.string()
+    cursor.end()
+    return Statement(kind, cursor.text, options=options)
+
+
+def _insert(cursor: Cursor) -> Statement:
+    cursor.expect("insert", "into")
+    name = cursor.name()
+    columns = None
+    if cursor.peek("(") and not cursor.peek("(", "select") and not cursor.peek("(", "with"):
+        columns = [part.strip().strip('"').lower() for part in cursor.group().split(",")]
+    written = cursor.rest()
+    return Statement(Kind.INSERT, cursor.text, name, written, parse_query(written), {"columns": columns})
+
+
+def _unload(cursor: Cursor) -> Statement:
+    cursor.expect("unload")
+    written = cursor.group()
+    cursor.expect("to")
+    options: dict[str, Any] = {"location": cursor.string()}
+    options["properties"] = cursor.properties() if cursor.accept("with") else {}
+    cursor.end()
+    return Statement(Kind.UNLOAD, cursor.text, query=written, tree=parse_query(written), options=options)
+
+
+def _explain(cursor: Cursor) -> Statement:
+    cursor.expect("explain")
+    if cursor.accept("analyze"):
+        raise QueryFailed("NOT_SUPPORTED", "EXPLAIN ANALYZE: the local cloud's engine has another kind of plan")
+    if cursor.peek("("):
+        cursor.group()
+    written = cursor.rest()
+    return Statement(Kind.EXPLAIN, cursor.text, query=written, tree=parse_query(written))
+
+
+def _prepare(cursor: Cursor) -> Statement:
+    cursor.expect("prepare")
+    name = cursor.name()
+    cursor.expect("from")
+    return Statement(Kind.PREPARE, cursor.text, name, cursor.rest())
+
+
+def _execute(cursor: Cursor) -> Statement:
+    cursor.expect("execute")
+    name = cursor.name()
+    values = split_values(cursor.rest()) if cursor.accept("using") else []
+    if not values:
+        cursor.end()
+    return Statement(Kind.EXECUTE, cursor.text, name, options={"values": values})
+
+
+def _deallocate(cursor: Cursor) -> Statement:
+    cursor.expect("deallocate", "prepare")
+    name = cursor.name()
+    cursor.end()
+    return Statement(Kind.DEALLOCATE, cursor.text, name)
+
+
+def split_values(written: str) -> list[str]:
+    """The comma-separated expressions after USING."""
+    values, start, depth = [], 0, 0
+    for token in _tokens(written):
+        depth += (token.word in ("(", "[")) - (token.word in (")", "]"))
+        if token.word == "," and not depth:
+            values.append(written[start : token.start].strip())
+            start = token.end
+    return [*values, written[start:].strip()]
+
+
+def bind(text: str, values: Sequence[str]) -> str:
+    """The statement with its `?` replaced by literals, in order; raises SyntaxRefused on a wrong count."""
+    cursor = Cursor(text)
+    marks = [token for token in cursor.tokens if token.word == "?"]
+    if len(marks) != len(values):
+        raise SyntaxRefused(f"Incorrect number of parameters: expected {len(marks)} but found {len(values)}")
+    parts, at = [], 0
+    for mark, value in zip(marks, values, strict=True):
+        parts += [text[at : mark.start], _checked_literal(value)]
+        at = mark.end
+    return "".join([*parts, text[at:]])
+
+
+def _checked_literal(value: str) -> str:
+    """A parameter is a constant: no column, no subquery, no second statement."""
+    from sqlglot import exp
+
+    select = parse_query(f"SELECT {value}")
+    found = select.expressions
+    allowed = (exp.Literal, exp.Neg, exp.Cast, exp.DataType, exp.DataTypeParam, exp.Boolean, exp.Null, exp.Paren,
+               exp.Interval, exp.Var, exp.Array, exp.Select)  # fmt: skip
+    if len(found) != 1 or not all(isinstance(node, allowed) for node in select.walk()):
+        raise SyntaxRefused(f"a parameter must be a literal, text in single quotes: {value}")
+    return value
+
+
+_READERS = {
+    "create": _create,
+    "drop": _drop,
+    "alter": _alter,
+    "msck": _repair,
+    "describe": _describe,
+    "desc": _describe,
+    "show": _show,
+    "insert": _insert,
+    "unload": _unload,
+    "explain": _explain,
+    "prepare": _prepare,
+    "execute": _execute,
+    "deallocate": _deallocate,
+}
