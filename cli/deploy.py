@@ -3,8 +3,9 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,15 +15,16 @@ from cli.connection import LOCAL, Connection, cloud_home, connect
 from cli.errors import LakeError, explain
 from cli.exit_codes import ExitCode
 from cli.options import EnvironmentOption, JsonOption, tenants_folder
+from cli.plan import Planned, plan
 from cli.stacks import Adapt, Clients, Outcome, Stacks, Standing, bootstrap
 
 if TYPE_CHECKING:
     from lineage.values import DatasetEntry, TenantEntry
     from tenants.model import Dataset, Tenant
 
-__all__ = ["Report", "deploy", "deploy_tenants"]
+__all__ = ["Deployment", "Report", "deploy", "prepare"]
 
-Complete = Callable[[str], object]
+Complete = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -40,32 +42,49 @@ class Report:
 def deploy(
     tenants: Annotated[list[str] | None, typer.Argument(metavar="[TENANT]…", help="Tenant ids; all if none.")] = None,
     environment: EnvironmentOption = LOCAL,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Bring stacks to what the registry says: only those that differ, the platform's first."""
-    report = deploy_tenants(environment, tenants or [])
-    if as_json:
-        output.print_json({"stacks": [asdict(each) for each in report.outcomes], "orphans": report.orphans})
-    else:
-        output.print_table(
-            ("stack", "action", "seconds"), [(each.stack, each.action, each.seconds) for each in report.outcomes]
-        )
-    for stack in report.orphans:
-        output.message(f"{stack}: its tenant is not in the registry; it stays as it is")
-    for failure in report.failures:
-        output.message(f"lake: {failure.error}", style="red")
+    with working() as say:
+        deployment = prepare(environment, tenants or [], say)
+        if dry_run:
+            show_plan(deployment.plan(), as_json=as_json)
+            return
+        report = deployment.run()
+    show_report(report, as_json=as_json)
     if report.failures:
         raise typer.Exit(ExitCode.FAILED)
 
 
-def deploy_tenants(environment: str, tenants: list[str]) -> Report:
-    """Deploy the platform and these tenants, or all; raises before anything is changed if an input is wrong."""
+def show_plan(planned: list[Planned], *, as_json: bool) -> None:
+    if as_json:
+        output.print_json({each.stack: each.action for each in planned})
+        return
+    for each in planned:
+        print(f"{each.stack}: {each.action}")
+        print("".join(f"    {change}\n" for change in each.changes), end="")
+
+
+def show_report(report: Report, *, as_json: bool) -> None:
+    if as_json:
+        output.print_json({each.stack: each.action for each in report.outcomes})
+    else:
+        rows = [(each.stack, each.action, each.seconds) for each in report.outcomes]
+        output.print_table(("stack", "action", "seconds"), rows)
+    for stack in report.orphans:
+        output.message(f"{stack}: its tenant is not in the registry; it stays as it is")
+    for failure in report.failures:
+        output.message(f"lake: {failure.error}", style="red")
+
+
+def prepare(environment: str, tenants: list[str], say: Callable[[str, str], None]) -> "Deployment":
+    """The deploy of the platform and these tenants, or all; raises if an input is wrong, before anything changes."""
     connection = connect(environment)
-    chosen = [connection.tenant(tenant) for tenant in tenants] or list(connection.registry.tenants)
-    with working() as say:
-        say("registry", "synthesising")
-        assembly = synthesise(environment, tenants_folder(), cloud_home())
-        return Deployment(connection, assembly, say).run(chosen)
+    chosen = [connection.tenant(tenant) for tenant in dict.fromkeys(tenants)] or list(connection.registry.tenants)
+    say("registry", "synthesising")
+    assembly = synthesise(environment, tenants_folder(), cloud_home())
+    return Deployment(connection, assembly, chosen, say)
 
 
 @contextmanager
@@ -81,43 +100,54 @@ def working() -> Iterator[Callable[[str, str], None]]:
 class Deployment:
     """One run of `lake deploy`."""
 
-    def __init__(self, connection: Connection, assembly: Assembly, say: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        assembly: Assembly,
+        tenants: "list[Tenant]",
+        say: Callable[[str, str], None],
+    ) -> None:
         self.connection, self.assembly, self.say = connection, assembly, say
+        self.owners = {connection.names(tenant.id).stack: tenant for tenant in tenants}
+        self.clients = Clients(cloudformation=connection.client("cloudformation"), s3=connection.client("s3"))
+        self.stacks = Stacks(self.clients, adaptation(connection), say)
         self.complete = completion(connection, assembly)
         self.outcomes: list[Outcome] = []
         self.lock = threading.Lock()
 
-    def run(self, tenants: "list[Tenant]") -> Report:
-        connection = self.connection
-        clients = Clients(cloudformation=connection.client("cloudformation"), s3=connection.client("s3"))
-        self._prepare(clients)
-        stacks = Stacks(clients, adaptation(connection), self.say)
-        standing = stacks.standing()
-        stacks.deploy([self.assembly.stack(connection.platform.stack)], standing, self._platform_stands)
+    def plan(self) -> list[Planned]:
+        """What `run` would do."""
+        self._check_account()
+        wanted = [self.connection.platform.stack, *self.owners]
+        return plan(self.stacks, map(self.assembly.stack, wanted), self.stacks.standing())
+
+    def run(self) -> Report:
+        self._check_account()
+        self._bootstrap()
+        standing = self.stacks.standing()
+        platform = self.assembly.stack(self.connection.platform.stack)
+        self.stacks.deploy([platform], standing, lambda outcome: self._finish(outcome, lambda: None))
         if not Report(self.outcomes).failures:
-            owners = {connection.names(tenant.id).stack: tenant for tenant in tenants}
-
-            def tenant_stands(outcome: Outcome) -> None:
-                self._finish(outcome, lambda: self._enter(owners[outcome.stack]))
-
-            stacks.deploy([self.assembly.stack(name) for name in owners], standing, tenant_stands)
+            self.stacks.deploy(map(self.assembly.stack, self.owners), standing, self._tenant_stands)
         order = [stack.name for stack in self.assembly.stacks]
         return Report(sorted(self.outcomes, key=lambda each: order.index(each.stack)), self._orphans(standing))
 
-    def _prepare(self, clients: Clients) -> None:
-        connection, environment = self.connection, self.connection.environment
-        if connection.is_local:
-            bootstrap(clients.s3, connection.client("ssm"), environment.account, environment.region)
-            return
-        account = connection.client("sts").get_caller_identity()["Account"]
+    def _bootstrap(self) -> None:
+        if self.connection.is_local:
+            environment = self.connection.environment
+            bootstrap(self.clients.s3, self.connection.client("ssm"), environment.account, environment.region)
+
+    def _check_account(self) -> None:
+        environment = self.connection.environment
+        account = self.connection.client("sts").get_caller_identity()["Account"]
         if account != environment.account:
             raise LakeError(
                 f"environment {environment.name} is account {environment.account}, but the credentials in use are of "
                 f"account {account}: log in to the right one"
             )
 
-    def _platform_stands(self, outcome: Outcome) -> None:
-        self._finish(outcome, lambda: None)
+    def _tenant_stands(self, outcome: Outcome) -> None:
+        self._finish(outcome, lambda: self._enter(self.owners[outcome.stack]))
 
     def _finish(self, outcome: Outcome, enter: Callable[[], None]) -> None:
         """What follows a stack; what goes wrong there is reported with the stack, and other stacks go on."""
@@ -152,16 +182,7 @@ def adaptation(connection: Connection) -> Adapt:
         return lambda template: template
     from local_cloud import parity
 
-    return lambda template: without_sources_of_trust(parity.adapt(template)[0])
-
-
-def without_sources_of_trust(template: dict[str, Any]) -> dict[str, Any]:
-    """The local cloud's services assume roles without saying for whom, which a role's trust asks of AWS's."""
-    for resource in template["Resources"].values():
-        if resource["Type"] == "AWS::IAM::Role":
-            for statement in resource["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
-                statement.pop("Condition", None)
-    return template
+    return lambda template: parity.adapt(template)[0]
 
 
 def completion(connection: Connection, assembly: Assembly) -> Complete:
@@ -170,7 +191,13 @@ def completion(connection: Connection, assembly: Assembly) -> Complete:
         return lambda _stack: None
     from local_cloud import parity
 
-    return lambda stack: parity.complete(assembly.stack(stack).template, stack, connection.client)
+    client, one_at_a_time = cache(connection.client), threading.Lock()  # making clients is not safe for threads
+
+    def complete(stack: str) -> None:
+        with one_at_a_time:
+            parity.complete(assembly.stack(stack).template, stack, client)
+
+    return complete
 
 
 def write_entries(connection: Connection, tenant: "Tenant") -> None:
