@@ -1,1 +1,1 @@
-"""Athena's API for one machine: the emulator checks the caller, sqlglot and DuckDB answer; start it with `server.serve`."""
+"""Athena's API for one machine: the emulator permits, sqlglot and DuckDB answer; `server.serve` starts it."""

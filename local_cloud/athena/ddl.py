@@ -1,9 +1,10 @@
 """Statements that change the catalog only: views, external tables and partitions."""
 
+from functools import partial
 from typing import Any
 
 from local_cloud.athena import relation
-from local_cloud.athena.catalog import Catalog, Table, denied_as_athena_says, view_definition
+from local_cloud.athena.catalog import Catalog, Table, denied_as_athena_says, failure, view_definition
 from local_cloud.athena.errors import EmulatorRefused, QueryFailed
 from local_cloud.athena.query import Query
 from local_cloud.athena.statement import Kind, Statement
@@ -82,7 +83,7 @@ def create_table(catalog: Catalog, statement: Statement, database: str) -> None:
         catalog.create_table(database, definition)
     except EmulatorRefused as e:
         if e.code != "AlreadyExistsException":
-            denied_as_athena_says(lambda: (_ for _ in ()).throw(e), f"table {name}")
+            raise failure(e, f"table {name}") from e
         if not options["if_not_exists"]:
             raise QueryFailed("TABLE_ALREADY_EXISTS", f"Table {name} already exists") from e
 
@@ -108,9 +109,7 @@ def add_partitions(catalog: Catalog, statement: Statement, table: Table) -> None
         values = _values(table, written)
         folders = "/".join(f"{key.name}={value}" for key, value in zip(table.partition_keys, values, strict=True))
         place = location or f"{table.location.rstrip('/')}/{folders}/"
-        made = denied_as_athena_says(
-            lambda values=values, place=place: catalog.create_partition(table, values, place), table.qualified
-        )
+        made = denied_as_athena_says(partial(catalog.create_partition, table, values, place), table.qualified)
         if not made and not statement.options["lenient"]:
             raise QueryFailed("ALREADY_EXISTS", f"Partition already exists: {list(values)}")
 
@@ -122,7 +121,7 @@ def drop_partitions(catalog: Catalog, statement: Statement, table: Table) -> Non
             catalog.delete_partition(table, values)
         except EmulatorRefused as e:
             if e.code != "EntityNotFoundException":
-                denied_as_athena_says(lambda e=e: (_ for _ in ()).throw(e), table.qualified)
+                raise failure(e, table.qualified) from e
             if not statement.options["lenient"]:
                 raise QueryFailed("NOT_FOUND", f"Partition does not exist: {list(values)}") from e
 

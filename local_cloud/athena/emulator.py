@@ -97,9 +97,10 @@ class Emulator:
             "Content-Type": "application/x-amz-json-1.1",
             "X-Amz-Target": f"{TARGETS[service]}.{action}",
         }
-        request = AWSRequest("POST", f"{self.facts.endpoint}/", headers=headers, data=json.dumps(payload).encode())
+        body = json.dumps(payload).encode()
+        request = AWSRequest("POST", f"{self.facts.endpoint}/", headers=headers, data=body)
         SigV4Auth(credentials, service, self.facts.region).add_auth(request)
-        answer = self.send("POST", "/", dict(request.headers), request.data)
+        answer = self.send("POST", "/", dict(request.headers), body)
         value = json.loads(answer.body or b"{}")
         if answer.status >= 300:
             code = str(value.get("__type", "Unknown")).rpartition("#")[2]

@@ -23,7 +23,7 @@ THREADS = 2
 EXTENSIONS = ("httpfs", "avro", "iceberg")
 # The extensions come from wheels that the lock file pins by hash; checking 85 MB of signatures again for every query
 # would cost 0.2 s each. Nothing can be loaded once external access is off.
-CONFIGURATION = {
+CONFIGURATION: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "allow_unsigned_extensions": "true",

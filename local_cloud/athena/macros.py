@@ -166,7 +166,8 @@ _TEXTS = (
            WHEN typeof(x) = 'HUGEINT' THEN 'bigint'
            WHEN typeof(x) = 'BLOB' THEN 'varbinary'
            WHEN typeof(x) = '"NULL"' THEN 'unknown'
-           ELSE error('@NOT_SUPPORTED: typeof of ' || lower(typeof(x)) || ' is not answered by the local cloud@') END""",
+           ELSE
+             error('@NOT_SUPPORTED: typeof of ' || lower(typeof(x)) || ' is not answered by the local cloud@') END""",
     "CREATE MACRO lake_url_decode(s) AS url_decode(replace(s, '+', ' '))",
     *(
         f"CREATE MACRO lake_url_{part}(u) AS nullif(regexp_extract(u, {_URL}, {group}), '')"
@@ -180,7 +181,8 @@ _COLLECTIONS = (
     """CREATE MACRO lake_at(c, i) AS
       CASE WHEN i IS NULL OR c IS NULL THEN NULL
            WHEN i = 0 THEN error('@INVALID_FUNCTION_ARGUMENT: SQL array indices start at 1@')
-           WHEN i < 0 THEN error('@INVALID_FUNCTION_ARGUMENT: Array subscript is negative: ' || CAST(i AS VARCHAR) || '@')
+           WHEN i < 0 THEN
+             error('@INVALID_FUNCTION_ARGUMENT: Array subscript is negative: ' || CAST(i AS VARCHAR) || '@')
            WHEN i > len(c) THEN
              error('@INVALID_FUNCTION_ARGUMENT: Array subscript must be less than or equal to array length: '
                    || CAST(i AS VARCHAR) || ' > ' || CAST(len(c) AS VARCHAR) || '@')
@@ -215,7 +217,8 @@ _COLLECTIONS = (
       CASE WHEN json_type(CAST(j AS VARCHAR), p) IN ('OBJECT', 'ARRAY') THEN NULL
            ELSE json_extract_string(CAST(j AS VARCHAR), p) END""",
     """CREATE MACRO lake_json_array_length(j) AS
-      CASE WHEN json_type(CAST(j AS VARCHAR)) = 'ARRAY' THEN CAST(json_array_length(CAST(j AS VARCHAR)) AS BIGINT) END""",
+      CASE WHEN json_type(CAST(j AS VARCHAR)) = 'ARRAY'
+           THEN CAST(json_array_length(CAST(j AS VARCHAR)) AS BIGINT) END""",
     """CREATE MACRO lake_json_size(j, p) AS
       CASE json_type(CAST(j AS VARCHAR), p)
            WHEN 'ARRAY' THEN CAST(json_array_length(CAST(j AS VARCHAR), p) AS BIGINT)

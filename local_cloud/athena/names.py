@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from local_cloud.athena.cursor import Name, qualified
 from local_cloud.athena.errors import QueryFailed
-from local_cloud.athena.statement import Name, qualified
 
 
 def tables(tree: Any) -> Iterator[Any]:

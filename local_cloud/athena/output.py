@@ -1,8 +1,9 @@
 """How Athena writes values: SQL that turns any column into its text, the CSV object, and the pages read from it."""
+# ruff: noqa: S608  every name and value in these texts is quoted by types.quoted and types.text
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,30 +12,11 @@ from local_cloud.athena.types import Type, quoted, text
 _UNNAMED_FIELD = re.compile(r"^_(\d+)$")
 
 
-def as_text(expression: str, kind: Type) -> str:  # one branch per type
+def as_text(expression: str, kind: Type) -> str:
     """SQL of type VARCHAR with the text that Athena shows."""
-    match kind.name:
-        case "VARCHAR" | "UUID" | "JSON":
-            return f"CAST({expression} AS VARCHAR)"
-        case "DOUBLE" | "FLOAT":
-            return f"lake_java_double(CAST({expression} AS VARCHAR))"
-        case "TIMESTAMP" | "TIMESTAMP_MS" | "TIMESTAMP_S" | "TIMESTAMP_NS":
-            return f"lake_timestamp_text(CAST({expression} AS TIMESTAMP))"
-        case "TIMESTAMP WITH TIME ZONE":
-            return f"lake_timestamp_text(timezone('UTC', {expression})) || ' UTC'"
-        case "TIME":
-            return f"lake_time_text({expression})"
-        case "BLOB":
-            return f"lower(trim(regexp_replace(hex({expression}), '(..)', '\\1 ', 'g')))"
-        case "INTERVAL":
-            return f"lake_interval_text({expression})"
-        case "LIST":
-            return _list_text(expression, kind.fields[0][1])
-        case "MAP":
-            return _map_text(expression, kind)
-        case "STRUCT":
-            return _struct_text(expression, kind)
-    return f"CAST({expression} AS VARCHAR)"
+    if kind.name in _COMPOSITES:
+        return _COMPOSITES[kind.name](expression, kind)
+    return _SIMPLE.get(kind.name, "CAST({} AS VARCHAR)").format(expression)
 
 
 def _list_text(expression: str, element: Type) -> str:
@@ -57,6 +39,23 @@ def _struct_text(expression: str, kind: Type) -> str:
         parts.append(f"{text(shown + '=')} || coalesce({value}, 'null')")
     joined = " || ', ' || ".join(parts)
     return f"CASE WHEN {expression} IS NULL THEN NULL ELSE '{{' || {joined} || '}}' END"
+
+
+_SIMPLE = {
+    **dict.fromkeys(("DOUBLE", "FLOAT"), "lake_java_double(CAST({} AS VARCHAR))"),
+    **dict.fromkeys(
+        ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), "lake_timestamp_text(CAST({} AS TIMESTAMP))"
+    ),
+    "TIMESTAMP WITH TIME ZONE": "lake_timestamp_text(timezone('UTC', {})) || ' UTC'",
+    "TIME": "lake_time_text({})",
+    "BLOB": "lower(trim(regexp_replace(hex({}), '(..)', '\\1 ', 'g')))",
+    "INTERVAL": "lake_interval_text({})",
+}
+_COMPOSITES: dict[str, Callable[[str, Type], str]] = {
+    "LIST": lambda expression, kind: _list_text(expression, kind.fields[0][1]),
+    "MAP": _map_text,
+    "STRUCT": _struct_text,
+}
 
 
 def text_query(query: str, kinds: list[Type]) -> str:

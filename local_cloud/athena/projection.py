@@ -83,7 +83,8 @@ def _dates(table: Table, name: str) -> list[str]:
     low, high = (_moment(part.strip(), pattern) for part in _need(table, name, "range").split(","))
     unit = table.parameters.get(f"projection.{name}.interval.unit", _smallest_unit(written)).upper()
     step = int(table.parameters.get(f"projection.{name}.interval", "1"))
-    found, moment = [], low
+    found: list[str] = []
+    moment = low
     while moment <= high and len(found) <= LIMIT:
         found.append(moment.strftime(pattern))
         moment = _advance(moment, unit, step)

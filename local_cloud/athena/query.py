@@ -1,15 +1,19 @@
 """A SELECT over the catalog: tables resolved and built under the query role, then run in a locked database."""
+# ruff: noqa: S608  every name and value in these texts is quoted by types.quoted and types.text
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local_cloud.athena import engine, names, output, pruning, relation
 from local_cloud.athena.catalog import NAME, Catalog, Table, denied_as_athena_says
+from local_cloud.athena.cursor import Name
+from local_cloud.athena.emulator import split_uri
 from local_cloud.athena.errors import AthenaError, QueryCancelled, QueryFailed
 from local_cloud.athena.relation import Reference
-from local_cloud.athena.statement import Name, parse_query
+from local_cloud.athena.statement import parse_query
 from local_cloud.athena.translate import Translation, shown_names
 from local_cloud.athena.types import Type, from_duckdb, quoted, text
 
@@ -96,7 +100,7 @@ class Query:
         table = denied_as_athena_says(lambda: self.catalog.table(database, name), f"table {NAME}.{database}.{name}")
         if table is None:
             raise QueryFailed("TABLE_NOT_FOUND", f"Table '{NAME}.{database}.{name}' does not exist", where)
-        return table  # type: ignore[no-any-return]
+        return table
 
     def _use_view(self, table: Table, key: tuple[str, str], depth: int) -> None:
         if key in self.views:
@@ -136,15 +140,14 @@ class Query:
         for reference in self.references.values():
             table = reference.table
             if table.partition_keys and not table.is_iceberg and table.parameters.get("projection.enabled") != "true":
-                locations = denied_as_athena_says(
-                    lambda table=table: self.catalog.partitions(table), f"partitions of {table.qualified}"
-                )
-                found |= {relation.split_uri(partition.location)[0] for partition in locations}
+                what = f"partitions of {table.qualified}"
+                locations = denied_as_athena_says(partial(self.catalog.partitions, table), what)
+                found |= {split_uri(partition.location)[0] for partition in locations}
         return found - {""}
 
     def _build(self) -> None:
-        for key in {key[0] for key in [*self.references, *self.views, *self.metadata]}:
-            self.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(key)}")
+        for schema in {key[0] for key in [*self.references, *self.views, *self.metadata]}:
+            self.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
         for key, reference in self.references.items():
             built = relation.build(self.connection, self.catalog, reference)
             self.scanned += built.scanned

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from local_cloud.athena import ddl, engine, output, show, write
-from local_cloud.athena.catalog import Catalog, denied_as_athena_says
+from local_cloud.athena.catalog import Catalog, Table, denied_as_athena_says
 from local_cloud.athena.emulator import Emulator
 from local_cloud.athena.errors import AthenaError, EmulatorRefused, QueryCancelled, QueryFailed, RequestRefused
 from local_cloud.athena.history import CANCELLED, FAILED, QUEUED, RUNNING, SUCCEEDED, Execution, History
@@ -65,9 +65,10 @@ class Runner:
     def _run(self, execution: Execution, statement: Statement | AthenaError, workgroup: Workgroup) -> None:
         if not self._move(execution, RUNNING):
             return
+        if isinstance(statement, AthenaError):
+            self._move(execution, FAILED, str(statement))
+            return
         try:
-            if isinstance(statement, AthenaError):
-                raise statement
             self._answer(execution, statement, workgroup)
             self._move(execution, SUCCEEDED)
         except QueryCancelled as e:
@@ -234,36 +235,34 @@ class Work:
         lines = [line for row in plan for line in str(row[-1]).splitlines()]
         self._publish(Listing(("Query Plan",), [[line] for line in lines]))
 
-    def _listing(self) -> Listing:  # one branch per statement
+    def _listing(self) -> Listing:
         statement, catalog = self.statement, self.catalog
-        match statement.kind:
-            case Kind.SHOW_DATABASES:
-                return show.databases(catalog, statement)
-            case Kind.SHOW_TABLES | Kind.SHOW_VIEWS:
-                return show.tables(catalog, statement, self._database())
-        table = self._table()
-        match statement.kind:
-            case Kind.SHOW_COLUMNS:
-                return show.columns(table)
-            case Kind.DESCRIBE:
-                return show.describe(table)
-            case Kind.SHOW_PARTITIONS:
-                return show.partitions(catalog, table)
-            case Kind.SHOW_TBLPROPERTIES:
-                return show.properties(table, statement.options.get("property"))
-            case Kind.SHOW_CREATE_VIEW:
-                return show.create_view(table)
-            case Kind.SHOW_CREATE_TABLE:
-                return show.create_table(table)
-        return Listing(("result",), [[line] for line in ddl.repair(catalog, table)])
+        if statement.kind is Kind.SHOW_DATABASES:
+            return show.databases(catalog, statement)
+        if statement.kind in (Kind.SHOW_TABLES, Kind.SHOW_VIEWS):
+            return show.tables(catalog, statement, self._database())
+        return self._about(self._table())
 
-    def _table(self) -> Any:
+    def _about(self, table: Table) -> Listing:
+        wanted = self.statement.options.get("property")
+        listings: dict[Kind, Callable[[], Listing]] = {
+            Kind.SHOW_COLUMNS: lambda: show.columns(table),
+            Kind.DESCRIBE: lambda: show.describe(table),
+            Kind.SHOW_PARTITIONS: lambda: show.partitions(self.catalog, table),
+            Kind.SHOW_TBLPROPERTIES: lambda: show.properties(table, wanted),
+            Kind.SHOW_CREATE_VIEW: lambda: show.create_view(table),
+            Kind.SHOW_CREATE_TABLE: lambda: show.create_table(table),
+            Kind.REPAIR: lambda: Listing(("result",), [[line] for line in ddl.repair(self.catalog, table)]),
+        }
+        return listings[self.statement.kind]()
+
+    def _table(self) -> Table:
         name = self.statement.name.name  # type: ignore[union-attr]
         database = self._database()
         table = denied_as_athena_says(lambda: self.catalog.table(database, name), f"table {database}.{name}")
         if table is None:
             raise QueryFailed("TABLE_NOT_FOUND", f"Table 'awsdatacatalog.{database}.{name}' does not exist", "line 1:1")
-        return table
+        return cast(Table, table)
 
     def _change(self) -> None:
         statement, catalog = self.statement, self.catalog

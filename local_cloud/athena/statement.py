@@ -1,11 +1,12 @@
 """One statement of Athena's grammar: what it is, and its parts; anything else is refused before a query id is made."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from local_cloud.athena.cursor import Cursor, Name, tokens_of
 from local_cloud.athena.errors import QueryFailed, SyntaxRefused
 
 
@@ -43,14 +44,6 @@ DDL = {
     Kind.CTAS, Kind.CREATE_VIEW, Kind.DROP_VIEW, Kind.CREATE_TABLE, Kind.DROP_TABLE, Kind.ADD_PARTITION,
     Kind.DROP_PARTITION, Kind.REPAIR, Kind.PREPARE, Kind.DEALLOCATE,
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Name:
-    """A possibly qualified name, in lower case as the catalog has it."""
-
-    name: str
-    database: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +97,7 @@ def parse_query(text: str) -> Any:
     try:
         trees = [tree for tree in parse(text, read="athena") if tree is not None]
     except (SqlglotError, RecursionError) as e:
-        raise _syntax(text, e) from e
+        raise _syntax(e) from e
     if len(trees) != 1:
         raise SyntaxRefused(f"Only one sql statement is allowed. Got: {text.strip()}")
     if isinstance(trees[0], exp.Values):
@@ -126,7 +119,7 @@ def _named_values(values: Any) -> Any:
     return values
 
 
-def _syntax(text: str, error: Exception) -> SyntaxRefused:
+def _syntax(error: Exception) -> SyntaxRefused:
     """The place and the word at which reading stopped."""
     details = getattr(error, "errors", None) or [{}]
     line, column = details[0].get("line"), details[0].get("col")
@@ -135,178 +128,6 @@ def _syntax(text: str, error: Exception) -> SyntaxRefused:
         start = max(1, int(column) - len(near) + 1)
         return SyntaxRefused(f"line {line}:{start}: mismatched input '{near or '<EOF>'}'")
     return SyntaxRefused(f"line 1:1: {str(error).splitlines()[0]}")
-
-
-@dataclass(frozen=True)
-class Token:
-    text: str
-    is_text: bool
-    start: int
-    end: int
-    line: int
-    column: int
-
-    @property
-    def word(self) -> str:
-        return "" if self.is_text else self.text.lower()
-
-    @property
-    def place(self) -> str:
-        return f"line {self.line}:{self.column}"
-
-
-_TOKEN = re.compile(
-    r"""(?P<space>\s+|--[^\n]*|/\*.*?\*/)
-      |(?P<string>'(?:[^']|'')*')
-      |(?P<quoted>"(?:[^"]|"")*"|`(?:[^`]|``)*`)
-      |(?P<word>[A-Za-z_][\w$]*|\d[\w.]*)
-      |(?P<mark>.)""",
-    re.VERBOSE | re.DOTALL,
-)
-
-
-class Cursor:
-    """Reads the statements that are Athena's own and that no SQL library parses whole."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.tokens = list(_tokens(text))
-        self.at = 0
-
-    def drop_final_semicolon(self) -> None:
-        while self.tokens and self.tokens[-1].text == ";" and not self.tokens[-1].is_text:
-            self.tokens.pop()
-
-    @property
-    def is_done(self) -> bool:
-        return self.at >= len(self.tokens)
-
-    def peek(self, *words: str) -> bool:
-        ahead = self.tokens[self.at : self.at + len(words)]
-        return [token.word for token in ahead] == list(words)
-
-    def accept(self, *words: str) -> bool:
-        if not self.peek(*words):
-            return False
-        self.at += len(words)
-        return True
-
-    def expect(self, *words: str) -> None:
-        if not self.accept(*words):
-            raise self.unexpected(" ".join(words).upper())
-
-    def unexpected(self, wanted: str) -> SyntaxRefused:
-        if self.is_done:
-            return SyntaxRefused(f"line 1:{len(self.text) + 1}: mismatched input '<EOF>'. Expecting: {wanted}")
-        token = self.tokens[self.at]
-        return SyntaxRefused(f"{token.place}: mismatched input '{token.text}'. Expecting: {wanted}")
-
-    def end(self) -> None:
-        if not self.is_done:
-            raise self.unexpected("<EOF>")
-
-    def string(self) -> str:
-        if self.is_done or not self.tokens[self.at].text.startswith("'"):
-            raise self.unexpected("<string>")
-        token = self.tokens[self.at]
-        self.at += 1
-        return unquoted(token.text)
-
-    def identifier(self) -> str:
-        if self.is_done or (self.tokens[self.at].is_text and self.tokens[self.at].text.startswith("'")):
-            raise self.unexpected("<identifier>")
-        token = self.tokens[self.at]
-        if not token.is_text and not re.fullmatch(r"[\w$]+", token.text):
-            raise self.unexpected("<identifier>")
-        self.at += 1
-        return unquoted(token.text).lower()
-
-    def name(self) -> Name:
-        parts = [self.identifier()]
-        while self.accept("."):
-            parts.append(self.identifier())
-        return qualified(parts)
-
-    def literal(self) -> str:
-        """A string or number as text."""
-        if self.is_done:
-            raise self.unexpected("<literal>")
-        token = self.tokens[self.at]
-        if token.text.startswith("'"):
-            return self.string()
-        negative = self.accept("-")
-        value = self.tokens[self.at].text
-        self.at += 1
-        return f"-{value}" if negative else value
-
-    def rest(self) -> str:
-        """The text from here to the end of the statement."""
-        if self.is_done:
-            raise self.unexpected("<query>")
-        return self.text[self.tokens[self.at].start : self.tokens[-1].end]
-
-    def group(self) -> str:
-        """The text inside a pair of parentheses."""
-        self.expect("(")
-        first, depth = self.at, 1
-        while depth and not self.is_done:
-            depth += {"(": 1, ")": -1}.get(self.tokens[self.at].word, 0)
-            self.at += 1
-        if depth:
-            raise self.unexpected(")")
-        return self.text[self.tokens[first - 1].end : self.tokens[self.at - 1].start]
-
-    def properties(self) -> dict[str, Any]:
-        """`(key = 'value', other = ARRAY['a'])` with keys in lower case; values are text or lists of text."""
-        found: dict[str, Any] = {}
-        self.expect("(")
-        while True:
-            token_is_string = not self.is_done and self.tokens[self.at].text.startswith("'")
-            key = self.string() if token_is_string else self.identifier()
-            self.expect("=")
-            found[key.lower()] = self._value()
-            if self.accept(")"):
-                return found
-            self.expect(",")
-
-    def _value(self) -> Any:
-        if not self.accept("array"):
-            return self.literal()
-        self.expect("[")
-        values: list[str] = []
-        while not self.accept("]"):
-            values.append(self.literal())
-            self.accept(",")
-        return values
-
-
-def _tokens(text: str) -> Sequence[Token]:
-    found, line, line_start = [], 1, 0
-    for match in _TOKEN.finditer(text):
-        kind, written = match.lastgroup, match.group()
-        if kind != "space":
-            is_text = kind in ("string", "quoted")
-            column = match.start() - line_start + 1
-            found.append(Token(written, is_text, match.start(), match.end(), line, column))
-        newlines = written.count("\n")
-        if newlines:
-            line += newlines
-            line_start = match.start() + written.rindex("\n") + 1
-    return found
-
-
-def unquoted(written: str) -> str:
-    mark = written[0]
-    return written[1:-1].replace(mark * 2, mark) if mark in "'\"`" else written
-
-
-def qualified(parts: Sequence[str]) -> Name:
-    """A name of one to three parts; the catalog part may only be awsdatacatalog."""
-    if len(parts) == 3 and parts[0].lower() != "awsdatacatalog":
-        raise QueryFailed("CATALOG_NOT_FOUND", f"Catalog '{parts[0]}' does not exist", "line 1:1")
-    if len(parts) > 3:
-        raise SyntaxRefused(f"line 1:1: Too many parts in table name: {'.'.join(parts)}")
-    return Name(parts[-1], parts[-2] if len(parts) > 1 else None)
 
 
 def _select(cursor: Cursor) -> Statement:
@@ -361,29 +182,35 @@ def _create_table(cursor: Cursor, name: Name, *, external: bool, absent: bool) -
 def _table_clauses(cursor: Cursor) -> dict[str, Any]:
     found: dict[str, Any] = {"partition_keys": [], "serde_properties": {}, "properties": {}}
     while not cursor.is_done:
-        if cursor.accept("comment"):
-            found["comment"] = cursor.string()
-        elif cursor.accept("partitioned", "by"):
-            found["partition_keys"] = _columns(cursor.group())
-        elif cursor.accept("row", "format", "delimited"):
-            found["serde_properties"] |= _delimited(cursor)
-        elif cursor.accept("row", "format", "serde"):
-            found["serde"] = cursor.string()
-        elif cursor.accept("with", "serdeproperties"):
-            found["serde_properties"] |= cursor.properties()
-        elif cursor.accept("stored", "as", "inputformat"):
-            found["input_format"] = cursor.string()
-            cursor.expect("outputformat")
-            found["output_format"] = cursor.string()
-        elif cursor.accept("stored", "as"):
-            found["format"] = cursor.identifier()
-        elif cursor.accept("location"):
-            found["location"] = cursor.string()
-        elif cursor.accept("tblproperties"):
-            found["properties"] = cursor.properties()
-        else:
+        clause = next((words for words in _CLAUSES if cursor.accept(*words)), None)
+        if clause is None:
             raise cursor.unexpected("a clause of CREATE EXTERNAL TABLE")
+        _CLAUSES[clause](cursor, found)
     return found
+
+
+def _set(key: str, read: Callable[[Cursor], Any]) -> Callable[[Cursor, dict[str, Any]], None]:
+    return lambda cursor, found: found.update({key: read(cursor)})
+
+
+def _formats(cursor: Cursor, found: dict[str, Any]) -> None:
+    found["input_format"] = cursor.string()
+    cursor.expect("outputformat")
+    found["output_format"] = cursor.string()
+
+
+# Longer beginnings first.
+_CLAUSES: dict[tuple[str, ...], Callable[[Cursor, dict[str, Any]], None]] = {
+    ("comment",): _set("comment", Cursor.string),
+    ("partitioned", "by"): _set("partition_keys", lambda cursor: _columns(cursor.group())),
+    ("row", "format", "delimited"): lambda cursor, found: found["serde_properties"].update(_delimited(cursor)),
+    ("row", "format", "serde"): _set("serde", Cursor.string),
+    ("with", "serdeproperties"): lambda cursor, found: found["serde_properties"].update(cursor.properties()),
+    ("stored", "as", "inputformat"): _formats,
+    ("stored", "as"): _set("format", Cursor.identifier),
+    ("location",): _set("location", Cursor.string),
+    ("tblproperties",): _set("properties", Cursor.properties),
+}
 
 
 def _delimited(cursor: Cursor) -> dict[str, str]:
@@ -569,7 +396,7 @@ def _deallocate(cursor: Cursor) -> Statement:
 def split_values(written: str) -> list[str]:
     """The comma-separated expressions after USING."""
     values, start, depth = [], 0, 0
-    for token in _tokens(written):
+    for token in tokens_of(written):
         depth += (token.word in ("(", "[")) - (token.word in (")", "]"))
         if token.word == "," and not depth:
             values.append(written[start : token.start].strip())
