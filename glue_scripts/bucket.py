@@ -75,9 +75,14 @@ class Bucket:
             client().upload_fileobj(body, self.name, key, ExtraArgs={"ExpectedBucketOwner": self.account})
 
     def copy(self, source: str, target: str) -> None:
-        """Within the bucket and without the bytes passing through here."""
-        owners = {"ExpectedBucketOwner": self.account, "ExpectedSourceBucketOwner": self.account}
-        client().copy({"Bucket": self.name, "Key": source}, self.name, target, ExtraArgs=owners)
+        """Within the bucket and without the bytes passing through here; up to 5 GB."""
+        client().copy_object(
+            Bucket=self.name,
+            Key=target,
+            CopySource={"Bucket": self.name, "Key": source},
+            ExpectedBucketOwner=self.account,
+            ExpectedSourceBucketOwner=self.account,
+        )
 
 
 def _renamed(error: ClientError) -> Exception:

@@ -13,21 +13,21 @@ class JobError(Exception):
     """Root of everything the jobs raise on purpose."""
 
 
-class ArgumentMissing(JobError):
+class ArgumentMissing(JobError):  # noqa: N818
     """Raised when an argument of the job's definition or of its run is absent."""
 
 
-class PlanUnreadable(JobError):
+class PlanUnreadable(JobError):  # noqa: N818
     """Raised when a plan lacks a part or holds one of the wrong kind; deploy the tenant again."""
 
 
-class CommitObjectUnreadable(JobError):
+class CommitObjectUnreadable(JobError):  # noqa: N818
     """Raised when a commit object is gone or is not the JSON that `raw_to_processed` writes."""
 
 
-class TableUnfit(JobError):
+class TableUnfit(JobError):  # noqa: N818
     """Raised when a column of the table and of the contract differ in a way no table can follow."""
 
 
-class PartitionNotRegistered(JobError):
+class PartitionNotRegistered(JobError):  # noqa: N818
     """Raised when Glue refuses a partition for another reason than that it has it."""

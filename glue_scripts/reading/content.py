@@ -53,7 +53,7 @@ def unpack(file: IO[bytes], key: str) -> IO[bytes]:
         return file
     unpacked = _spool()
     try:
-        with gzip.GzipFile(fileobj=file) as stream:
+        with gzip.GzipFile(fileobj=file, mode="rb") as stream:
             shutil.copyfileobj(stream, unpacked, CHUNK)
     except EOFError as error:
         raise MalformedFile("the gzip stream ends too early: the file was cut off") from error

@@ -46,7 +46,7 @@ def rows(file: IO[bytes], layout: Layout) -> Iterator[Rows]:
     reader = _Reader(layout, header)
     for block in _chained(rest, blocks):
         yield reader.read(block)
-    yield reader.finish()
+    yield from reader.rest()
 
 
 def _blocks(file: IO[bytes]) -> Iterator[bytes]:
@@ -115,8 +115,9 @@ class _Reader:
         block, self._begun = self._begun + block, b""
         return self._fast(block) or self._careful(block, last=False)
 
-    def finish(self) -> Rows:
-        return self._careful(self._begun, last=True)
+    def rest(self) -> Iterator[Rows]:
+        if self._begun:
+            yield self._careful(self._begun, last=True)
 
     def _fast(self, block: bytes) -> Rows | None:
         """None when the block needs the careful way."""

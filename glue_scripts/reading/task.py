@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import IO
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow as pa
 from glue_scripts.bucket import Bucket
 from glue_scripts.reading import columnar, delimited, documents
 from glue_scripts.reading.content import CSV, PARQUET, as_utf8, download, format_of, size_of, unpack
-from glue_scripts.reading.rows import FILE, Problem, Rows, in_batches, of_records
+from glue_scripts.reading.rows import BATCH_ROWS, FILE, Problem, Rows, in_batches, of_records
 from glue_scripts.reading.source import SMALL, Layout, MalformedFile, Source
 
 AHEAD = 8  # small files fetched at the same time
@@ -34,7 +35,7 @@ class ReadTask:
     def __call__(self, numbers: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in numbers:
             for number in batch.column(0).to_pylist():
-                yield from self._read(self.packets[number])
+                yield from gathered(self._read(self.packets[number]))
 
     def _read(self, sources: Sequence[Source]) -> Iterator[pa.RecordBatch]:
         with ThreadPoolExecutor(AHEAD) as pool:
@@ -42,22 +43,44 @@ class ReadTask:
                 yield from batches(source, file, self.layout)
 
 
+def gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in fewer batches: each costs Spark a millisecond, however small."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        if held and (sum(one.num_rows for one in held) + batch.num_rows > BATCH_ROWS):
+            yield _together(held)
+            held = []
+        held.append(batch)
+    if held:
+        yield _together(held)
+
+
+def _together(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    if len(batches) == 1:
+        return batches[0]
+    return pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
+
+
 def _fetched(
     bucket: Bucket, sources: Sequence[Source], pool: ThreadPoolExecutor
 ) -> Iterator[tuple[Source, Callable[[], IO[bytes]]]]:
     """Small files are on their way while earlier ones are read; a large one waits for its turn."""
-    waiting = [None if source.size > SMALL_OBJECT else _submit(pool, bucket, source) for source in sources[:AHEAD]]
+    begun: list[Callable[[], IO[bytes]]] = []
     for i, source in enumerate(sources):
-        future = waiting[i]
-        yield source, future.result if future else lambda source=source: download(bucket, source)
-        waiting[i] = None
-        if i + AHEAD < len(sources):
-            following = sources[i + AHEAD]
-            waiting.append(None if following.size > SMALL_OBJECT else _submit(pool, bucket, following))
+        for following in sources[len(begun) : i + AHEAD]:
+            begun.append(_begin(bucket, following, pool))  # noqa: PERF401 - the list is what the slice goes by
+        yield source, begun[i]
+        begun[i] = _forgotten
 
 
-def _submit(pool: ThreadPoolExecutor, bucket: Bucket, source: Source):  # noqa: ANN202 - Future[IO[bytes]]
-    return pool.submit(download, bucket, source)
+def _begin(bucket: Bucket, source: Source, pool: ThreadPoolExecutor) -> Callable[[], IO[bytes]]:
+    if source.size > SMALL_OBJECT:
+        return partial(download, bucket, source)
+    return pool.submit(download, bucket, source).result
+
+
+def _forgotten() -> IO[bytes]:
+    raise AssertionError("a file is read once")
 
 
 def batches(source: Source, fetch: Callable[[], IO[bytes]], layout: Layout) -> Iterator[pa.RecordBatch]:

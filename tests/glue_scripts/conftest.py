@@ -1,6 +1,5 @@
 """One Spark session for the room, and a small cloud beside it for what needs S3, Glue and the ledger."""
 
-import json
 import os
 import socket
 import subprocess
@@ -143,7 +142,3 @@ def _provide() -> None:
     glue = boto3.client("glue")
     glue.create_database(DatabaseInput={"Name": DATABASE})
     boto3.client("dynamodb").create_table(**definition(LEDGER))
-
-
-def plan_json(plan: dict) -> str:
-    return json.dumps(plan | {"fingerprint": "0" * 64})

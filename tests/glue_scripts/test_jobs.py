@@ -1,0 +1,447 @@
+"""Both jobs, as they are run, over a real S3, Glue and DynamoDB look-alike."""
+
+import gzip
+import io
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from glue_scripts import processed_to_analytics, raw_to_processed
+from glue_scripts.catalog import PARQUET, QUARANTINE_COLUMNS
+from glue_scripts.errors import TableUnfit
+from lineage.ledger import Ledger
+from lineage.values import DatasetEntry, FileVersion, TenantEntry
+from tests.glue_scripts.conftest import ACCOUNT, BUCKET, DATABASE, LEDGER
+
+pytestmark = [pytest.mark.cloud, pytest.mark.spark]
+
+JOBS = {"raw_to_processed": raw_to_processed, "processed_to_analytics": processed_to_analytics}
+TENANT = "acme"
+
+
+def a_plan(dataset: str, **changes) -> dict:
+    columns = ["id", "at", "amount"]
+    plan = {
+        "dataset": dataset,
+        "contract": dataset,
+        "version": "1.0.0",
+        "fingerprint": "f",
+        "format": "iceberg",
+        "processed_format": "parquet",
+        "files": [f"raw/{dataset}/**"],
+        "csv": {"delimiter": ",", "quote": '"', "encoding": "UTF-8", "null_values": [""]},
+        "source_columns": columns,
+        "columns": [
+            {"name": "id", "type": "string", "expression": "`id`", "description": "the customer's own number"},
+            {"name": "at", "type": "timestamp", "expression": "try_cast(`at` AS timestamp)"},
+            {"name": "amount", "type": "decimal(18,2)", "expression": "try_cast(`amount` AS decimal(18,2))"},
+        ],
+        "derived": [{"name": "double", "type": "decimal(18,2)", "expression": "CAST(amount * 2 AS decimal(18,2))"}],
+        "rules": [
+            {"id": "id.required", "column": "id", "predicate": "_src.`id` IS NOT NULL", "reason": "'id is missing'"},
+            {
+                "id": "amount.type",
+                "column": "amount",
+                "predicate": "_src.`amount` IS NULL OR amount IS NOT NULL",
+                "reason": "concat('amount: ', _src.`amount`, ' is no decimal')",
+            },
+        ],
+        "primary_key": ["id"],
+        "version_column": None,
+        "partition": {"year": "year(at)", "month": "date_format(at, 'MM')"},
+    }
+    return plan | changes
+
+
+class Lake:
+    """A tenant's dataset, and the jobs by hand in the place of register and dispatch."""
+
+    def __init__(self, spark, dataset: str, **plan) -> None:
+        self.spark = spark
+        self.dataset = dataset
+        self.ledger = Ledger(LEDGER)
+        self.s3 = boto3.client("s3")
+        self.now = datetime.now(UTC)
+        jobs = {"raw_to_processed": "first", "processed_to_analytics": "second"}
+        self.ledger.put_tenant(
+            TenantEntry(tenant=TENANT, state="active", bucket=BUCKET, account=ACCOUNT, database=DATABASE, jobs=jobs)
+        )
+        self.deploy(**plan)
+        table = {"Name": f"{dataset}_quarantine", "TableType": "EXTERNAL_TABLE"}
+        table["PartitionKeys"] = [{"Name": name, "Type": "string"} for name in ("year", "month", "run")]
+        columns = [{"Name": name, "Type": kind} for name, kind in QUARANTINE_COLUMNS]
+        location = f"s3://{BUCKET}/quarantine/{dataset}/"
+        table["StorageDescriptor"] = {"Columns": columns, "Location": location} | PARQUET
+        boto3.client("glue").create_table(DatabaseName=DATABASE, TableInput=table)
+
+    def deploy(self, **plan) -> None:
+        entry = {"max_wait_s": 0, "max_files": 100, "max_bytes": 100, "files": ()}
+        text = json.dumps(a_plan(self.dataset, **plan))
+        self.ledger.put_dataset(DatasetEntry(tenant=TENANT, dataset=self.dataset, plan=text, **entry))
+
+    def put(self, name: str, content: bytes | str) -> None:
+        body = content.encode() if isinstance(content, str) else content
+        key = f"raw/{self.dataset}/{name}"
+        answer = self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+        self.receive(key, answer["VersionId"], len(body), answer["ETag"], "raw_to_processed")
+
+    def receive(self, key: str, version: str, size: int, etag: str, job: str) -> None:
+        self.now += timedelta(milliseconds=10)
+        file = FileVersion(
+            tenant=TENANT,
+            dataset=self.dataset,
+            key=key,
+            version=version,
+            size=size,
+            etag=etag.strip('"'),
+            arrived_at=self.now,
+        )
+        self.ledger.receive(file, job)
+
+    def begin(self, job: str) -> str:
+        members = self.ledger.waiting(TENANT, self.dataset, job)
+        return self.ledger.begin(TENANT, job, self.dataset, members)
+
+    def run(self, job: str, run: str | None = None) -> str:
+        run = run or self.begin(job)
+        options = {"--JOB_NAME": job, "--JOB_RUN_ID": f"jr_{run}", "--tenant": TENANT, "--bucket": BUCKET}
+        options |= {"--database": DATABASE, "--ledger": LEDGER, "--account": ACCOUNT, "--code": "1", "--run": run}
+        JOBS[job].main(["job.py", *(word for pair in options.items() for word in pair)])
+        return run
+
+    def dies(self, job: str, monkeypatch) -> None:
+        """The job is cut off before it can commit to the ledger, and its files wait again."""
+        with monkeypatch.context() as patch:
+            patch.setattr(Ledger, "commit", _cut_off)
+            with pytest.raises(ConnectionError):
+                self.run(job)
+        later = self.ledger.clock() + timedelta(minutes=10)
+        self.ledger.clock = lambda: later
+        self.ledger.recover()
+
+    def compact(self) -> set[str]:
+        """Writes all rows into as few files as possible; gives the files."""
+        table = f"lake.{DATABASE}.{self.dataset}"
+        self.spark.sql(f"INSERT OVERWRITE {table} SELECT /*+ COALESCE(1) */ * FROM {table}")
+        return {row[0] for row in self.spark.sql(f"SELECT file_path FROM {table}.files").collect()}
+
+    def commits(self) -> list[dict]:
+        prefix = f"processed/{self.dataset}/_commits/"
+        return self.s3.list_object_versions(Bucket=BUCKET, Prefix=prefix).get("Versions", [])
+
+    def enter_commits(self) -> None:
+        for found in self.commits():
+            self.receive(found["Key"], found["VersionId"], found["Size"], found["ETag"], "processed_to_analytics")
+
+    def flow(self) -> None:
+        """What has been put becomes queryable."""
+        self.run("raw_to_processed")
+        self.enter_commits()
+        self.run("processed_to_analytics")
+
+    def rows(self, columns: str = "id, amount") -> list[tuple]:
+        self.spark.catalog.clearCache()
+        table = f"lake.{DATABASE}.{self.dataset}"
+        self.spark.sql(f"REFRESH TABLE {table}")
+        return sorted(tuple(row) for row in self.spark.sql(f"SELECT {columns} FROM {table}").collect())
+
+    def files(self) -> dict[str, tuple]:
+        found = self.ledger.files(TENANT, self.dataset)
+        return {
+            file.key.removeprefix(f"raw/{self.dataset}/"): (str(file.state), file.rows, file.rejected, file.reason)
+            for file in found
+        }
+
+    def quarantined(self) -> list[dict]:
+        partitions = boto3.client("glue").get_partitions(DatabaseName=DATABASE, TableName=f"{self.dataset}_quarantine")
+        found = []
+        for partition in partitions["Partitions"]:
+            prefix = partition["StorageDescriptor"]["Location"].removeprefix(f"s3://{BUCKET}/")
+            for listed in self.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]:
+                body = self.s3.get_object(Bucket=BUCKET, Key=listed["Key"])["Body"].read()
+                found += pq.read_table(io.BytesIO(body)).to_pylist()
+        return found
+
+    def objects(self, prefix: str) -> list[str]:
+        listed = self.s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{prefix}/{self.dataset}/").get("Contents", [])
+        return [found["Key"] for found in listed]
+
+
+def _cut_off(*_):
+    raise ConnectionError("cut off")
+
+
+@pytest.fixture
+def lake(spark, endpoint, request):
+    """Makes lakes of a dataset named after the test."""
+    name = re.sub("[^a-z0-9]", "_", request.node.name.removeprefix("test_").lower())[-38:].strip("_")
+    return lambda **plan: Lake(spark, name, **plan)
+
+
+def test_files_of_every_format_become_rows_of_one_table(lake):
+    lake = lake()
+    lake.put("a.csv", "id,at,amount\n1,2024-09-20 10:00:00,1.10\n")
+    lake.put("b.csv.gz", gzip.compress(b"amount,id,at\n2.20,2,2024-10-01\n"))
+    lake.put("c.json", '[{"id": 3, "at": "2024-09-21", "amount": 3.30}]')
+    lake.put("d.ndjson", '{"id": 4, "at": "2024-09-21", "amount": 4.40}\n')
+    body = io.BytesIO()
+    pq.write_table(pa.table({"id": ["5"], "at": [datetime(2024, 9, 21)], "amount": [Decimal("5.50")]}), body)
+    lake.put("e.parquet", body.getvalue())
+
+    lake.flow()
+
+    assert lake.rows("id, amount, double, year, month") == [
+        ("1", Decimal("1.10"), Decimal("2.20"), 2024, "09"),
+        ("2", Decimal("2.20"), Decimal("4.40"), 2024, "10"),
+        ("3", Decimal("3.30"), Decimal("6.60"), 2024, "09"),
+        ("4", Decimal("4.40"), Decimal("8.80"), 2024, "09"),
+        ("5", Decimal("5.50"), Decimal("11.00"), 2024, "09"),
+    ]
+    assert {state for state, *_ in lake.files().values()} == {"QUERYABLE"}
+    assert {key.rsplit("/", 1)[0] for key in lake.objects("analytics-ready") if key.endswith(".parquet")} == {
+        f"analytics-ready/{lake.dataset}/year=2024/month=09",
+        f"analytics-ready/{lake.dataset}/year=2024/month=10",
+    }
+
+
+def test_what_is_malformed_goes_to_quarantine_and_the_rest_goes_on(lake):
+    lake = lake()
+    lake.put("good.csv", "id,at,amount\n1,2024-09-20,1\n")
+    lake.put("partly.csv", "id,at,amount\n2,2024-09-20,2\n,2024-09-20,x\n3,2024-09-20\n")
+    lake.put("hopeless.csv", "id,at,amount\n4,2024-09-20,four\n")
+    lake.put("empty.csv", "")
+    lake.put("other.csv", "nr;at\n1;2\n")
+    lake.put("cut.csv.gz", gzip.compress(b"id,at,amount\n5,2024-09-20,5\n")[:-10])
+
+    lake.flow()
+
+    assert lake.rows() == [("1", Decimal(1)), ("2", Decimal(2))]
+    assert lake.files() == {
+        "good.csv": ("QUERYABLE", 1, 0, None),
+        "partly.csv": ("QUERYABLE", 1, 2, "2 of 3 rows rejected; the first: id is missing"),
+        "hopeless.csv": ("QUARANTINED", 0, 1, "all 1 rows rejected; the first: amount: four is no decimal"),
+        "empty.csv": ("QUARANTINED", 0, 0, "the file is empty"),
+        "other.csv": ("QUARANTINED", 0, 0, "the header lacks id; it has: nr;at"),
+        "cut.csv.gz": ("QUARANTINED", 0, 0, "the gzip stream ends too early: the file was cut off"),
+    }
+    rejected = {(row["file"].rsplit("/", 1)[1], tuple(row["reasons"]), row["record"]) for row in lake.quarantined()}
+    assert rejected == {
+        ("partly.csv", ("id is missing", "amount: x is no decimal"), '{"at":"2024-09-20","amount":"x"}'),
+        ("partly.csv", ("2 fields where the header has 3",), "3,2024-09-20"),
+        ("hopeless.csv", ("amount: four is no decimal",), '{"id":"4","at":"2024-09-20","amount":"four"}'),
+        ("empty.csv", ("the file is empty",), None),
+        ("other.csv", ("the header lacks id; it has: nr;at",), None),
+        ("cut.csv.gz", ("the gzip stream ends too early: the file was cut off",), None),
+    }
+
+
+def test_keys_of_any_shape(lake):
+    lake = lake()
+    names = ["a b+c%20.csv", "größe/ä.csv", "2024-09-20T10:00:00.csv", "{a}[b]*?.csv", "_hidden/.x.csv", "a//b\\c.csv"]
+    for i, name in enumerate(names):
+        lake.put(name, f"id,at,amount\n{i},2024-09-20,1\n")
+
+    lake.flow()
+
+    assert lake.rows("id, _source_file") == [(str(i), f"raw/{lake.dataset}/{name}") for i, name in enumerate(names)]
+
+
+def test_the_version_that_arrived_is_read_though_another_has_taken_its_place(lake):
+    lake = lake()
+    lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
+    lake.s3.put_object(Bucket=BUCKET, Key=f"raw/{lake.dataset}/a.csv", Body=b"id,at,amount\n9,2024-09-20,9\n")
+
+    lake.flow()
+
+    assert lake.rows() == [("1", Decimal(1))]
+
+
+def test_two_versions_of_one_key_in_one_batch_count_once_each(lake):
+    lake = lake()
+    lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n2,2024-09-20,2\n")
+    lake.put("a.csv", "id,at,amount\n1,2024-09-20,10\n")
+
+    lake.flow()
+
+    assert lake.rows() == [("1", Decimal(10)), ("2", Decimal(2))]
+
+
+def test_a_version_that_was_deleted_is_quarantined(lake):
+    lake = lake()
+    lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
+    gone = lake.s3.list_object_versions(Bucket=BUCKET, Prefix=f"raw/{lake.dataset}/")["Versions"][0]
+    lake.s3.delete_object(Bucket=BUCKET, Key=gone["Key"], VersionId=gone["VersionId"])
+
+    lake.run("raw_to_processed")
+
+    assert lake.files()["a.csv"] == ("QUARANTINED", 0, 0, "the file is no longer in the bucket")
+
+
+def test_a_run_that_is_over_is_left_alone(lake, capsys):
+    lake = lake()
+    lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
+    run = lake.run("raw_to_processed")
+    before = lake.objects("processed")
+
+    lake.run("raw_to_processed", run)
+
+    assert lake.objects("processed") == before
+    assert "left alone" in capsys.readouterr().out
+
+
+def test_of_two_attempts_at_a_batch_the_commit_object_of_the_first_holds(lake, monkeypatch):
+    lake = lake()
+    lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n2,2024-09-20,x\n")
+    lake.dies("raw_to_processed", monkeypatch)
+
+    second = lake.run("raw_to_processed")
+    lake.enter_commits()
+    lake.run("processed_to_analytics")
+
+    assert len(lake.commits()) == 1
+    assert len(lake.objects("processed")) == 3  # the commit object, the file it names, the file of the second attempt
+    assert lake.rows() == [("1", Decimal(1))]
+    assert lake.files()["a.csv"][0] == "QUERYABLE"
+    assert len(lake.quarantined()) == 1
+    assert str(lake.ledger.run(TENANT, second).state) == "COMPLETED"
+
+
+def test_a_merge_found_in_the_table_is_not_done_again(lake, monkeypatch):
+    lake = lake(primary_key=[])
+    lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n1,2024-09-20,1\n")
+    lake.run("raw_to_processed")
+    lake.enter_commits()
+    lake.dies("processed_to_analytics", monkeypatch)
+
+    second = lake.run("processed_to_analytics")
+
+    assert lake.rows() == [("1", Decimal(1)), ("1", Decimal(1))]
+    assert lake.rows("count(*)") == [(2,)]
+    snapshots = lake.spark.sql(f"SELECT snapshot_id, summary FROM lake.{DATABASE}.{lake.dataset}.snapshots").collect()
+    assert len(snapshots) == 1
+    assert snapshots[0]["summary"]["lake.run"] != second
+    assert str(lake.ledger.run(TENANT, second).snapshot) == str(snapshots[0]["snapshot_id"])
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_a_batch_is_there_once_even_if_its_trace_is_gone(lake, monkeypatch, compacted):
+    lake = lake(primary_key=[])
+    lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
+    lake.flow()
+    lake.put("b.csv", "id,at,amount\n2,2024-09-20,2\n")
+    lake.run("raw_to_processed")
+    lake.enter_commits()
+    lake.dies("processed_to_analytics", monkeypatch)
+    if compacted:
+        files = lake.compact()
+        assert len(files) == 1
+    monkeypatch.setattr("glue_scripts.tables.Table.snapshots_since", lambda *_: iter(()))
+
+    lake.run("processed_to_analytics")
+
+    assert lake.rows() == [("1", Decimal(1)), ("2", Decimal(2))]
+
+
+def test_rows_that_arrive_later_replace_those_of_the_same_key(lake):
+    lake = lake()
+    lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n2,2024-09-20,2\n")
+    lake.flow()
+    lake.put("b.csv", "id,at,amount\n2,2024-10-01,20\n3,2024-10-01,30\n")
+
+    lake.flow()
+
+    assert lake.rows("id, amount, month") == [
+        ("1", Decimal(1), "09"),
+        ("2", Decimal(20), "10"),
+        ("3", Decimal(30), "10"),
+    ]
+
+
+def test_an_older_row_that_comes_late_does_not_replace_a_newer_one(lake):
+    lake = lake(version_column="at")
+    lake.put("new.csv", "id,at,amount\n1,2024-09-20,1\n2,,2\n")
+    lake.flow()
+    lake.put("late.csv", "id,at,amount\n1,2024-09-19,9\n2,2024-09-19,9\n")
+    lake.put("unversioned.csv", "id,at,amount\n1,,7\n")
+
+    lake.flow()
+
+    assert lake.rows() == [("1", Decimal(1)), ("2", Decimal(9))]
+
+
+def test_a_column_that_the_contract_gains_is_added_and_empty_in_older_rows(lake):
+    lake = lake()
+    lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
+    lake.flow()
+    plan = a_plan(lake.dataset)
+    gained = {"name": "note", "type": "string", "expression": "`note`"}
+    lake.deploy(source_columns=[*plan["source_columns"], "note"], columns=[*plan["columns"], gained])
+    lake.put("b.csv", "id,at,amount,note\n2,2024-09-20,2,new\n")
+
+    lake.flow()
+
+    assert lake.rows("id, note") == [("1", None), ("2", "new")]
+
+
+def test_a_column_that_changes_its_type_fails_the_run_with_its_name(lake):
+    lake = lake()
+    lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
+    lake.flow()
+    columns = [column | ({"type": "double"} if column["name"] == "amount" else {}) for column in a_plan("x")["columns"]]
+    lake.deploy(columns=columns)
+    lake.put("b.csv", "id,at,amount\n2,2024-09-20,2\n")
+    lake.run("raw_to_processed")
+    lake.enter_commits()
+    run = lake.begin("processed_to_analytics")
+
+    with pytest.raises(TableUnfit, match=r"amount is decimal\(18,2\) in the table and double in the contract"):
+        lake.run("processed_to_analytics", run)
+
+    assert "amount is decimal(18,2)" in lake.ledger.run(TENANT, run).error
+
+
+def test_processed_files_may_be_json(lake):
+    lake = lake(processed_format="json")
+    lake.put("a.csv", "id,at,amount\n1,2024-09-20 10:00:00,1.10\n")
+
+    lake.flow()
+
+    (file,) = [key for key in lake.objects("processed") if "/year=" in key]
+    line = json.loads(lake.s3.get_object(Bucket=BUCKET, Key=file)["Body"].read())
+    assert file.endswith(".json")
+    assert (line["id"], line["amount"]) == ("1", 1.10)
+    assert lake.rows("id, amount, at") == [("1", Decimal("1.10"), datetime(2024, 9, 20, 10, 0))]
+
+
+def test_an_append_only_dataset_may_be_plain_parquet(lake):
+    lake = lake(format="parquet", primary_key=[])
+    lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n2,2024-10-20,2\n")
+
+    lake.flow()
+
+    (first, second) = lake.objects("analytics-ready")
+    assert first.startswith(f"analytics-ready/{lake.dataset}/year=2024/month=09/")
+    assert second.startswith(f"analytics-ready/{lake.dataset}/year=2024/month=10/")
+    body = lake.s3.get_object(Bucket=BUCKET, Key=first)["Body"].read()
+    assert [row["id"] for row in pq.read_table(io.BytesIO(body)).to_pylist()] == ["1"]
+    glue = boto3.client("glue")
+    partitions = glue.get_partitions(DatabaseName=DATABASE, TableName=lake.dataset)["Partitions"]
+    assert sorted(partition["Values"] for partition in partitions) == [["2024", "09"], ["2024", "10"]]
+    assert lake.files()["a.csv"][:3] == ("QUERYABLE", 2, 0)
+
+
+def test_a_hundred_files_are_one_run_and_every_row_names_its_file(lake):
+    lake = lake()
+    for i in range(100):
+        lake.put(f"{i:03d}.csv", f"id,at,amount\n{i},2024-09-20,{i}\n")
+
+    lake.flow()
+
+    assert lake.rows("count(*), count(DISTINCT _source_file), sum(amount)") == [(100, 100, Decimal(4950))]
+    assert len(lake.commits()) == 1
