@@ -70,11 +70,13 @@ class Dispatcher:
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], None] = time.sleep,
+        side_by_side: int = SIDE_BY_SIDE,
     ) -> None:
         self.ledger = ledger
         self.glue = glue
         self.clock = clock
         self.sleep = sleep
+        self.side_by_side = side_by_side
 
     def handle(self, event: Mapping[str, Any]) -> list[str]:
         if "tenant" in event:
@@ -134,9 +136,9 @@ class Dispatcher:
 
     def _side_by_side(self, work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
         listed = list(items)
-        if len(listed) < 2:
+        if len(listed) < 2 or self.side_by_side < 2:
             return [work(item) for item in listed]
-        with ThreadPoolExecutor(min(SIDE_BY_SIDE, len(listed))) as pool:
+        with ThreadPoolExecutor(min(self.side_by_side, len(listed))) as pool:
             return list(pool.map(work, listed))
 
     def _look(self, tenant: TenantEntry, only: tuple[str, str] | None) -> "Look | Exception":

@@ -8,8 +8,7 @@ import functools
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +18,7 @@ from ingestion.arrival import Arrival
 from ingestion.errors import UnknownBucket
 from ingestion.settings import Settings
 from lineage.ledger import Ledger
+from lineage.receipts import Receipt
 from lineage.values import ACTIVE, DatasetEntry, FileVersion, TenantEntry
 
 CACHE_S = 60.0
@@ -93,26 +93,20 @@ class Registrar:
         self.functions = functions
         self.dispatch_function = dispatch_function
 
-    def register(self, records: list[Mapping[str, Any]]) -> dict[str, Any]:
-        with ThreadPoolExecutor(max(1, min(8, len(records)))) as pool:
-            outcomes = list(pool.map(self._one, records))
-        failed = [
-            record["messageId"]
-            for record, outcome in zip(records, outcomes, strict=True)
-            if isinstance(outcome, Exception)
-        ]
-        self._tell_dispatch([outcome for outcome in outcomes if isinstance(outcome, FileVersion)])
-        return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
+    def register(self, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        failed: list[str] = []
+        receipts: dict[str, Receipt] = {}
+        for record in records:
+            try:
+                receipts[record["messageId"]] = self._receipt(arrival.parse(record["body"]))
+            except Exception as error:  # whatever it is, the message must stay in the queue and the others go on
+                failed.append(record["messageId"])
+                _failed(record["messageId"], error)
+        entered, refused = self._enter(receipts)
+        self._tell_dispatch([receipt.file for receipt in entered if receipt.job and not receipt.held])
+        return {"batchItemFailures": [{"itemIdentifier": message} for message in failed + refused]}
 
-    def _one(self, record: Mapping[str, Any]) -> FileVersion | Exception | None:
-        """The file if it is new and has a dataset, None if there is nothing to start, or what went wrong."""
-        try:
-            return self._enter(arrival.parse(record["body"]))
-        except Exception as error:  # whatever it is, the message must stay in the queue and the others go on
-            journal.write("arrival_failed", message=record.get("messageId"), error=type(error).__name__, why=str(error))
-            return error
-
-    def _enter(self, arrived: Arrival) -> FileVersion | None:
+    def _receipt(self, arrived: Arrival) -> Receipt:
         tenant, place = self._place(arrived)
         file = FileVersion(
             tenant=tenant.tenant,
@@ -124,19 +118,22 @@ class Registrar:
             arrived_at=arrived.arrived_at,
             sequencer=arrived.sequencer,
         )
-        held = tenant.state != ACTIVE
-        new = self.ledger.receive(file, place.job, held=held, reason=place.reason)
-        outcome = _outcome(place, new=new, held=held)
-        journal.write(
-            "arrival",
-            tenant=file.tenant,
-            dataset=file.dataset,
-            key=file.key,
-            version=file.version,
-            outcome=outcome,
-            reason=place.reason,
-        )
-        return file if outcome == "received" else None
+        return Receipt(file=file, job=place.job, held=tenant.state != ACTIVE, reason=place.reason)
+
+    def _enter(self, receipts: Mapping[str, Receipt]) -> tuple[list[Receipt], list[str]]:
+        """What is new, and the messages that could not be entered. Together if possible, else one by one."""
+        try:
+            new = self.ledger.receive_all(list(receipts.values()))
+        except Exception as error:
+            if len(receipts) < 2:
+                for message in receipts:
+                    _failed(message, error)
+                return [], list(receipts)
+            alone = [self._enter({message: receipt}) for message, receipt in receipts.items()]
+            return [one for entered, _ in alone for one in entered], [one for _, refused in alone for one in refused]
+        for receipt, is_new in zip(receipts.values(), new, strict=True):
+            _entered(receipt, is_new=is_new)
+        return [receipt for receipt, is_new in zip(receipts.values(), new, strict=True) if is_new], []
 
     def _place(self, arrived: Arrival) -> tuple[TenantEntry, Place]:
         tenant, datasets = self.directory.of_bucket(arrived.bucket)
@@ -190,9 +187,19 @@ def job_of(key: str) -> str:
     return FIRST if key.startswith("raw/") else SECOND
 
 
-def _outcome(place: Place, *, new: bool, held: bool) -> str:
-    if not new:
-        return "duplicate"
-    if place.job is None:
-        return "unrouted"
-    return "held" if held else "received"
+def _entered(receipt: Receipt, *, is_new: bool) -> None:
+    file = receipt.file
+    outcome = "held" if receipt.held else "received"
+    journal.write(
+        "arrival",
+        tenant=file.tenant,
+        dataset=file.dataset,
+        key=file.key,
+        version=file.version,
+        outcome=(outcome if receipt.job else "unrouted") if is_new else "duplicate",
+        reason=receipt.reason,
+    )
+
+
+def _failed(message: str, error: Exception) -> None:
+    journal.write("arrival_failed", message=message, error=type(error).__name__, why=str(error))

@@ -188,9 +188,9 @@ class Ledger(Claims):
         superseded: str | None = None
         while True:
             try:
-                self.store.transact([("Update", self._output(run, node, output, via, superseded))])
-            except Cancelled as refused:
-                superseded = self._superseded(run, output.key, refused.failed[0], superseded)
+                self.store.apply(self._output(run, node, output, via, superseded))
+            except ConditionFailed as refused:
+                superseded = self._superseded(run, output.key, refused.old, superseded)
             else:
                 return
 

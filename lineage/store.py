@@ -177,7 +177,11 @@ class Store:
 
     def update(self, key: Key, actions: list[Any], condition: Any = None) -> None:
         """Raises ConditionFailed with the old item."""
-        self._conditional("UpdateItem", self.updating(key, actions, condition))
+        self.apply(self.updating(key, actions, condition))
+
+    def apply(self, update: dict[str, Any]) -> None:
+        """An update made by `updating`, by itself. Raises ConditionFailed."""
+        self._conditional("UpdateItem", update)
 
     def putting(self, item: Item, condition: Any = None) -> dict[str, Any]:
         attributes = item.serialize()

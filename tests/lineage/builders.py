@@ -1,9 +1,10 @@
 """A tenant, a dataset and files with what does not matter filled in, and a clock that stands still until moved."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from lineage.ledger import Ledger
-from lineage.values import DatasetEntry, FileVersion, TenantEntry
+from lineage.values import CommitRecord, DatasetEntry, FileVersion, InputResult, Output, Run, TenantEntry
 
 TABLE = "lake-ledger"
 RAW, ANALYTICS = "raw_to_processed", "processed_to_analytics"
@@ -52,3 +53,83 @@ def a_file(
         "sequencer": "0055AED6DCD90281E5",
     }
     return FileVersion(dataset=dataset, version=version, **{**values, **more})  # type: ignore[arg-type]
+
+
+def begin(ledger: Ledger, *, job: str = RAW, glue_run: str = "jr_1", tenant: str = "acme") -> Run:
+    """A run over everything that waits, taken."""
+    waiting = ledger.waiting(tenant, "sales", job)
+    return ledger.take(tenant, job, ledger.begin(tenant, job, "sales", waiting), glue_run)
+
+
+def commit_key(run: Run) -> str:
+    return f"processed/sales/_commits/{run.batch}.json"
+
+
+def processed(run: Run, *, rows: int = 5, rejected: int = 0, reason: str | None = None, files: int = 1) -> CommitRecord:
+    """What the first job commits: a Parquet file or more, and the commit object."""
+    parquet = [
+        Output(
+            key=f"processed/sales/year=2024/month=09/{run.run}-{number}.parquet",
+            version=None,
+            zone="processed",
+            dataset="sales",
+            year="2024",
+            month="09",
+            rows=rows * len(run.members),
+            bytes=100,
+        )
+        for number in range(files)
+    ]
+    return CommitRecord(
+        outputs=[*parquet, Output(key=commit_key(run), version="c1", zone="processed", dataset="sales")],
+        inputs=[
+            InputResult(key=one.key, version=one.version, rows=rows, rejected=rejected, reason=reason)
+            for one in run.members
+        ],
+        rows_in=(rows + rejected) * len(run.members),
+        rows_out=rows * len(run.members),
+        rejected=rejected * len(run.members),
+        code="abc123",
+    )
+
+
+def merged(run: Run, *, snapshot: str = "77", months: tuple[str, ...] = ("09",)) -> CommitRecord:
+    """What the second job commits: partitions of a snapshot."""
+    return CommitRecord(
+        outputs=[
+            Output(
+                key=f"analytics-ready/sales/year=2024/month={month}",
+                version=snapshot,
+                zone="analytics-ready",
+                dataset="sales",
+                year="2024",
+                month=month,
+                rows=5,
+            )
+            for month in months
+        ],
+        inputs=[InputResult(key=one.key, version=one.version, rows=5, rejected=0) for one in run.members],
+        rows_in=5 * len(run.members),
+        rows_out=5 * len(run.members),
+        rejected=0,
+        snapshot=snapshot,
+    )
+
+
+def process(ledger: Ledger, *, finalised: bool = True, glue_run: str = "jr_1", **record: Any) -> Run:
+    """The first job over everything that waits, its commit object registered."""
+    run = begin(ledger, glue_run=glue_run)
+    ledger.commit(run, processed(run, **record))
+    if finalised:
+        ledger.finalise(run)
+    ledger.receive(a_file(key=commit_key(run), version="c1"), ANALYTICS)
+    return run
+
+
+def merge(ledger: Ledger, *, finalised: bool = True, **record: Any) -> Run:
+    """The second job over everything that waits."""
+    run = begin(ledger, job=ANALYTICS, glue_run="jr_2")
+    ledger.commit(run, merged(run, **record))
+    if finalised:
+        ledger.finalise(run)
+    return run

@@ -168,6 +168,7 @@ class World:
         for _ in range(12):
             self.clock.move(hours=1)
             self.ledger.recover()
+            self.clock.move(hours=1)
             waiting = self.ledger.waiting("acme", "sales", RAW)
             if not waiting:
                 return
@@ -245,14 +246,15 @@ class CommitsUnchecked(Ledger):
         return Header.pk.exists()
 
 
-@pytest.mark.parametrize("mutant", [StealsWithoutFencing, CommitsUnchecked])
-def test_a_broken_ledger_is_caught(mutant: type[Ledger]):
-    for seed in range(SCHEDULES):
+# A seed that kills it, and then others: the order of a schedule changes with every change of the protocol.
+@pytest.mark.parametrize(("mutant", "known"), [(StealsWithoutFencing, 68), (CommitsUnchecked, 0)])
+def test_a_broken_ledger_is_caught(mutant: type[Ledger], known: int):
+    for seed in [known, *range(SCHEDULES)]:
         world = World(seed, mutant)
         try:
             world.play()
         except LedgerError:
-            continue  # confused, but nothing counted twice
+            pass  # confused; what it counted is what matters
         if world.twice():
             return
         world.dynamodb.delete_table(TableName=world.name)

@@ -1,0 +1,165 @@
+import json
+
+import pytest
+
+from ingestion.register import Registrar
+from lineage.values import FileStatus
+from tests.ingestion.builders import Functions, an_event, messages
+from tests.lineage.builders import ANALYTICS, RAW, a_dataset, begin, commit_key, enter, processed
+
+NOTHING_FAILED = {"batchItemFailures": []}
+DISPATCH = "lake-dev-dispatch"
+
+
+@pytest.fixture
+def functions():
+    return Functions()
+
+
+@pytest.fixture
+def registrar(ledger, functions):
+    return Registrar(ledger, functions, DISPATCH)
+
+
+def states(ledger):
+    return {file.key: file.state for file in ledger.files("acme")}
+
+
+def test_an_arrival_is_entered_and_dispatch_is_told(registrar, ledger, functions):
+    assert registrar.register(messages(an_event())) == NOTHING_FAILED
+
+    assert states(ledger) == {"raw/sales/a.csv": FileStatus.RECEIVED}
+    assert functions.invoked == [(DISPATCH, "Event", {"tenant": "acme", "dataset": "sales", "job": RAW})]
+
+
+def test_a_duplicate_is_acknowledged_and_starts_nothing(registrar, ledger, functions):
+    registrar.register(messages(an_event()))
+    functions.invoked.clear()
+
+    assert registrar.register(messages(an_event(), an_event())) == NOTHING_FAILED
+    assert (len(ledger.files("acme")), functions.invoked) == (1, [])
+
+
+def test_many_arrivals_of_one_dataset_tell_dispatch_once(registrar, functions):
+    registrar.register(messages(*(an_event(f"raw/sales/{number}.csv") for number in range(10))))
+
+    assert len(functions.invoked) == 1
+
+
+def test_a_bad_message_goes_back_and_the_others_go_on(registrar, ledger, capsys):
+    found = registrar.register(messages("rubbish", an_event(), an_event(bucket="somebody-elses")))
+
+    assert found == {"batchItemFailures": [{"itemIdentifier": "m0"}, {"itemIdentifier": "m2"}]}
+    assert list(states(ledger)) == ["raw/sales/a.csv"]
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    [unknown] = [line for line in lines if line.get("error") == "UnknownBucket"]
+    assert "somebody-elses" in unknown["why"]
+    assert "lake deploy" in unknown["why"]
+
+
+def test_what_dynamodb_refuses_in_one_file_does_not_keep_the_others_out(registrar, ledger, monkeypatch):
+    whole = ledger.receive_all
+
+    def refuses(receipts):
+        if any("poison" in receipt.file.key for receipt in receipts):
+            raise RuntimeError("ValidationException")
+        return whole(receipts)
+
+    monkeypatch.setattr(ledger, "receive_all", refuses)
+
+    found = registrar.register(messages(an_event("raw/sales/poison.csv"), an_event("raw/sales/good.csv")))
+
+    assert found == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
+    assert list(states(ledger)) == ["raw/sales/good.csv"]
+
+
+def test_a_key_that_no_contract_matches_is_listed(registrar, ledger, functions):
+    registrar.register(messages(an_event("raw/odd.bin"), an_event("raw/sales/", size=0)))
+
+    assert {file.key: (file.state, file.reason) for file in ledger.files("acme")} == {
+        "raw/odd.bin": (FileStatus.UNROUTED, "no contract matches the key"),
+        "raw/sales/": (FileStatus.UNROUTED, "folder marker: an empty object that stands for a folder"),
+    }
+    assert functions.invoked == []
+
+
+def test_a_contract_deployed_a_moment_ago_is_not_missed(registrar, ledger):
+    registrar.register(messages(an_event()))  # from now on the tenant's datasets are remembered
+    ledger.put_dataset(a_dataset(dataset="flights"))
+
+    registrar.register(messages(an_event("raw/flights/f.csv")))
+
+    assert states(ledger)["raw/flights/f.csv"] == FileStatus.RECEIVED
+
+
+def test_files_of_a_suspended_tenant_are_held(registrar, ledger, functions):
+    enter(ledger, "acme", state="suspended")
+
+    registrar.register(messages(an_event()))
+
+    assert states(ledger) == {"raw/sales/a.csv": FileStatus.HELD}
+    assert functions.invoked == []
+
+
+def test_a_dataset_that_waits_for_more_is_left_to_the_schedule(registrar, ledger, functions):
+    ledger.put_dataset(a_dataset(max_wait_s=900, max_files=3))
+
+    registrar.register(messages(an_event("raw/sales/1.csv"), an_event("raw/sales/2.csv")))
+    assert functions.invoked == []
+
+    registrar.register(messages(*(an_event(f"raw/sales/{number}.csv") for number in (3, 4, 5))))
+    assert len(functions.invoked) == 1
+
+
+def test_while_a_run_is_open_dispatch_is_not_told(registrar, ledger, functions):
+    registrar.register(messages(an_event("raw/sales/1.csv")))
+    begin(ledger)
+    functions.invoked.clear()
+
+    registrar.register(messages(an_event("raw/sales/2.csv")))
+
+    assert functions.invoked == []
+
+
+def test_a_commit_object_waits_for_the_second_job(registrar, ledger, functions):
+    registrar.register(messages(an_event()))
+    run = begin(ledger)
+    ledger.commit(run, processed(run))
+    functions.invoked.clear()
+
+    registrar.register(messages(an_event(commit_key(run), version="c1")))
+
+    assert [one.key for one in ledger.waiting("acme", "sales", ANALYTICS)] == [commit_key(run)]
+    assert functions.invoked == [(DISPATCH, "Event", {"tenant": "acme", "dataset": "sales", "job": ANALYTICS})]
+
+
+def test_when_dispatch_cannot_be_told_the_arrival_still_counts(ledger, capsys):
+    registrar = Registrar(ledger, Functions(error=RuntimeError("TooManyRequests")), DISPATCH)
+
+    assert registrar.register(messages(an_event())) == NOTHING_FAILED
+    assert states(ledger) == {"raw/sales/a.csv": FileStatus.RECEIVED}
+    assert "dispatch_not_told" in capsys.readouterr().out
+
+
+def test_the_tenant_comes_from_the_bucket_and_from_nothing_in_the_payload(registrar, ledger):
+    enter(ledger, "skyline")
+    event = json.loads(an_event())
+    event["tenant"] = event["detail"]["tenant"] = "skyline"
+
+    registrar.register(messages(json.dumps(event)))
+
+    assert (len(ledger.files("acme")), len(ledger.files("skyline"))) == (1, 0)
+
+
+def test_every_arrival_is_one_line_of_json(registrar, capsys):
+    registrar.register(messages(an_event("raw/sales/ü\n.csv")))
+
+    [line] = capsys.readouterr().out.splitlines()
+    told = json.loads(line)
+    assert (told["event"], told["tenant"], told["key"], told["version"], told["outcome"]) == (
+        "arrival",
+        "acme",
+        "raw/sales/ü\n.csv",
+        "v1",
+        "received",
+    )

@@ -1,0 +1,109 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from lineage.errors import NotInLedger
+from lineage.receipts import Receipt
+from lineage.store import Store
+from lineage.values import FileStatus, HeaderState
+from tests.lineage.builders import ANALYTICS, RAW, a_dataset, a_file, begin, merge, process
+
+
+def test_files_come_oldest_first_over_all_datasets(ledger):
+    ledger.put_dataset(a_dataset(dataset="flights"))
+    ledger.receive(a_file("b.csv", arrived_at=datetime(2024, 9, 20, 11, 2, tzinfo=UTC)), RAW)
+    ledger.receive(
+        a_file(key="raw/flights/a.csv", dataset="flights", arrived_at=datetime(2024, 9, 20, 11, 1, tzinfo=UTC)), RAW
+    )
+
+    assert [(file.dataset, file.key) for file in ledger.files("acme")] == [
+        ("flights", "raw/flights/a.csv"),
+        ("sales", "raw/sales/b.csv"),
+    ]
+    assert [file.dataset for file in ledger.files("acme", "sales")] == ["sales"]
+
+
+def test_one_file_is_found_by_its_key_with_all_its_versions(ledger):
+    ledger.receive(a_file(version="v1"), RAW)
+    process(ledger)
+    ledger.receive(a_file(version="v2", arrived_at=datetime(2024, 9, 20, 12, 30, tzinfo=UTC)), RAW)
+
+    assert [(file.version, file.state) for file in ledger.file("acme", "raw/sales/a.csv")] == [
+        ("v1", FileStatus.PROCESSED),
+        ("v2", FileStatus.RECEIVED),
+    ]
+    assert [file.version for file in ledger.file("acme", "raw/sales/a.csv", "v2")] == ["v2"]
+
+
+def test_an_unknown_file_or_run_is_named(ledger):
+    with pytest.raises(NotInLedger, match=r"raw/sales/none\.csv"):
+        ledger.file("acme", "raw/sales/none.csv")
+    with pytest.raises(NotInLedger, match="run 0192"):
+        ledger.run("acme", "0192")
+
+
+def test_another_tenants_files_and_runs_are_not_seen(ledger):
+    from tests.lineage.builders import enter
+
+    enter(ledger, "acme2")
+    ledger.receive(a_file(), RAW)
+    run = process(ledger)
+
+    assert ledger.files("acme2") == []
+    assert ledger.runs("acme2") == []
+    with pytest.raises(NotInLedger):
+        ledger.run("acme2", run.run)
+
+
+def test_runs_come_newest_first_with_their_numbers(ledger):
+    ledger.receive(a_file(), RAW)
+    first = process(ledger, rows=5, rejected=1)
+    second = merge(ledger)
+
+    assert [(run.run, run.job, run.files, run.rows_in, run.rows_out, run.rejected) for run in ledger.runs("acme")] == [
+        (second.run, ANALYTICS, 1, 5, 5, 0),
+        (first.run, RAW, 1, 6, 5, 1),
+    ]
+    assert [run.run for run in ledger.runs("acme", RAW)] == [first.run]
+    assert [run.run for run in ledger.runs("acme", limit=1)] == [second.run]
+
+
+def test_a_failed_run_tells_its_error(ledger):
+    ledger.receive(a_file(), RAW)
+    run = begin(ledger)
+    ledger.fail(run, "out of memory")
+
+    state = ledger.run("acme", run.run)
+    assert (state.state, state.error, state.ended is not None) == (HeaderState.FAILED, "out of memory", True)
+
+
+def test_open_and_silent_runs_are_listed(ledger, clock):
+    ledger.receive(a_file(), RAW)
+    run = begin(ledger)
+
+    assert [(one.run, one.stale) for one in ledger.open_runs("acme")] == [(run.run, False)]
+
+    clock.move(minutes=6)
+
+    assert [(one.run, one.stale) for one in ledger.open_runs("acme")] == [(run.run, True)]
+    assert [one.tenant for one in ledger.unfinished()] == ["acme"]
+
+
+def test_files_are_read_in_batches_not_one_by_one(ledger, monkeypatch):
+    monkeypatch.setattr("lineage.store.BATCH_GET", 10)
+
+    class Counts(Store):
+        calls = 0
+
+        def send(self, operation, request):
+            self.calls += 1
+            return super().send(operation, request)
+
+    ledger.receive_all([Receipt(file=a_file(f"{number:03d}.csv"), job=RAW) for number in range(25)])
+    process(ledger)
+    merge(ledger)
+    ledger.store = Counts(ledger.store.name, workers=1)
+
+    assert {file.state for file in ledger.files("acme")} == {FileStatus.QUERYABLE}
+    # tenant, names, two listings, three pages of claims, one of runs, one of the second job's claims and runs
+    assert ledger.store.calls == 10
