@@ -302,6 +302,6 @@ def _id(version: Version) -> str:
 
 def _name(version: Version) -> str:
     """A node's id: a partition is one node however often it was written; a file is one per version."""
-    if _PARTITION.match(version.key):
+    if _PARTITION.match(version.key) or version.key.startswith(table.WRITTEN_ONCE):
         return str(version.key).rstrip("/")
     return f"{version.key}@{version.version}" if version.version else str(version.key)

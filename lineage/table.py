@@ -233,13 +233,23 @@ def file_id(key: str) -> str:
     return _hash(key, 20)
 
 
-def version_id(version: str | None, etag: str = "", size: int = 0) -> str:
-    """The S3 version id hashed; where the bucket gives none, what etag and size tell apart."""
+WRITTEN_ONCE = ("processed/", "quarantine/")
+
+
+def version_id(key: str, version: str | None, etag: str = "", size: int = 0) -> str:
+    """What tells versions of a key apart: the S3 version id; where an event gives none, etag and size.
+
+    What the jobs write under `processed/` and `quarantine/` is put with If-None-Match and never again, so the key says
+    it all. A commit object is thereby the same node for the run that knows its version id and for an event that
+    does not.
+    """
+    if key.startswith(WRITTEN_ONCE):
+        return _hash("written once", 12)
     return _hash(version if version and version != "null" else f"{etag}/{size}", 12)
 
 
 def node_id(key: str, version: str | None, etag: str = "", size: int = 0) -> str:
-    return f"{file_id(key)}.{version_id(version, etag, size)}"
+    return f"{file_id(key)}.{version_id(key, version, etag, size)}"
 
 
 def tenant_pk(tenant: str) -> str:

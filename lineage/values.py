@@ -88,7 +88,7 @@ class FileVersion:
 
     @property
     def ver(self) -> str:
-        return version_id(self.version, self.etag, self.size)
+        return version_id(self.key, self.version, self.etag, self.size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +113,8 @@ class Member:
 class Output:
     """Something a run wrote.
 
-    Files: `version` is the S3 version id where it is known. A commit object's must be given, also when another
-    attempt's object was found (HEAD it), because register enters the object under that version.
-    Partitions: `key` is the folder (`analytics-ready/<ds>/year=…/month=…`), `version` the snapshot id.
+    Files: `version` is the S3 version id where it is known; keys under processed/ and quarantine/ are written once and
+    need none. Partitions: `key` is the folder (`analytics-ready/<ds>/year=…/month=…`), `version` the snapshot id.
     """
 
     key: str

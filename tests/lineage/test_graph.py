@@ -24,7 +24,7 @@ def loop(ledger):
 
 def whole(first, second) -> set[tuple[str, str]]:
     parquet = f"processed/sales/year=2024/month=09/{first.run}-0.parquet"
-    commit = f"{commit_key(first)}@c1"
+    commit = commit_key(first)
     return {
         (first.run, parquet),
         (first.run, commit),

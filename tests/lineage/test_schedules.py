@@ -5,6 +5,7 @@ version may be among the inputs of one COMPLETED run only, and in the end each f
 a reason. Two broken ledgers show that the test would notice.
 """
 
+import contextlib
 import random
 import threading
 from collections import Counter
@@ -247,14 +248,12 @@ class CommitsUnchecked(Ledger):
 
 
 # A seed that kills it, and then others: the order of a schedule changes with every change of the protocol.
-@pytest.mark.parametrize(("mutant", "known"), [(StealsWithoutFencing, 68), (CommitsUnchecked, 0)])
+@pytest.mark.parametrize(("mutant", "known"), [(StealsWithoutFencing, 68), (CommitsUnchecked, 105)])
 def test_a_broken_ledger_is_caught(mutant: type[Ledger], known: int):
     for seed in [known, *range(SCHEDULES)]:
         world = World(seed, mutant)
-        try:
+        with contextlib.suppress(LedgerError):  # confused; what it counted is what matters
             world.play()
-        except LedgerError:
-            pass  # confused; what it counted is what matters
         if world.twice():
             return
         world.dynamodb.delete_table(TableName=world.name)

@@ -19,13 +19,18 @@ def test_a_file_is_found_by_hashing_its_name():
 
 
 def test_two_versions_of_a_key_are_two_versions():
-    assert table.version_id("v1") != table.version_id("v2")
+    assert table.version_id("raw/a.csv", "v1") != table.version_id("raw/a.csv", "v2")
 
 
 def test_without_a_version_id_etag_and_size_tell_versions_apart():
-    assert table.version_id(None, "e1", 10) != table.version_id(None, "e2", 10)
-    assert table.version_id(None, "e1", 10) != table.version_id(None, "e1", 11)
-    assert table.version_id("null", "e1", 10) == table.version_id(None, "e1", 10)
+    assert table.version_id("raw/a.csv", None, "e1", 10) != table.version_id("raw/a.csv", None, "e2", 10)
+    assert table.version_id("raw/a.csv", None, "e1", 10) != table.version_id("raw/a.csv", None, "e1", 11)
+    assert table.version_id("raw/a.csv", "null", "e1", 10) == table.version_id("raw/a.csv", None, "e1", 10)
+
+
+def test_what_is_written_once_is_one_node_with_and_without_its_version_id():
+    key = "processed/sales/_commits/4f2a.json"
+    assert table.node_id(key, "v1") == table.node_id(key, None, "e1", 10)
 
 
 def test_everything_a_tenants_roles_touch_lies_under_the_tenants_prefix():
