@@ -82,8 +82,15 @@ class Api:
         """The query that a call is about; the caller must have the right in its workgroup."""
         identity = str(payload.get("QueryExecutionId") or "")
         found = self._history.find(identity)
-        self._check(request, found.workgroup if found else PRIMARY)
+        self._check_owner(request, found.workgroup if found else None)
         return self._history.get(identity)
+
+    def _check_owner(self, request: Request, name: str | None) -> None:
+        """The right in the workgroup of what is asked for; of what does not exist, only who asks."""
+        if name is None:
+            permission.check_identity(self._emulator, request)
+        else:
+            self._check(request, name)
 
     def _stop(self, request: Request, payload: dict[str, Any]) -> Reply:
         self._runner.stop_query(self._own(request, payload))
@@ -156,7 +163,7 @@ class Api:
     def _get_named(self, request: Request, payload: dict[str, Any]) -> Reply:
         identity = str(payload.get("NamedQueryId") or "")
         found = self._named(identity)
-        self._check(request, found["WorkGroup"] if found else PRIMARY)
+        self._check_owner(request, found["WorkGroup"] if found else None)
         if found is None:
             raise RequestRefused(f"NamedQuery {identity} is not found")
         return {"NamedQuery": found}

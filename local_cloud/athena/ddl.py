@@ -5,6 +5,7 @@ from typing import Any
 
 from local_cloud.athena import relation
 from local_cloud.athena.catalog import Catalog, Table, denied_as_athena_says, failure, view_definition
+from local_cloud.athena.emulator import split_uri
 from local_cloud.athena.errors import EmulatorRefused, QueryFailed
 from local_cloud.athena.query import Query
 from local_cloud.athena.statement import Kind, Statement
@@ -66,6 +67,7 @@ def create_table(catalog: Catalog, statement: Statement, database: str) -> None:
     options = statement.options
     if not options.get("location"):
         raise QueryFailed("SYNTAX_ERROR", "LOCATION is required for an external table", "line 1:1")
+    split_uri(options["location"])
     for column, kind, _ in [*options["columns"], *options["partition_keys"]]:
         from_hive(kind, column)
     storage = _storage(options)

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlencode, urlsplit
+from weakref import WeakSet
 from xml.etree import ElementTree as ET
 
 from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from local_cloud.athena.errors import EmulatorRefused
+from local_cloud.athena.errors import EmulatorRefused, QueryFailed
 from local_cloud.athena.facts import AthenaFacts
 
 TIMEOUT_SECONDS = 60
@@ -60,6 +61,7 @@ class Emulator:
     _local: threading.local = field(default_factory=threading.local)
     _sessions: dict[str, _Session] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _open: "WeakSet[http.client.HTTPSConnection]" = field(default_factory=WeakSet)
 
     def __post_init__(self) -> None:
         self._context = ssl.create_default_context(cafile=str(self.facts.ca_bundle))
@@ -82,6 +84,7 @@ class Emulator:
                 self.facts.authority, timeout=TIMEOUT_SECONDS, context=self._context
             )
             self._local.connection = connection
+            self._open.add(connection)
         try:
             connection.request(method, path, body=body, headers=dict(headers))
             response = connection.getresponse()
@@ -90,6 +93,11 @@ class Emulator:
             connection.close()
             self._local.connection = None
             raise
+
+    def close(self) -> None:
+        """Ends idle connections: the emulator waits for them when it stops."""
+        for connection in list(self._open):
+            connection.close()
 
     def call(self, service: str, action: str, payload: Mapping[str, Any], credentials: Credentials) -> dict[str, Any]:
         """One JSON 1.1 call; raises EmulatorRefused."""
@@ -196,6 +204,8 @@ class Emulator:
 def split_uri(uri: str) -> tuple[str, str]:
     """Bucket and key of an `s3://` (or `s3a://`) address."""
     parts = urlsplit(uri, allow_fragments=False)
+    if parts.scheme not in ("s3", "s3a", "s3n") or not parts.netloc:
+        raise QueryFailed("HIVE_METASTORE_ERROR", f"'{uri}' is not an address in S3")
     return parts.netloc, (parts.path + (f"?{parts.query}" if parts.query else "")).removeprefix("/")
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import duckdb
 
 MEMORY_LIMIT = "1GB"
+SPILL_LIMIT = "20GB"
 THREADS = 2
 EXTENSIONS = ("httpfs", "avro", "iceberg")
 # The extensions come from wheels that the lock file pins by hash; checking 85 MB of signatures again for every query
@@ -35,6 +36,7 @@ SETTINGS = (
     "SET TimeZone='UTC'",
     "SET Calendar='gregorian'",
     "SET integer_division=true",
+    f"SET max_temp_directory_size='{SPILL_LIMIT}'",
     "SET allow_persistent_secrets=false",
     "SET enable_logging=false",
     "SET preserve_insertion_order=true",

@@ -7,10 +7,7 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True, kw_only=True)
 class AthenaFacts:
-    """`endpoint` is the emulator's https URL; `folder` holds query history, result spools and `named_queries.json`.
-
-    With `certificate` and `certificate_key` (PEM files) the endpoint itself speaks TLS, otherwise plain http.
-    """
+    """`endpoint` is the emulator's https URL; `folder` holds query history, results and `named_queries.json`."""
 
     endpoint: str
     access_key: str
@@ -19,8 +16,6 @@ class AthenaFacts:
     account: str
     ca_bundle: Path
     folder: Path
-    certificate: Path | None = None
-    certificate_key: Path | None = None
 
     @property
     def authority(self) -> str:

@@ -63,6 +63,13 @@ def check(emulator: Emulator, request: Request, workgroup: str | None) -> None:
         raise PermissionDenied(answer)
 
 
+def check_identity(emulator: Emulator, request: Request) -> None:
+    """Raises PermissionDenied unless the request is signed by somebody whom the emulator knows."""
+    answer = probe(emulator, request, {})
+    if not _is_allowed(answer) and not _code(answer).startswith("AccessDenied"):
+        raise PermissionDenied(answer)
+
+
 def allows(emulator: Emulator, request: Request, workgroup: str) -> bool:
     return _is_allowed(probe(emulator, request, {"WorkGroup": workgroup}))
 
@@ -85,8 +92,11 @@ def signed_headers(request: Request) -> dict[str, str]:
 def _is_allowed(answer: Answer) -> bool:
     if answer.status != 400:
         return answer.status < 300
+    return _code(answer) in AFTER_THE_CHECK
+
+
+def _code(answer: Answer) -> str:
     try:
-        code = str(json.loads(answer.body).get("__type", "")).rpartition("#")[2]
+        return str(json.loads(answer.body).get("__type", "")).rpartition("#")[2]
     except ValueError:
-        return False
-    return code in AFTER_THE_CHECK
+        return ""

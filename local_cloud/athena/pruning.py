@@ -1,6 +1,7 @@
 """Which partitions a query needs: the conditions of its WHERE clauses that speak of partition columns only."""
 # ruff: noqa: S608  every name and value in these texts is quoted by types.quoted and types.text
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -96,23 +97,35 @@ def _matching(
     rows: Sequence[Sequence[str | None]],
     reference: list[Any],
 ) -> set[int]:
+    """A condition that fails on some value rules nothing out: the query itself will tell."""
+    import duckdb
+
+    found = set(range(len(rows)))
+    for condition in reference:
+        with contextlib.suppress(duckdb.Error):
+            found &= _meeting(connection, keys, rows, condition)
+    return found
+
+
+def _meeting(
+    connection: "duckdb.DuckDBPyConnection",
+    keys: Sequence[tuple[str, Type]],
+    rows: Sequence[Sequence[str | None]],
+    condition: Any,
+) -> set[int]:
     from local_cloud.athena.translate import Translation
 
-    everything = set(range(len(rows)))
-    types = dict(keys)
-    for condition in reference:
-        bare = condition.copy()
-        _unqualify(bare)
-        written = Translation(types).expression(bare)
-        values = ", ".join(_row(index, keys, row) for index, row in enumerate(rows))
-        names = ", ".join(["lake_position", *(quoted(name) for name, _ in keys)])
-        unknown = ", ".join(f"CAST(NULL AS {kind.sql}) AS {quoted(name)}" for name, kind in keys)
-        # A row that an outer join fills with NULLs may meet the condition as well: then nothing can be left out.
-        if connection.execute(f"SELECT ({written}) IS TRUE FROM (SELECT {unknown})").fetchall()[0][0]:
-            continue
-        query = f"SELECT lake_position FROM (VALUES {values}) AS {ALIAS}({names}) WHERE {written}"
-        everything &= {int(found[0]) for found in connection.execute(query).fetchall()}
-    return everything
+    bare = condition.copy()
+    _unqualify(bare)
+    written = Translation(dict(keys)).expression(bare)
+    unknown = ", ".join(f"CAST(NULL AS {kind.sql}) AS {quoted(name)}" for name, kind in keys)
+    # A row that an outer join fills with NULLs may meet the condition as well: then nothing can be left out.
+    if connection.execute(f"SELECT ({written}) IS TRUE FROM (SELECT {unknown})").fetchall()[0][0]:
+        return set(range(len(rows)))
+    values = ", ".join(_row(index, keys, row) for index, row in enumerate(rows))
+    names = ", ".join(["lake_position", *(quoted(name) for name, _ in keys)])
+    query = f"SELECT lake_position FROM (VALUES {values}) AS {ALIAS}({names}) WHERE {written}"
+    return {int(row[0]) for row in connection.execute(query).fetchall()}
 
 
 def _unqualify(condition: Any) -> None:

@@ -15,7 +15,7 @@ from local_cloud.athena.errors import AthenaError, QueryCancelled, QueryFailed
 from local_cloud.athena.relation import Reference
 from local_cloud.athena.statement import parse_query
 from local_cloud.athena.translate import Translation, shown_names
-from local_cloud.athena.types import Type, from_duckdb, quoted, text
+from local_cloud.athena.types import UNNAMED, Type, from_duckdb, quoted, text
 
 if TYPE_CHECKING:
     import duckdb
@@ -36,7 +36,7 @@ class Query:
     bytes_limit: int | None = None
     scanned: int = 0
     references: dict[tuple[str, str], Reference] = field(default_factory=dict)
-    views: dict[tuple[str, str], Any] = field(default_factory=dict)
+    views: dict[tuple[str, str], tuple[Table, Any]] = field(default_factory=dict)
     metadata: dict[tuple[str, str], tuple[Table, str]] = field(default_factory=dict)
     uses_information: bool = False
     sql: str = ""
@@ -107,7 +107,7 @@ class Query:
             return
         tree = parse_query(table.view_text)
         self._collect(tree, table.database, depth + 1)
-        self.views[key] = tree
+        self.views[key] = (table, tree)
 
     def _use_table(self, tree: Any, node: Any, key: tuple[str, str], table: Table) -> None:
         version = _version(node)
@@ -157,7 +157,7 @@ class Query:
             self._create_view(key, self._metadata(table, suffix).sql)
         if self.uses_information:
             self._create_information()
-        for key, tree in self.views.items():
+        for key, (_, tree) in self.views.items():
             self._create_view(key, self._translate(tree, self._tables_of(tree), is_view=True))
 
     def _metadata(self, table: Table, suffix: str) -> relation.Relation:
@@ -204,8 +204,10 @@ class Query:
             self.connection.execute(f"INSERT INTO {INFORMATION}.{name} VALUES {', '.join(values)}")
 
     def _tables_of(self, tree: Any) -> list[Table]:
-        keys = {names.name_of(node) for node in names.tables(tree)}
-        return [r.table for k, r in self.references.items() if Name(k[1], k[0]) in keys]
+        named = {names.name_of(node) for node in names.tables(tree)}
+        tables = {key: reference.table for key, reference in self.references.items()}
+        tables |= {key: table for key, (table, _) in self.views.items()}
+        return [table for (database, name), table in tables.items() if Name(name, database) in named]
 
     def _translate(self, tree: Any, tables: list[Table], *, is_view: bool = False) -> str:
         known: dict[str, Any] = {}
@@ -214,11 +216,8 @@ class Query:
             for column in table.all_columns:
                 kind = types.get(column.name)
                 known[column.name] = kind if known.get(column.name, kind) == kind else None
-        if not is_view:
-            known = _without_view_columns(known, self.views)
-        copy = tree.copy()
-        written = Translation(known).run(copy)
-        return written.replace("__unnamed_", "_col") if is_view else written
+        written = Translation(known).run(tree.copy())
+        return written.replace(UNNAMED, "_col") if is_view else written
 
     def _run_guarded(self, action: Any, tree: Any) -> Any:
         """DuckDB's errors in Athena's words."""
@@ -233,12 +232,6 @@ class Query:
             raise engine.failure(e, finder) from e
         except AthenaError:
             raise
-
-
-def _without_view_columns(known: dict[str, Any], views: dict[tuple[str, str], Any]) -> dict[str, Any]:
-    """A view's column may have a table column's name and another type."""
-    hidden = {name.lower() for tree in views.values() for name in tree.named_selects}
-    return {name: None if name in hidden else kind for name, kind in known.items()}
 
 
 def _shown_type(column: Any) -> str:

@@ -166,9 +166,16 @@ def _hive(connection: "duckdb.DuckDBPyConnection", catalog: Catalog, reference: 
 
 
 def _cast(table: Table, name: str, kind: Type) -> str:
-    """Text formats have text only: what LazySimpleSerDe cannot read is NULL, other readers say so."""
-    cast = "TRY_CAST" if _format(table) == "text" else "CAST"
-    return f"{cast}({quoted(name)} AS {kind.sql})"
+    """Text formats have text only: what LazySimpleSerDe cannot read is NULL, OpenCSVSerDe says so."""
+    format_ = _format(table)
+    value = quoted(name)
+    if format_ not in ("text", "csv") or name in {key.name for key in table.partition_keys}:
+        return f"CAST({value} AS {kind.sql})"
+    if kind.fields or (format_ == "csv" and kind.name in ("DATE", "TIMESTAMP")):
+        raise QueryFailed("NOT_SUPPORTED", f"column '{name}' of {table.qualified}: its type is not read from text")
+    if kind.name in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT"):
+        value = f"lake_for_integer({value})"
+    return f"{'TRY_CAST' if format_ == 'text' else 'CAST'}({value} AS {kind.sql})"
 
 
 def all_partitions(catalog: Catalog, table: Table, fixed: dict[str, list[str]] | None = None) -> list[Partition]:
@@ -217,7 +224,7 @@ def files_below(catalog: Catalog, location: str) -> list[StoredObject]:
 
 
 def _empty(table: Table, *, with_path: bool) -> str:
-    text_only = _format(table) in ("text", "csv")
+    text_only = _format(table) in ("text", "csv")  # their columns are text until they are cast
     partition_names = {key.name for key in table.partition_keys}
     columns = [
         f"CAST(NULL AS {'VARCHAR' if text_only and c.name not in partition_names else c.type.sql}) AS {quoted(c.name)}"
@@ -262,13 +269,14 @@ def _csv_options(table: Table) -> str:
     quote = "" if is_text else parameters.get("quoteChar", '"')
     escape = "" if is_text else parameters.get("escapeChar", quote)
     skip = int(table.parameters.get("skip.header.line.count", "0") or 0)
-    null = parameters.get("serialization.null.format", "\\N") if is_text else None
+    # OpenCSVSerDe knows no NULL: an empty field is an empty text.
+    null = parameters.get("serialization.null.format", "\\N") if is_text else "\x1d"
     columns = ", ".join(f"{quoted(column.name)}: 'VARCHAR'" for column in table.columns)
     options = [
         "auto_detect=false", "header=false", f"skip={skip}", f"delim={_escaped(delimiter)}", f"quote={text(quote)}",
         f"escape={text(escape)}", "null_padding=true", "strict_mode=false", f"columns={{{columns}}}",
+        f"nullstr={text(null)}",
     ]  # fmt: skip
-    options += [f"nullstr={text(null)}"] if null is not None else ["nullstr=[]"] if False else []
     return ", ".join(options)
 
 
@@ -345,9 +353,9 @@ def hive_location_values(table: Table, location: str) -> tuple[str, ...] | None:
 
 
 def column_types(table: Table) -> dict[str, Type]:
-    """Types of a table's columns; Iceberg timestamps are left out, since the catalog does not tell their zone."""
+    """Types of a table's columns, but for Iceberg's and views' timestamps: the catalog does not tell their zone."""
     found = {}
     for column in table.all_columns:
-        if not (table.is_iceberg and "timestamp" in column.written_type):
+        if not ((table.is_iceberg or table.is_view) and "timestamp" in column.written_type):
             found[column.name] = from_hive(column.written_type, column.name)
     return found

@@ -16,10 +16,11 @@ from local_cloud.athena.history import CANCELLED, FAILED, QUEUED, RUNNING, SUCCE
 from local_cloud.athena.query import Query
 from local_cloud.athena.show import Listing
 from local_cloud.athena.statement import Kind, Statement, bind, parse
-from local_cloud.athena.types import Type, column_info
+from local_cloud.athena.types import UNNAMED, Type, column_info
 from local_cloud.athena.workgroup import Workgroup
 
 AT_ONCE = 4
+QUERY_SECONDS = 30 * 60  # Athena's default time-out of a query
 REASON_LIMIT = 4000
 LISTED = {
     Kind.SHOW_TABLES, Kind.SHOW_VIEWS, Kind.SHOW_DATABASES, Kind.SHOW_COLUMNS, Kind.SHOW_PARTITIONS,
@@ -109,11 +110,15 @@ class Runner:
         try:
             with engine.session(self._emulator.facts, work.catalog.credentials, scratch) as connection:
                 self._connections[execution.id] = connection
+                too_late = threading.Timer(QUERY_SECONDS, connection.interrupt)
+                too_late.daemon = True
+                too_late.start()
                 limit = work.workgroup.bytes_limit
                 query = Query(connection, work.catalog, execution.database, scratch, limit)
                 try:
                     action(query)
                 finally:
+                    too_late.cancel()
                     execution.scanned = query.scanned
                     del self._connections[execution.id]
         finally:
@@ -232,7 +237,7 @@ class Work:
     def _explain(self, query: Query) -> None:
         query.prepare(self.statement.tree)
         plan = query.run(f"EXPLAIN {query.sql}", self.statement.tree)
-        lines = [line for row in plan for line in str(row[-1]).splitlines()]
+        lines = [line for row in plan for line in str(row[-1]).replace(UNNAMED, "_col").splitlines()]
         self._publish(Listing(("Query Plan",), [[line] for line in lines]))
 
     def _listing(self) -> Listing:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import ssl
 import threading
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,13 +26,11 @@ class AthenaServer:
 
     def __init__(self, facts: AthenaFacts, host: str, port: int) -> None:
         facts.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        emulator = Emulator(facts)
+        self._emulator = emulator = Emulator(facts)
         history = History(facts.folder / "queries")
         self._runner = Runner(emulator, history)
         self._server = _Server((host, port), _Handler)
         self._server.api = Api(emulator, history, self._runner)
-        if facts.certificate:
-            self._server.socket = _tls(facts).wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, name="athena-endpoint", daemon=True)
 
     @property
@@ -47,6 +44,7 @@ class AthenaServer:
         self._server.shutdown()
         self._server.server_close()
         self._runner.close()
+        self._emulator.close()
         self._thread.join(timeout=10)
 
 
@@ -55,12 +53,6 @@ def serve(facts: AthenaFacts, host: str, port: int = 0) -> AthenaServer:
     server = AthenaServer(facts, host, port)
     server.start()
     return server
-
-
-def _tls(facts: AthenaFacts) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(str(facts.certificate), str(facts.certificate_key))
-    return context
 
 
 class _Server(ThreadingHTTPServer):

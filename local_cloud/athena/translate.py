@@ -15,9 +15,11 @@ from local_cloud.athena.errors import QueryFailed
 from local_cloud.athena.functions import PLAIN, RENAMED
 from local_cloud.athena.inference import Kind, infer
 from local_cloud.athena.nodes import not_registered
+from local_cloud.athena.types import UNNAMED
 
-UNNAMED = "__unnamed_"
 RULES = arithmetic.RULES | moments.RULES | texts.RULES | containers.RULES
+# What the generator cannot say is an error; comments of the statement stay behind.
+WRITING: dict[str, Any] = {"unsupported_level": ErrorLevel.RAISE, "comments": False}
 REFUSED_NODES: tuple[tuple[str, str], ...] = (
     ("Pivot", "PIVOT"),
     ("Into", "SELECT INTO"),
@@ -52,7 +54,7 @@ class Translation:
         for node in tree.find_all(exp.Table):
             node.set("catalog", None)
         try:
-            return tree.sql("duckdb", unsupported_level=ErrorLevel.RAISE)
+            return tree.sql("duckdb", **WRITING)
         except UnsupportedError as e:
             raise QueryFailed("NOT_SUPPORTED", str(e)) from e
 
@@ -61,7 +63,7 @@ class Translation:
         holder = exp.Paren(this=node)
         refuse_unknown(holder)
         self._visit(holder)
-        return holder.sql("duckdb", unsupported_level=ErrorLevel.RAISE)
+        return holder.sql("duckdb", **WRITING)
 
     def _visit(self, node: exp.Expression) -> None:
         """Children first, and what a SELECT reads from before what it computes."""
@@ -110,6 +112,8 @@ def refuse_unknown(tree: exp.Expression) -> None:
     for node in tree.walk():
         if type(node) in refused:
             raise QueryFailed("NOT_SUPPORTED", f"{refused[type(node)]} is not answered by the local cloud")
+        if isinstance(node, exp.Star) and any(node.args.values()):
+            raise QueryFailed("NOT_SUPPORTED", "* with EXCEPT, REPLACE or RENAME is not Athena's SQL")
         if isinstance(node, exp.Placeholder):
             raise QueryFailed("INVALID_PARAMETER_USAGE", "Incorrect number of parameters: a ? has no value")
         if isinstance(node, exp.Anonymous):

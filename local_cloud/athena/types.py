@@ -58,6 +58,7 @@ SIMPLE_DUCKDB = {
 }
 # Wider than any type of Athena's: cast on the way out, so that a value beyond it is an error as it is there.
 NARROWED = {"HUGEINT": "BIGINT", "UBIGINT": "BIGINT", "UINTEGER": "BIGINT", "USMALLINT": "INTEGER"}
+UNNAMED = "__unnamed_"  # marks a result column whose name depends on its place
 _WORD = re.compile(r"[A-Za-z_][\w ]*")
 
 

@@ -69,9 +69,10 @@ def start_emulator(folder: Path, port: int) -> subprocess.Popen:
     for _ in range(200):
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/_ministack/health", timeout=2)
-            return child
         except OSError:
             time.sleep(0.1)
+        else:
+            return child
     raise SystemExit("the emulator did not start")
 
 
@@ -108,7 +109,7 @@ def run_spark(endpoint: str) -> None:
 
 
 def save(endpoint: str) -> None:
-    client = dict(endpoint_url=endpoint, region_name="us-east-1")
+    client = {"endpoint_url": endpoint, "region_name": "us-east-1"}
     table = boto3.client("glue", **client).get_table(DatabaseName=DATABASE, Name="transactions")["Table"]
     shutil.rmtree(TARGET, ignore_errors=True)
     s3 = boto3.client("s3", **client)
@@ -137,7 +138,7 @@ def main() -> None:
         endpoint = f"http://127.0.0.1:{(port := free_port())}"
         child = start_emulator(Path(folder), port)
         try:
-            client = dict(endpoint_url=endpoint, region_name="us-east-1")
+            client = {"endpoint_url": endpoint, "region_name": "us-east-1"}
             boto3.client("s3", **client).create_bucket(Bucket=BUCKET)
             boto3.client("glue", **client).create_database(DatabaseInput={"Name": DATABASE})
             run_spark(endpoint)
