@@ -4,6 +4,7 @@ import os
 import time
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import IO, Any
 
 import boto3
@@ -93,11 +94,19 @@ def _renamed(error: ClientError) -> Exception:
 
 def client() -> Any:
     """One client per process and set of credentials: a process may outlive them."""
-    return _client(os.environ.get("AWS_ACCESS_KEY_ID", ""), os.environ.get("AWS_SESSION_TOKEN", ""))
+    return _client(os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SESSION_TOKEN"), _credentials_file())
 
 
-@lru_cache(maxsize=2)
-def _client(_key: str, _token: str) -> Any:
+def _credentials_file() -> int | None:
+    """When the file that credentials are read from was written, for hosts that renew them there."""
+    try:
+        return Path(os.environ["AWS_SHARED_CREDENTIALS_FILE"]).stat().st_mtime_ns
+    except (KeyError, OSError):
+        return None
+
+
+@lru_cache(maxsize=1)
+def _client(_key: str | None, _token: str | None, _file: int | None) -> Any:
     return boto3.session.Session().client(
         "s3", config=Config(max_pool_connections=32, retries={"mode": "standard", "max_attempts": 5})
     )

@@ -1,7 +1,6 @@
 """The tenant's Glue database as the jobs write it: partitions of plain tables, and tables of `format: parquet`."""
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any
 
 import boto3
@@ -71,6 +70,6 @@ def _check(table: str, errors: list[dict[str, Any]]) -> None:
         )
 
 
-@lru_cache(maxsize=1)
 def client() -> Any:
+    """Made anew each time: a job asks once or twice, and its process may outlive the credentials."""
     return boto3.session.Session().client("glue")

