@@ -27,12 +27,12 @@ def place(node: Any) -> str:
     """`line 1:15` of the first identifier of a node."""
     from sqlglot import exp
 
-    for found in [node, *node.find_all(exp.Identifier)]:
-        meta = found.meta
-        if meta.get("line"):
-            width = meta.get("end", 0) - meta.get("start", 0)
-            return f"line {meta['line']}:{max(1, meta['col'] - width)}"
-    return "line 1:1"
+    metas = [found.meta for found in [node, *node.find_all(exp.Identifier)] if found.meta.get("line")]
+    if not metas:
+        return "line 1:1"
+    meta = min(metas, key=lambda meta: int(meta.get("start", 0)))
+    width = meta.get("end", 0) - meta.get("start", 0)
+    return f"line {meta['line']}:{max(1, meta['col'] - width)}"
 
 
 def place_of(tree: Any, name: str) -> str | None:

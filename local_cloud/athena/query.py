@@ -14,7 +14,6 @@ from local_cloud.athena.emulator import split_uri
 from local_cloud.athena.errors import AthenaError, QueryCancelled, QueryFailed
 from local_cloud.athena.relation import Reference
 from local_cloud.athena.statement import parse_query
-from local_cloud.athena.translate import Translation, shown_names
 from local_cloud.athena.types import UNNAMED, Type, from_duckdb, quoted, text
 
 if TYPE_CHECKING:
@@ -44,6 +43,8 @@ class Query:
 
     def prepare(self, tree: Any) -> None:
         """Everything up to the point where only running is left: rights, files, limits, types."""
+        from local_cloud.athena.translate import shown_names
+
         self._collect(tree, self.database, depth=0)
         engine.lock(self.connection, self._buckets(), self.scratch)
         self._build()
@@ -210,6 +211,8 @@ class Query:
         return [table for (database, name), table in tables.items() if Name(name, database) in named]
 
     def _translate(self, tree: Any, tables: list[Table], *, is_view: bool = False) -> str:
+        from local_cloud.athena.translate import Translation
+
         known: dict[str, Any] = {}
         for table in tables:
             types = relation.column_types(table)

@@ -105,7 +105,16 @@ def parse_query(text: str) -> Any:
     if not isinstance(trees[0], exp.Query):
         first = Cursor(text).tokens[0]
         raise SyntaxRefused(f"{first.place}: mismatched input '{first.text}'. Expecting: <query>")
+    _require_columns(trees[0])
     return trees[0]
+
+
+def _require_columns(tree: Any) -> None:
+    """A SELECT of nothing is no SQL of Athena's, though the parser takes it."""
+    from sqlglot import exp
+
+    if any(not select.expressions for select in tree.find_all(exp.Select)):
+        raise SyntaxRefused("line 1:1: mismatched input 'FROM'. Expecting: '*', <expression>")
 
 
 def _named_values(values: Any) -> Any:

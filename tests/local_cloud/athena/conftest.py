@@ -1,5 +1,6 @@
 """An emulator with two tenants, acme and globex, and the Athena endpoint in front of it."""
 
+import gc
 import io
 import json
 import time
@@ -252,5 +253,6 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     finally:
         for client in made._clients.values():
             client.close()
+        gc.collect()  # clients that the tests left behind: the emulator waits 30 s for open connections
         endpoint.stop()
         emulator.stop()
