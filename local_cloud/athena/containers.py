@@ -135,10 +135,43 @@ def _array_sort(_: Kinds, node: exp.ArraySort) -> Any:
     return call("list_sort", node.this, string("ASC"), string("NULLS LAST"))
 
 
-def _unnest(_: Kinds, node: exp.Unnest) -> Any:
+def _unnest(t: Kinds, node: exp.Unnest) -> Any:
+    """Several arrays side by side, maps as key and value, arrays of rows as their fields."""
+    alias = node.args.get("alias")
+    columns = [column.name for column in alias.columns] if alias else []
+    values = _unnested(t, node, len(columns))
+    if values is None:
+        return None
+    if node.args.get("offset"):
+        raise unsupported("UNNEST of maps, rows or several arrays WITH ORDINALITY")
+    if len(values) != len(columns):
+        raise QueryFailed("SYNTAX_ERROR", f"UNNEST gives {len(values)} columns, its alias names {len(columns)}")
+    selected = [
+        exp.alias_(call("unnest", value), name, quoted=True) for value, name in zip(values, columns, strict=True)
+    ]
+    table = exp.TableAlias(this=alias.this.copy())
+    return exp.Lateral(this=exp.Subquery(this=exp.select(*selected)), alias=table)
+
+
+def _unnested(t: Kinds, node: exp.Unnest, names: int) -> list[exp.Expression] | None:
+    """What each column unnests; None where DuckDB's own UNNEST does the same."""
     if len(node.expressions) > 1:
-        raise unsupported("UNNEST of several arrays")
+        return list(node.expressions)
+    source = node.expressions[0]
+    kind = t.kind(source)
+    if kind and kind.name == "MAP":
+        return [call("map_keys", source.copy()), call("map_values", source.copy())]
+    element = kind.fields[0][1] if kind and kind.name == "LIST" else None
+    if element and element.name == "STRUCT" and (names != 1 or len(element.fields) == 1):
+        return [_field_of_each(source, field) for field, _ in element.fields]
+    if names > 1:
+        raise unsupported("UNNEST into several columns of a value whose type is not known before the query runs")
     return None
+
+
+def _field_of_each(source: exp.Expression, field: str) -> exp.Expression:
+    body = call("struct_extract", exp.column("lake_entry"), string(field))
+    return call("list_transform", source.copy(), _lambda(body))
 
 
 RULES: dict[type, Rule] = {

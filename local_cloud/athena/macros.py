@@ -71,14 +71,15 @@ _NUMBERS = (
       CASE WHEN b <> 0 THEN CAST(a AS DOUBLE) / CAST(b AS DOUBLE)
            WHEN a > 0 THEN CAST('inf' AS DOUBLE) WHEN a < 0 THEN CAST('-inf' AS DOUBLE)
            WHEN a = 0 AND b = 0 THEN CAST('nan' AS DOUBLE) END""",
-    f"""CREATE MACRO lake_div(a, b) AS
+    # The list gives the result its type: what both sides have in common, without computing anything.
+    f"""CREATE MACRO lake_div(a, b) AS cast_to_type(
       CASE WHEN (typeof(a) LIKE 'DECIMAL%' AND typeof(b) NOT IN {_REALS})
              OR (typeof(b) LIKE 'DECIMAL%' AND typeof(a) NOT IN {_REALS})
            THEN {_UNSURE}
            WHEN typeof(a) IN {_INTS} AND typeof(b) IN {_INTS} THEN CASE WHEN b = 0 THEN {_ZERO} ELSE a / b END
            WHEN typeof(a) IN {_REALS} OR typeof(b) IN {_REALS}
            THEN lake_double_div(TRY_CAST(a AS DOUBLE), TRY_CAST(b AS DOUBLE))
-           ELSE a / b END""",
+           ELSE a / b END, [a, b][1])""",
     f"CREATE MACRO lake_mod(a, b) AS CASE WHEN typeof(b) NOT IN {_REALS} AND b = 0 THEN {_ZERO} ELSE a % b END",
     """CREATE MACRO lake_rounded(n, d) AS
       CASE WHEN d = 0 THEN CAST('DIVISION_BY_ZERO' AS TINYINT)

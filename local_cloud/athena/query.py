@@ -84,6 +84,7 @@ class Query:
                 )
             self._qualify(node, key)
             self._resolve(tree, node, key, where, depth)
+        _shorten_columns(tree, {*self.references, *self.views, *self.metadata})
 
     def _resolve(self, tree: Any, node: Any, key: tuple[str, str], where: str, depth: int) -> None:
         database, name = key
@@ -235,6 +236,16 @@ class Query:
             raise engine.failure(e, finder) from e
         except AthenaError:
             raise
+
+
+def _shorten_columns(tree: Any, tables: set[tuple[str, str]]) -> None:
+    """`db.t.x` becomes `t.x`: the table goes by its alias. `t.row.x` stays."""
+    from sqlglot import exp
+
+    for column in tree.find_all(exp.Column):
+        if column.args.get("db") and (column.args["db"].name.lower(), column.table.lower()) in tables:
+            column.set("db", None)
+            column.set("catalog", None)
 
 
 def _shown_type(column: Any) -> str:

@@ -24,8 +24,8 @@ def _cast(t: Kinds, node: exp.Cast) -> Any:  # one branch per target
         return _with_inner(node, call("lake_for_integer", node.this.copy()))
     if name == "JSON" and not isinstance(node.this, exp.ParseJSON):
         return call("to_json", node.this)
-    if name in ("TIMESTAMP", "TIMESTAMPNTZ") and target.expressions and not isinstance(node.this, exp.Literal):
-        return _with_type(node, "TIMESTAMP")
+    if name in ("TIMESTAMP", "TIMESTAMPNTZ") and target.expressions:
+        return _cast_to_timestamp(node, int(target.expressions[0].this.this))
     return None
 
 
@@ -35,10 +35,29 @@ def _with_inner(node: exp.Cast, inner: exp.Expression) -> exp.Expression:
     return fresh
 
 
-def _with_type(node: exp.Cast, written: str) -> exp.Expression:
+def _cast_to_timestamp(node: exp.Cast, digits: int) -> exp.Expression | None:
+    """DuckDB's types of fewer digits do not meet those with a zone: one type for all, rounded as Trino does."""
+    if isinstance(node.this, exp.Literal) and _shows_digits(node.parent):
+        return None
     fresh = node.copy()
-    fresh.set("to", exp.DataType.build(written, dialect="duckdb"))
-    return fresh
+    fresh.set("to", exp.DataType.build("TIMESTAMP", dialect="duckdb"))
+    if digits >= 6 or isinstance(node.this, exp.Literal):
+        return fresh
+    if digits not in ROUNDING:
+        raise unsupported(f"timestamp({digits})")
+    unit, half = ROUNDING[digits]
+    later = exp.Add(this=fresh, expression=exp.Interval(this=string(half), unit=exp.var("MICROSECOND")))
+    return call("date_trunc", string(unit), later)
+
+
+ROUNDING = {0: ("second", "500000"), 3: ("millisecond", "500")}
+
+
+def _shows_digits(parent: exp.Expression | None) -> bool:
+    """Whether the text of a literal shows how many digits were written."""
+    if isinstance(parent, exp.Anonymous):
+        return parent.name.lower() == "to_iso8601"
+    return isinstance(parent, exp.Cast) and parent.to.is_type("VARCHAR", "TEXT")
 
 
 def _cast_to_text(node: exp.Cast, kind: Kind) -> Any:

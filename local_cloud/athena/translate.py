@@ -102,6 +102,8 @@ class Translation:
             return node.meta["kind"]
         if isinstance(node, exp.Column):
             name = node.name.lower()
+            if node.table.lower() in self.columns:
+                return None  # a field of a row
             return self.aliases[name] if name in self.aliases else self.columns.get(name)
         return infer(self, node)
 

@@ -46,6 +46,38 @@ def test_joins_aggregates_windows_and_unnest_work_over_iceberg(lake: Lake):
     assert lake.rows(tags) == [["web", "2"], ["a", "1"]]
 
 
+def test_maps_and_several_arrays_are_unnested_into_columns(lake: Lake):
+    maps = "SELECT transaction_id, k, v FROM transactions CROSS JOIN UNNEST(labels) AS u(k, v) WHERE month = '10' ORDER BY k"
+    arrays = "SELECT a, b FROM UNNEST(ARRAY[1, 2], ARRAY['p']) AS u(a, b) ORDER BY a"
+    outer = "SELECT transaction_id, tag FROM transactions LEFT JOIN UNNEST(tags) AS u(tag) ON true WHERE month = '09' ORDER BY 1, 2"
+
+    assert lake.rows(maps) == [["t4", "channel", "shop"], ["t4", "till", "4"]]
+    assert lake.rows(arrays) == [["1", "p"], ["2", None]]
+    assert lake.rows(outer) == [["t1", "new"], ["t1", "web"], ["t2", None]]
+
+
+def test_a_column_is_named_with_database_and_table(lake: Lake):
+    table = f"{database_of('acme')}.transactions"
+
+    assert lake.rows(f"SELECT {table}.amount FROM {table} WHERE {table}.transaction_id = 't1'") == [["10.50"]]
+    assert lake.rows("SELECT t.place.city FROM transactions t WHERE t.place.code / 2 > 30000 ORDER BY 1") == [
+        ["Lyon"],
+        ["Paris"],
+    ]
+
+
+def test_moments_with_a_zone_are_compared_with_those_without(lake: Lake):
+    sql = """
+        SELECT transaction_id, date_diff('day', occurred_at, TIMESTAMP '2024-12-01 00:00:00'), date_trunc('day', occurred_at),
+               date_add('day', 1, occurred_at), date_format(occurred_at, '%Y-%m'), CAST(occurred_at AS date)
+        FROM transactions WHERE occurred_at BETWEEN TIMESTAMP '2024-09-21 00:00:00' AND TIMESTAMP '2024-09-30 00:00:00'
+    """
+
+    assert lake.rows(sql) == [
+        ["t2", "70", "2024-09-21 00:00:00.000 UTC", "2024-09-22 23:59:59.000 UTC", "2024-09", "2024-09-21"]
+    ]
+
+
 def test_an_older_snapshot_is_read_by_its_number(lake: Lake):
     first = lake.rows('SELECT snapshot_id FROM "transactions$snapshots" ORDER BY committed_at LIMIT 1')[0][0]
 

@@ -21,10 +21,11 @@ COLUMNS = {
     "moment": "TIMESTAMP",
     "numbers": "INTEGER[]",
     "dict": "MAP(VARCHAR, INTEGER)",
+    "x": "STRUCT(a INTEGER, b DOUBLE)",
 }
 ROWS = """
-    (1, 1.50, 2.5, 'a', DATE '2024-01-31', TIMESTAMP '2024-01-31 23:00:00.5', [1, 2], MAP {'a': 1}),
-    (2, 2.25, 1e20, NULL, NULL, NULL, NULL, NULL)
+    (1, 1.50, 2.5, 'a', DATE '2024-01-31', TIMESTAMP '2024-01-31 23:00:00.5', [1, 2], MAP {'a': 1}, {'a': 7, 'b': 7}),
+    (2, 2.25, 1e20, NULL, NULL, NULL, NULL, NULL, NULL)
 """
 
 
@@ -66,6 +67,8 @@ SAME_AS_TRINO = {
     "7 % -3": "1",
     "-7 % 3": "-1",
     "1.0 / 3": "0.3",
+    "x.a / 2": "3",
+    "x.b / 2": "3.5",
     "2.0 / 3": "0.7",
     "-2.0 / 3": "-0.7",
     "1.00 / 3": "0.33",
@@ -174,6 +177,10 @@ SAME_AS_TRINO = {
     "CAST(TIMESTAMP '2024-07-01 22:30:00 UTC' AT TIME ZONE 'Europe/Berlin' AS date)": "2024-07-02",
     "to_iso8601(TIMESTAMP '2024-01-01 00:00:00')": "2024-01-01T00:00:00",
     "to_iso8601(moment)": "2024-01-31T23:00:00.500",
+    "CAST(TIMESTAMP '2024-01-01 00:00:00' AS varchar)": "2024-01-01 00:00:00",
+    "CAST(moment AS timestamp(0))": "2024-01-31 23:00:01.000",
+    "TIMESTAMP '2024-01-01 00:00:00 UTC' > TIMESTAMP '2023-12-31 23:59:59'": "true",
+    "date_diff('hour', TIMESTAMP '2024-01-01 00:00:00 UTC', TIMESTAMP '2024-01-01 02:30:00')": "2",
     "to_iso8601(DATE '2024-01-01')": "2024-01-01",
     "from_unixtime(0)": "1970-01-01 00:00:00.000 UTC",
     "to_unixtime(TIMESTAMP '2024-01-01 00:00:00')": "1.7040672E9",
