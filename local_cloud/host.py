@@ -6,7 +6,6 @@ Run by `supervisor.start`; says one JSON line on its standard output: `{"ready":
 import argparse
 import contextlib
 import fcntl
-import importlib.util
 import json
 import logging
 import os
@@ -21,6 +20,9 @@ from typing import Any
 
 from local_cloud import emulator, forward, job_code, ports, processes, state, tls, tools
 from local_cloud.access import Access
+from local_cloud.athena.facts import AthenaFacts
+from local_cloud.athena.server import AthenaServer, serve
+from local_cloud.class_archive import ClassArchive
 from local_cloud.emulator import Emulator
 from local_cloud.errors import LocalCloudError, StartError
 from local_cloud.forward import Answer, Forwarder, Request
@@ -71,7 +73,10 @@ class Host:
         self.forwarder = Forwarder(self.endpoint, self.material.ca)
         self.emulator = self._start_emulator()
         self.cloud = self._facts()
-        self.pool = Pool(self.folders.workers, self._place, self._remember_worker, spares=self.spares)
+        self.archive = ClassArchive()
+        self.pool = Pool(
+            self.folders.workers, self._place, self._remember_worker, spares=self.spares, on_warm=self.archive.learn
+        )
         self.runs = Runs(self.folders.runs)
         self.runs.load()
         self.runner = JobRunner(self.access, self.runs, self.pool, self.folders.code)
@@ -86,6 +91,7 @@ class Host:
         restarts = 0
         while not self.ending.wait(WATCH_SECONDS):
             self.pool.tend()
+            self.archive.tend(is_quiet=self.pool.is_quiet())
             if self.emulator.has_ended():
                 restarts += 1
                 if restarts > RESTARTS:
@@ -98,10 +104,10 @@ class Host:
         facts = {"pid": self.identity.pid, "started": self.identity.created, "ending": True}
         state.write_json(self.folders.running, facts)
         self.runner.end()
+        self.archive.end()
         self.pool.end()
         self.glue.stop()
-        if self.athena is not None:
-            self.athena.stop()
+        self.athena.stop()
         buckets = self._buckets()
         saved = self.emulator.stop()
         if saved and buckets is not None:
@@ -174,13 +180,17 @@ class Host:
         self._remember("emulator", started.identity)
         return started
 
-    def _start_athena(self) -> Any:
-        if importlib.util.find_spec("local_cloud.athena.server") is None:
-            log.warning("no Athena endpoint in this build")
-            return None
-        server = importlib.import_module("local_cloud.athena.server")
-        facts = server.AthenaFacts()
-        return server.serve(facts, HOST, self.ports["athena"])
+    def _start_athena(self) -> AthenaServer:
+        facts = AthenaFacts(
+            endpoint=self.endpoint,
+            access_key=state.ROOT_KEY,
+            secret_key=state.ROOT_KEY,
+            region=state.REGION,
+            account=state.ACCOUNT,
+            ca_bundle=self.material.ca,
+            folder=self.folders.athena,
+        )
+        return serve(facts, HOST, self.ports["athena"])
 
     def _place(self, folder: str) -> Place:
         return Place(
@@ -194,6 +204,7 @@ class Host:
             trust_store_password=self.cloud.trust_store_password,
             java_home=str(tools.java_home()),
             jars=tuple(str(jar) for jar in tools.jars()),
+            **self.archive.settings(folder),
         )
 
     def _remember(self, kind: str, identity: processes.Identity) -> None:

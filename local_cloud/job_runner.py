@@ -14,6 +14,7 @@ import botocore.exceptions
 from local_cloud import job_code, spark_settings
 from local_cloud.access import Access, Credentials
 from local_cloud.errors import LocalCloudError
+from local_cloud.parity.listing import LOCAL_GLUE_SOURCE
 from local_cloud.runs import JobRun, Runs
 from local_cloud.worker import Order
 from local_cloud.workers import Outcome, Pool, WorkerDiedError, WorkerProcess
@@ -70,7 +71,7 @@ class JobRunner:
 
     def __post_init__(self) -> None:
         self._executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="run")
-        self._announcer = ThreadPoolExecutor(1, thread_name_prefix="announce")
+        self._announcer = ThreadPoolExecutor(2, thread_name_prefix="announce")
         self._stops: dict[str, Event] = {}
 
     def start(self, run: JobRun) -> None:
@@ -187,6 +188,8 @@ class JobRunner:
 
     def _announce(self, run: JobRun) -> None:
         """Put Glue's state-change event on the default bus, as the service does."""
+        # Who started the run must have noted its id: on AWS no run ends within a second.
+        time.sleep(min(1.0, max(0.0, run.started + 1.0 - time.time())))
         severity, message = MESSAGES[run.state]
         detail = {
             "jobName": run.job,
@@ -196,12 +199,17 @@ class JobRunner:
             "message": run.error or message,
         }
         entry: dict[str, Any] = {
-            "Source": "aws.glue",
+            "Source": LOCAL_GLUE_SOURCE,
             "DetailType": "Glue Job State Change",
             "Detail": json.dumps(detail),
         }
         try:
-            self.access.client("events").put_events(Entries=[entry])
+            self._put_event(entry)
             self.runs.change(run.id, announced=True)
         except Exception:
             log.exception("the end of run %s could not be announced; the next start tries again", run.id)
+
+    def _put_event(self, entry: dict[str, Any]) -> None:
+        answer = self.access.client("events").put_events(Entries=[entry])
+        if answer["FailedEntryCount"]:
+            raise LocalCloudError(f"EventBridge refused the event: {answer['Entries']}")

@@ -142,12 +142,23 @@ class Pool:
     """The workers of one local cloud. A worker never changes its role or its code."""
 
     def __init__(
-        self, folder: Path, place: Callable[[str], Place], remember: Remember, *, spares: int, limit: int = LIMIT
+        self,
+        folder: Path,
+        place: Callable[[str], Place],
+        remember: Remember,
+        *,
+        spares: int,
+        limit: int = LIMIT,
+        on_warm: Callable[[Path], None] = lambda _: None,
     ) -> None:
-        """`place` gives the settings for a worker's folder, `remember` keeps a process for a later clean-up."""
+        """`place` gives the settings for a worker's folder, `remember` keeps a process for a later clean-up.
+
+        `on_warm` hears the folder of every worker that has warmed up.
+        """
         self._folder = folder
         self._place = place
         self._remember = remember
+        self._on_warm = on_warm
         self._spares = spares
         self._limit = max(limit, spares + 1)
         self._workers: list[WorkerProcess] = []
@@ -280,6 +291,7 @@ class Pool:
                     worker.ready, worker.warm_seconds, self._failed_starts = True, word["seconds"], 0
                     self._changed.notify_all()
                 _set_niceness(worker.identity, 0)
+                self._on_warm(worker.folder)
         self._bury(worker)
 
     def _bury(self, worker: WorkerProcess) -> None:

@@ -217,10 +217,11 @@ def _named_query(properties: dict[str, Any], _: str, client: MakeClient) -> Iter
 
 def _standing_query(athena: Any, workgroup: str, name: str) -> dict[str, Any] | None:
     for page in athena.get_paginator("list_named_queries").paginate(WorkGroup=workgroup):
-        for query_id in page["NamedQueryIds"]:
-            query: dict[str, Any] = athena.get_named_query(NamedQueryId=query_id)["NamedQuery"]
+        ids = page["NamedQueryIds"]
+        queries = athena.batch_get_named_query(NamedQueryIds=ids)["NamedQueries"] if ids else []
+        for query in queries:
             if query["Name"] == name:
-                return query
+                return dict(query)
     return None
 
 

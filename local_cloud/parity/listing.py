@@ -32,6 +32,16 @@ _REFUSED = tuple(
     for kind, instead in REFUSED_TYPES.items()
 )
 
+GLUE_SOURCE = "aws.glue"
+LOCAL_GLUE_SOURCE = "local.glue"
+"""What the Glue endpoint's events say they are from: nobody but AWS may put events from `aws.*`, here as there."""
+
+GLUE_EVENTS = Difference(
+    "AWS::Events::Rule",
+    "EventPattern.source aws.glue",
+    f"the rule also matches the source {LOCAL_GLUE_SOURCE}, which the Glue endpoint's events carry",
+    "the emulator lets nobody put events from aws.*, as AWS does",
+)
 METRIC_MATH = Difference(
     "AWS::CloudWatch::Alarm",
     "Metrics",
@@ -49,6 +59,12 @@ LEADING_KEYS = Difference(
     "Condition dynamodb:LeadingKeys",
     "condition taken out of Allow statements, Deny statements with it taken out: rows of other tenants are reachable",
     "the emulator does not know the key and would deny a tenant its own rows",
+)
+TRUST_SOURCE = Difference(
+    "AWS::IAM::Role",
+    "AssumeRolePolicyDocument Condition aws:SourceAccount, aws:SourceArn",
+    "condition taken out for service principals",
+    "no service says for whom it takes a role here",
 )
 DATABASE_NAMES = Difference(
     "AWS::IAM::*",
@@ -131,6 +147,12 @@ BEHAVIOUR = (
         "functions run in the emulator's Python, as the same user as you, at most five at once",
         "no containers are needed",
     ),
+    Difference(
+        "AWS::S3::Bucket",
+        "EventBridge events",
+        "carry no version id; a file's version is told by its content's hash and size",
+        "the emulator leaves it out",
+    ),
     Difference("AWS::KMS::Key", "use", "nothing is encrypted on this disk; grants are not checked", "emulated"),
     Difference(
         "AWS::CloudWatch::Alarm",
@@ -172,9 +194,11 @@ BEHAVIOUR = (
 def differences() -> list[Difference]:
     """Every known difference, sorted by resource; those of templates are found by `adapt` where they apply."""
     fitted = (
+        GLUE_EVENTS,
         METRIC_MATH,
         MAX_CONCURRENT_RUNS,
         LEADING_KEYS,
+        TRUST_SOURCE,
         DATABASE_NAMES,
         ENCRYPTION,
         LIFECYCLE,

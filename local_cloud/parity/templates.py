@@ -9,7 +9,8 @@ from local_cloud.parity import listing as known
 from local_cloud.parity.listing import Difference
 
 CONCURRENT_RUNS_TAG = "lake:max-concurrent-runs"
-LEADING_KEYS = "dynamodb:leadingkeys"
+LEADING_KEYS = frozenset({"dynamodb:leadingkeys"})
+SOURCES = frozenset({"aws:sourceaccount", "aws:sourcearn"})
 TABLES_OF_DATABASE = re.compile(r"(:table/[^/*]+)/\*$")
 
 Template = dict[str, Any]
@@ -53,6 +54,11 @@ def _noted(resource: Resource) -> Iterator[Difference]:
 def _rewritten(resource: Resource) -> Iterator[Difference]:
     if resource["Type"] == "AWS::Glue::Job" and _tag_concurrency(resource["Properties"]):
         yield known.MAX_CONCURRENT_RUNS
+    if resource["Type"] == "AWS::Events::Rule" and _hear_glue(resource["Properties"].get("EventPattern", {})):
+        yield known.GLUE_EVENTS
+    trust = resource.get("Properties", {}).get("AssumeRolePolicyDocument")
+    if isinstance(trust, dict) and (difference := _drop_sources(trust)):
+        yield difference
     for document in _identity_documents(resource):
         for rewrite in (_drop_leading_keys, _add_database_names):
             difference = rewrite(document)
@@ -68,6 +74,15 @@ def _tag_concurrency(job: dict[str, Any]) -> bool:
     return True
 
 
+def _hear_glue(pattern: dict[str, Any]) -> bool:
+    """Let a rule for Glue's events match those of the local Glue endpoint too."""
+    sources = pattern.get("source", [])
+    if known.GLUE_SOURCE not in sources:
+        return False
+    pattern["source"] = [*sources, known.LOCAL_GLUE_SOURCE]
+    return True
+
+
 def _identity_documents(resource: Resource) -> Iterator[dict[str, Any]]:
     """Documents that say what a principal may do."""
     properties = resource.get("Properties", {})
@@ -79,25 +94,36 @@ def _identity_documents(resource: Resource) -> Iterator[dict[str, Any]]:
 
 def _drop_leading_keys(document: dict[str, Any]) -> Difference | None:
     statements = _list(document["Statement"])
-    touched = [s for s in statements if _has_leading_keys(s)]
-    document["Statement"] = [s for s in statements if s["Effect"] == "Allow" or not _has_leading_keys(s)]
+    touched = [s for s in statements if _is_conditional(s, LEADING_KEYS)]
+    document["Statement"] = [s for s in statements if s["Effect"] == "Allow" or not _is_conditional(s, LEADING_KEYS)]
     for statement in touched:
-        statement["Condition"] = _without_leading_keys(statement["Condition"])
-        if not statement["Condition"]:
-            del statement["Condition"]
+        _drop_conditions(statement, LEADING_KEYS)
     return known.LEADING_KEYS if touched else None
 
 
-def _has_leading_keys(statement: dict[str, Any]) -> bool:
-    return any(key.lower() == LEADING_KEYS for keys in statement.get("Condition", {}).values() for key in keys)
+def _drop_sources(trust: dict[str, Any]) -> Difference | None:
+    touched = [
+        s
+        for s in _list(trust.get("Statement", []))
+        if s["Effect"] == "Allow" and "Service" in s.get("Principal", {}) and _is_conditional(s, SOURCES)
+    ]
+    for statement in touched:
+        _drop_conditions(statement, SOURCES)
+    return known.TRUST_SOURCE if touched else None
 
 
-def _without_leading_keys(condition: dict[str, Any]) -> dict[str, Any]:
+def _is_conditional(statement: dict[str, Any], keys: frozenset[str]) -> bool:
+    return any(key.lower() in keys for named in statement.get("Condition", {}).values() for key in named)
+
+
+def _drop_conditions(statement: dict[str, Any], keys: frozenset[str]) -> None:
+    """Take the conditions on `keys` out of a statement, and what becomes empty by that."""
     kept = {
-        operator: {key: value for key, value in keys.items() if key.lower() != LEADING_KEYS}
-        for operator, keys in condition.items()
+        operator: {key: value for key, value in named.items() if key.lower() not in keys}
+        for operator, named in statement.pop("Condition").items()
     }
-    return {operator: keys for operator, keys in kept.items() if keys}
+    if conditions := {operator: named for operator, named in kept.items() if named}:
+        statement["Condition"] = conditions
 
 
 def _add_database_names(document: dict[str, Any]) -> Difference | None:
