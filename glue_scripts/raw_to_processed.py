@@ -1,6 +1,6 @@
 """First job: raw files to conforming rows. Run by Glue with the arguments of `JobArguments`.
 
-take ─► read ─► conform ─► write ─► commit object ─► ledger ─► quarantine's partitions ─► finalise
+take ─► read ─► conform ─► write ─► commit object ─► quarantine's partitions ─► ledger ─► finalise
 """
 
 import sys
@@ -43,10 +43,12 @@ def process(job: JobRun, spark: SparkSession) -> None:
         committed, version = publish(job.bucket, written)
     if committed.run != written.run:
         job.log(note=f"batch {written.batch} was written by run {committed.run} already; its files count, not ours")
-    job.commit(record(committed, version, job.arguments.code))
     if committed.quarantine:
+        # Before the ledger's commit: a run that dies in between is tried again, finds the same commit object and
+        # registers the same partitions; after it nobody would come back for them.
         with job.step("quarantine partitions"):
             register_partitions(job.arguments, committed)
+    job.commit(record(committed, version, job.arguments.code))
     job.finalise()
 
 

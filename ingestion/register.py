@@ -24,6 +24,10 @@ from lineage.values import ACTIVE, DatasetEntry, FileVersion, TenantEntry
 CACHE_S = 60.0
 """How long a container believes what it read about a tenant."""
 
+QUIET_S = 1.0
+"""How long dispatch is not told the same thing again: a dispatch that was told a moment ago has started what waited, and
+the end of that run makes it look again. A burst of a thousand files would else start a thousand functions."""
+
 FIRST, SECOND = JOBS[0], JOBS[1]
 
 FOLDER_MARKER = "folder marker: an empty object that stands for a folder"
@@ -92,6 +96,7 @@ class Registrar:
         self.directory = Directory(ledger)
         self.functions = functions
         self.dispatch_function = dispatch_function
+        self.told: dict[tuple[str, str, str], float] = {}
 
     def register(self, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         failed: list[str] = []
@@ -146,7 +151,7 @@ class Registrar:
 
     def _tell_dispatch(self, new: list[FileVersion]) -> None:
         for tenant, dataset, job in sorted({(file.tenant, file.dataset or "", job_of(file.key)) for file in new}):
-            if not self._may_start(tenant, dataset, job, new):
+            if self._was_told(tenant, dataset, job) or not self._may_start(tenant, dataset, job, new):
                 continue
             payload = {"tenant": tenant, "dataset": dataset, "job": job}
             try:
@@ -155,6 +160,12 @@ class Registrar:
                 )
             except Exception as error:  # the files are in the ledger; the scheduled dispatch finds them
                 journal.write("dispatch_not_told", **payload, error=type(error).__name__, why=str(error))
+            else:
+                self.told[tenant, dataset, job] = time.monotonic()
+
+    def _was_told(self, tenant: str, dataset: str, job: str) -> bool:
+        before = self.told.get((tenant, dataset, job))
+        return before is not None and time.monotonic() - before < QUIET_S
 
     def _may_start(self, tenant: str, dataset: str, job: str, new: Iterable[FileVersion]) -> bool:
         """Nothing of it runs, and it waits for nothing, or these arrivals alone fill a batch.

@@ -144,14 +144,15 @@ class Endings(Receipts):
         attempt = member.attempt + (1 if header.counts else 0)
         dead = attempt >= MAX_ATTEMPTS
         pause = timedelta(seconds=BACKOFF_S * 2**member.attempt * random.uniform(0.5, 1))  # noqa: S311 - jitter
-        actions = [
-            Claim.st.set(ClaimState.DEAD if dead else ClaimState.RETRY),
-            Claim.attempt.set(attempt),
-            Claim.reason.set(header.error or "the run ended without a word"),
-        ]
+        actions = [Claim.st.set(ClaimState.DEAD if dead else ClaimState.RETRY), Claim.attempt.set(attempt)]
+        if header.counts:
+            # What never ran has nothing against the file: it waits as before, without a reason and without a pause.
+            actions += [
+                Claim.reason.set(header.error or "the run ended without a word"),
+                Claim.retry_at.set(stamp(self.clock() + pause)),
+            ]
         if not dead:
             actions += [
-                Claim.retry_at.set(stamp(self.clock() + pause)),
                 Claim.g2pk.set(table.waiting_pk(header.tenant, header.dataset, header.job)),
                 Claim.g2sk.set(f"{stamp(member.arrived_at)}#{member.id}"),
             ]

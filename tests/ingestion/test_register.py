@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from ingestion.register import Registrar
+from ingestion.register import QUIET_S, Registrar
 from lineage.values import FileStatus
 from tests.ingestion.builders import Functions, an_event, messages
 from tests.lineage.builders import ANALYTICS, RAW, a_dataset, begin, commit_key, enter, processed
@@ -44,6 +44,16 @@ def test_many_arrivals_of_one_dataset_tell_dispatch_once(registrar, functions):
     registrar.register(messages(*(an_event(f"raw/sales/{number}.csv") for number in range(10))))
 
     assert len(functions.invoked) == 1
+
+
+def test_a_burst_over_several_events_tells_dispatch_once_a_second(registrar, functions):
+    for number in range(10):
+        registrar.register(messages(an_event(f"raw/sales/{number}.csv")))
+    assert len(functions.invoked) == 1
+
+    registrar.told = {what: moment - QUIET_S for what, moment in registrar.told.items()}
+    registrar.register(messages(an_event("raw/sales/later.csv")))
+    assert len(functions.invoked) == 2
 
 
 def test_a_bad_message_goes_back_and_the_others_go_on(registrar, ledger, capsys):

@@ -416,15 +416,15 @@ def test_after_three_attempts_a_file_is_given_up_with_the_reason(ledger, clock):
     assert (file.state, file.reason) == (FileStatus.FAILED, "failure 2")
 
 
-def test_a_run_that_could_not_be_started_costs_no_attempt(ledger, clock):
+def test_a_run_that_could_not_be_started_costs_its_files_no_attempt_and_no_pause(ledger):
     ledger.receive(a_file(), RAW)
     for _ in range(5):
         run = ledger.begin("acme", RAW, "sales", ledger.waiting("acme", "sales", RAW))
         ledger.fail(ledger.run("acme", run), "Glue is busy", counts=False)
-        clock.move(hours=1)
 
     [member] = ledger.waiting("acme", "sales", RAW)
-    assert member.attempt == 0
+    [file] = ledger.files("acme")
+    assert (member.attempt, file.state, file.reason) == (0, FileStatus.RECEIVED, None)
 
 
 def test_a_commit_object_given_up_by_the_second_job_fails_its_files(ledger, clock):
