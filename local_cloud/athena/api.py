@@ -185,26 +185,32 @@ class Api:
     def _catalog(self, request: Request, payload: dict[str, Any]) -> Catalog:
         """The catalog as the query role of the caller's workgroup sees it.
 
-        A call that names no workgroup (PyAthena's do not) means the one workgroup whose calls the caller may make.
+        A call that names no workgroup (PyAthena's do not) means the one query role that the caller may use.
         """
         written = str(payload.get("CatalogName") or CATALOG)
         if written.lower() != CATALOG.lower():
             raise RequestRefused(f"Catalog {written} not found", code="MetadataException")
-        name = str(payload.get("WorkGroup") or self._only_workgroup(request))
-        self._check(request, name)
-        role = workgroup.load(self._emulator, name).query_role()
-        return Catalog(self._emulator, self._emulator.assume(role))
+        permission.check_identity(self._emulator, request)
+        if not payload.get("WorkGroup") and permission.is_root(self._emulator, request):
+            return Catalog(self._emulator, self._emulator.root)
+        role = self._catalog_role(request, payload.get("WorkGroup"))
+        return Catalog(self._emulator, self._emulator.assume(role), role)
 
-    def _only_workgroup(self, request: Request) -> str:
-        names = workgroup.names(self._emulator)
-        tagged = [name for name in names if workgroup.load(self._emulator, name).role]
-        allowed = [name for name in tagged if permission.allows(self._emulator, request, name)]
-        if len(allowed) != 1:
-            raise RequestRefused(
-                f"{request.action}: name a WorkGroup; the local cloud reads the catalog under a workgroup's query "
-                f"role, and this caller may use {len(allowed)} of them"
-            )
-        return allowed[0]
+    def _catalog_role(self, request: Request, wanted: str | None) -> str:
+        names = [wanted] if wanted else workgroup.names(self._emulator)
+        groups = [workgroup.load(self._emulator, name) for name in names]
+        roles = {
+            group.role
+            for group in groups
+            if group.role and permission.check_catalog(self._emulator, request, group.name, group.role)
+        }
+        if len(roles) == 1:
+            return str(roles.pop())
+        raise RequestRefused(
+            f"{request.action}: the local cloud reads the catalog under the query role of a workgroup that the caller "
+            f"may use, and there are {len(roles)} such roles here; name a WorkGroup of yours",
+            code="AccessDeniedException",
+        )
 
     def _databases(self, request: Request, payload: dict[str, Any]) -> Reply:
         found = self._catalog(request, payload).databases()

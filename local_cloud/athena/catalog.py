@@ -79,10 +79,11 @@ class Table:
 
 @dataclass
 class Catalog:
-    """Reads and writes of one query, under its role's `credentials`."""
+    """Reads and writes of one query, under its role's `credentials`; without a `role` they are the root key's."""
 
     emulator: Emulator
     credentials: Credentials
+    role: str | None = None
 
     def table(self, database: str, name: str) -> Table | None:
         """None where the table does not exist; raises QueryFailed for a missing or foreign database."""
@@ -116,16 +117,20 @@ class Catalog:
         ]
 
     def create_table(self, database: str, definition: Mapping[str, Any]) -> None:
+        self._require("CreateTable", database, str(definition["Name"]))
         self._call("CreateTable", {"DatabaseName": database, "TableInput": definition})
 
     def update_table(self, database: str, definition: Mapping[str, Any]) -> None:
+        self._require("UpdateTable", database, str(definition["Name"]))
         self._call("UpdateTable", {"DatabaseName": database, "TableInput": definition})
 
     def delete_table(self, database: str, name: str) -> None:
+        self._require("DeleteTable", database, name)
         self._call("DeleteTable", {"DatabaseName": database, "Name": name})
 
     def create_partition(self, table: Table, values: tuple[str, ...], location: str) -> bool:
         """False where it is registered already."""
+        self._require("CreatePartition", table.database, table.name)
         storage = dict(table.raw.get("StorageDescriptor") or {}) | {"Location": location}
         definition = {"Values": list(values), "StorageDescriptor": storage}
         key = {"DatabaseName": table.database, "TableName": table.name}
@@ -138,8 +143,17 @@ class Catalog:
         return True
 
     def delete_partition(self, table: Table, values: tuple[str, ...]) -> None:
+        self._require("DeletePartition", table.database, table.name)
         key = {"DatabaseName": table.database, "TableName": table.name}
         self._call("DeletePartition", {**key, "PartitionValues": list(values)})
+
+    def _require(self, action: str, database: str, name: str) -> None:
+        """The right on the table itself: the emulator asks for the one on its database only."""
+        facts = self.emulator.facts
+        table = f"arn:aws:glue:{facts.region}:{facts.account}:table/{database}/{name}"
+        if self.role is not None and not self.emulator.permits(self.role, f"glue:{action}", table):
+            words = f"{self.role} is not authorized to perform: glue:{action} on resource: {table}"
+            raise EmulatorRefused("AccessDeniedException", words, 403)
 
     def _all_databases(self) -> list[str]:
         """Every name; read with the root key, because a role with rights on its own database only cannot list."""

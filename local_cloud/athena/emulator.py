@@ -125,24 +125,43 @@ class Emulator:
             return session.credentials
 
     def _assume(self, role: str) -> _Session:
-        form = urlencode(
+        found = self._query(
+            "sts",
             {
                 "Action": "AssumeRole",
                 "Version": "2011-06-15",
                 "RoleArn": role,
                 "RoleSessionName": "athena-query",
-                "DurationSeconds": SESSION_SECONDS,
-            }
-        ).encode()
+                "DurationSeconds": str(SESSION_SECONDS),
+            },
+        )
+        credentials = Credentials(found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"])
+        return _Session(credentials, time.time() + SESSION_SECONDS)
+
+    def permits(self, role: str, action: str, resource: str) -> bool:
+        """Whether a role's policies allow an action on a resource, for checks that the emulator makes on another."""
+        found = self._query(
+            "iam",
+            {
+                "Action": "SimulatePrincipalPolicy",
+                "Version": "2010-05-08",
+                "PolicySourceArn": role,
+                "ActionNames.member.1": action,
+                "ResourceArns.member.1": resource,
+            },
+        )
+        return found.get("EvalDecision") == "allowed"
+
+    def _query(self, service: str, parameters: Mapping[str, str]) -> dict[str, str]:
+        """One call of the query protocol under the root key; the answer's leaves by name."""
+        form = urlencode(parameters).encode()
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         request = AWSRequest("POST", f"{self.facts.endpoint}/", headers=headers, data=form)
-        SigV4Auth(self.root, "sts", self.facts.region).add_auth(request)
+        SigV4Auth(self.root, service, self.facts.region).add_auth(request)
         answer = self.send("POST", "/", dict(request.headers), form)
         if answer.status >= 300:
             raise _xml_error(answer)
-        found = {_local_name(node): node.text or "" for node in ET.fromstring(answer.body).iter()}  # noqa: S314  ours
-        credentials = Credentials(found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"])
-        return _Session(credentials, time.time() + SESSION_SECONDS)
+        return {_local_name(node): node.text or "" for node in ET.fromstring(answer.body).iter()}  # noqa: S314  ours
 
     # S3, path style
 

@@ -9,6 +9,7 @@ without asking IAM).
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +73,37 @@ def check_identity(emulator: Emulator, request: Request) -> None:
 
 def allows(emulator: Emulator, request: Request, workgroup: str) -> bool:
     return _is_allowed(probe(emulator, request, {"WorkGroup": workgroup}))
+
+
+def check_catalog(emulator: Emulator, request: Request, workgroup: str, query_role: str | None) -> bool:
+    """Whether the caller may read the catalog through this workgroup.
+
+    AWS checks these actions on the data catalog's ARN, of which the emulator knows nothing: it names a workgroup or
+    `*`. So a caller whom it denies, and who is the workgroup's own query role, is asked for on that ARN.
+    """
+    answer = probe(emulator, request, {"WorkGroup": workgroup})
+    if _is_allowed(answer):
+        return True
+    caller = _role_name(answer)
+    if caller is None or query_role is None or query_role.rpartition("/")[2] != caller:
+        return False
+    facts = emulator.facts
+    catalog = f"arn:aws:athena:{facts.region}:{facts.account}:datacatalog/AwsDataCatalog"
+    return emulator.permits(query_role, f"athena:{request.action}", catalog)
+
+
+def is_root(emulator: Emulator, request: Request) -> bool:
+    """Whether the root key signed; the signature itself is checked by `check_identity`."""
+    return f"Credential={emulator.facts.access_key}/" in request.header("authorization")
+
+
+_ROLE = re.compile(r"assumed-role/([^/\s]+)/")
+
+
+def _role_name(denial: Answer) -> str | None:
+    """The role of a caller whose signature was right, from the words in which it was denied."""
+    found = _ROLE.search(denial.body.decode(errors="replace")) if _code(denial).startswith("AccessDenied") else None
+    return found.group(1) if found else None
 
 
 def probe(emulator: Emulator, request: Request, resource: Mapping[str, str]) -> Answer:

@@ -96,8 +96,9 @@ class Runner:
         return True
 
     def _answer(self, execution: Execution, statement: Statement, workgroup: Workgroup) -> None:
-        credentials = self._emulator.assume(workgroup.query_role())
-        work = Work(self, execution, statement, workgroup, Catalog(self._emulator, credentials))
+        role = workgroup.query_role()
+        catalog = Catalog(self._emulator, self._emulator.assume(role), role)
+        work = Work(self, execution, statement, workgroup, catalog)
         work.run()
 
     # Used by Work

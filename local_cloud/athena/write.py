@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from local_cloud.athena import relation
-from local_cloud.athena.catalog import Catalog, Table, denied_as_athena_says
+from local_cloud.athena.catalog import Catalog, Table, denied_as_athena_says, failure
 from local_cloud.athena.errors import EmulatorRefused, QueryFailed
 from local_cloud.athena.query import Query
 from local_cloud.athena.statement import Statement
@@ -219,7 +219,7 @@ def register_partitions(catalog: Catalog, table: Table, files: Sequence[str]) ->
             if catalog.create_partition(table, values, location):
                 new.append(values)
         except EmulatorRefused as e:
-            raise QueryFailed("GENERIC_EXTERNAL_ERROR", f"partition {values} of {table.qualified}: {e}") from e
+            raise failure(e, f"partition {values} of {table.qualified}") from e
     return new
 
 

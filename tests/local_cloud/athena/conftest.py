@@ -172,13 +172,20 @@ class Lake:
 def _policy(tenant: str) -> dict[str, Any]:
     arn, bucket, database = f"arn:aws:glue:{REGION}:{ACCOUNT}", bucket_of(tenant), database_of(tenant)
     workgroups = f"arn:aws:athena:{REGION}:{ACCOUNT}:workgroup/{workgroup_of(tenant)}"
+    catalog = f"arn:aws:athena:{REGION}:{ACCOUNT}:datacatalog/AwsDataCatalog"
+    shown = ["athena:GetDatabase", "athena:GetTableMetadata", "athena:ListDatabases", "athena:ListTableMetadata"]
     statements = [
         (["s3:GetObject", "s3:PutObject", "s3:ListBucket"], [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]),
         (["glue:*"], [f"{arn}:catalog", f"{arn}:database/{database}", f"{arn}:table/{database}/*"]),
-        (["athena:*"], [workgroups, f"{workgroups}-*"]),
+        (
+            ["athena:*Query*", "athena:*Queries", "athena:GetWorkGroup", "athena:BatchGet*"],
+            [workgroups, f"{workgroups}-*"],
+        ),
+        (shown, [catalog]),
     ]
     allowed = [{"Effect": "Allow", "Action": actions, "Resource": on} for actions, on in statements]
-    return {"Version": "2012-10-17", "Statement": allowed}
+    kept = {"Effect": "Deny", "Action": ["glue:Delete*", "glue:Update*"], "Resource": [f"{arn}:table/{database}/sales"]}
+    return {"Version": "2012-10-17", "Statement": [*allowed, kept]}
 
 
 def _workgroup(lake: Lake, name: str, tenant: str, *, tagged: bool = True, **configuration: Any) -> None:

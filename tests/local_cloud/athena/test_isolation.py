@@ -108,6 +108,13 @@ def test_the_catalog_shows_a_tenant_its_own_database_only(lake: Lake, theirs: st
         )
 
 
+def test_a_table_that_the_role_may_not_change_is_not_dropped(lake: Lake):
+    lake.rows(f"CREATE EXTERNAL TABLE own (x int) LOCATION 's3://{bucket_of('acme')}/own/'")
+
+    assert "PERMISSION_DENIED" in lake.reason("DROP TABLE sales")
+    assert lake.rows("DROP TABLE own") == []
+
+
 def test_a_view_reads_with_the_rights_of_who_asks(lake: Lake, theirs: str):
     lake.rows("CREATE OR REPLACE VIEW open_secrets AS SELECT x FROM secrets", "globex")
     view = lake.root("glue").get_table(DatabaseName=database_of("globex"), Name="open_secrets")["Table"]
