@@ -1,6 +1,7 @@
 """A SELECT over the catalog: tables resolved and built under the query role, then run in a locked database."""
 # ruff: noqa: S608  every name and value in these texts is quoted by types.quoted and types.text
 
+import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,7 +13,7 @@ from local_cloud.athena.catalog import NAME, Catalog, Table, denied_as_athena_sa
 from local_cloud.athena.cursor import Name
 from local_cloud.athena.emulator import split_uri
 from local_cloud.athena.errors import AthenaError, QueryCancelled, QueryFailed
-from local_cloud.athena.relation import Reference
+from local_cloud.athena.relation import Reference, Version
 from local_cloud.athena.statement import parse_query
 from local_cloud.athena.types import UNNAMED, Type, from_duckdb, quoted, text
 
@@ -264,20 +265,22 @@ def _mentions_path(tree: Any) -> bool:
     return found
 
 
-def _version(node: Any) -> str:
-    """`FOR VERSION AS OF n` and `FOR TIMESTAMP AS OF t` as arguments of iceberg_scan."""
+def _version(node: Any) -> Version:
+    """`FOR VERSION AS OF n` or `FOR TIMESTAMP AS OF t`."""
     from sqlglot import exp
 
     version = node.args.get("version")
     if version is None:
-        return ""
+        return Version()
     value = version.expression
     if str(version.this).upper() == "VERSION":
         if not isinstance(value, exp.Literal) or value.is_string:
             raise QueryFailed("NOT_SUPPORTED", "FOR VERSION AS OF takes a snapshot id")
-        return f", snapshot_from_id={int(value.this)}"
+        return Version(snapshot=int(value.this))
     literal = value.this if isinstance(value, exp.Cast) else value
-    if not isinstance(literal, exp.Literal) or not literal.is_string:
-        raise QueryFailed("NOT_SUPPORTED", "FOR TIMESTAMP AS OF takes a timestamp literal")
-    moment = str(literal.this).removesuffix(" UTC")
-    return f", snapshot_from_timestamp=TIMESTAMP '{moment.replace(chr(39), '')}'"
+    try:
+        written = dt.datetime.fromisoformat(str(literal.this).removesuffix(" UTC"))
+    except ValueError as e:
+        raise QueryFailed("NOT_SUPPORTED", "FOR TIMESTAMP AS OF takes a timestamp literal in UTC") from e
+    moment = written if written.tzinfo else written.replace(tzinfo=dt.UTC)
+    return Version(moment=round(moment.timestamp() * 1000))

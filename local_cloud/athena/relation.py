@@ -24,14 +24,22 @@ PATH = "$path"
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
+@dataclass(frozen=True)
+class Version:
+    """An Iceberg table's past: a snapshot's id, or a moment in Unix milliseconds; neither means now."""
+
+    snapshot: int | None = None
+    moment: int | None = None
+
+
 @dataclass
 class Reference:
-    """A table as a query uses it. `version` is a snapshot condition for iceberg_scan."""
+    """A table as a query uses it."""
 
     table: Table
     conditions: pruning.Conditions = field(default_factory=pruning.Conditions)
     wants_path: bool = False
-    version: str = ""
+    version: Version = Version()
 
 
 @dataclass(frozen=True)
@@ -90,12 +98,34 @@ def _iceberg(connection: "duckdb.DuckDBPyConnection", catalog: Catalog, referenc
     value = metadata(catalog, table)
     if value.get("format-version", 1) > 2:
         raise QueryFailed("NOT_SUPPORTED", f"Iceberg format version {value['format-version']} of {table.qualified}")
-    if value.get("current-snapshot-id") in (None, -1):
+    snapshot = _snapshot(table, value, reference.version)
+    if snapshot is None:
         columns = ", ".join(f"CAST(NULL AS {c.type.sql}) AS {quoted(c.name)}" for c in table.columns)
         return Relation(f"SELECT {columns} WHERE false", 0)
-    files = _snapshot_files(connection, location, value)
-    scan = f"iceberg_scan({text(location)}{reference.version})"
+    files = _snapshot_files(connection, location, value, snapshot)
+    # A snapshot that is asked for comes with the columns of its time; without it, with today's.
+    past = "" if reference.version == Version() else f", snapshot_from_id={snapshot}"
+    scan = f"iceberg_scan({text(location)}{past})"
     return Relation(f"SELECT * FROM {scan}", sum(file.size for file in _needed(connection, table, files, reference)))
+
+
+def _snapshot(table: Table, value: dict[str, Any], version: Version) -> int | None:
+    """The snapshot to read; None for a table that has none. Raises QueryFailed for a past that is not kept."""
+    if version.snapshot is not None:
+        if not any(entry["snapshot-id"] == version.snapshot for entry in value.get("snapshots", [])):
+            raise QueryFailed(
+                "INVALID_ARGUMENTS", f"Iceberg snapshot ID does not exists: {version.snapshot} of {table.qualified}"
+            )
+        return version.snapshot
+    if version.moment is not None:
+        log = [entry for entry in value.get("snapshot-log", []) if entry["timestamp-ms"] <= version.moment]
+        if not log:
+            raise QueryFailed(
+                "INVALID_ARGUMENTS", f"No version history table {table.qualified} at or before the given timestamp"
+            )
+        return int(log[-1]["snapshot-id"])
+    current = value.get("current-snapshot-id")
+    return None if current in (None, -1) else int(current)
 
 
 def _needed(
@@ -117,14 +147,14 @@ def _needed(
 
 
 def _snapshot_files(
-    connection: "duckdb.DuckDBPyConnection", location: str, value: dict[str, Any]
+    connection: "duckdb.DuckDBPyConnection", location: str, value: dict[str, Any], snapshot: int
 ) -> tuple[DataFile, ...]:
-    """Live data and delete files of the current snapshot. Metadata files never change: read once per location."""
-    known = _known_files(location)
+    """Live data and delete files of a snapshot. Metadata files never change: read once per location."""
+    known = _known_files(location, snapshot)
     if known:
         return known[0]
     snapshots = {entry["snapshot-id"]: entry for entry in value["snapshots"]}
-    manifest_list = snapshots[value["current-snapshot-id"]]["manifest-list"]
+    manifest_list = snapshots[snapshot]["manifest-list"]
     listed = connection.execute(f"SELECT manifest_path FROM read_avro({text(manifest_list)})").fetchall()
     found: list[DataFile] = []
     for (manifest,) in listed:
@@ -135,9 +165,9 @@ def _snapshot_files(
 
 
 @lru_cache(maxsize=256)
-def _known_files(location: str) -> list[tuple[DataFile, ...]]:
-    """A cell per metadata file, filled at first use."""
-    del location
+def _known_files(location: str, snapshot: int) -> list[tuple[DataFile, ...]]:
+    """A cell per snapshot of a metadata file, filled at first use."""
+    del location, snapshot
     return []
 
 
@@ -310,7 +340,9 @@ def metadata_table(catalog: Catalog, table: Table, suffix: str, connection: "duc
         return _snapshots_table(catalog, table)
     if suffix == FILES and table.is_iceberg:
         value = metadata(catalog, table)
-        files = _snapshot_files(connection, table.parameters["metadata_location"], value)
+        snapshot = _snapshot(table, value, Version())
+        location = table.parameters["metadata_location"]
+        files = _snapshot_files(connection, location, value, snapshot) if snapshot is not None else ()
         rows = [f"({text(file.uri)}, {file.size})" for file in files] or ["(NULL, NULL)"]
         return Relation(f"SELECT * FROM (VALUES {', '.join(rows)}) AS f(file_path, file_size_in_bytes)", 0)
     raise QueryFailed("NOT_SUPPORTED", f'"{table.name}{suffix}" is not answered by the local cloud')

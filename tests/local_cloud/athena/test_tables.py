@@ -78,11 +78,18 @@ def test_moments_with_a_zone_are_compared_with_those_without(lake: Lake):
     ]
 
 
-def test_an_older_snapshot_is_read_by_its_number(lake: Lake):
-    first = lake.rows('SELECT snapshot_id FROM "transactions$snapshots" ORDER BY committed_at LIMIT 1')[0][0]
+def test_an_older_snapshot_is_read_by_its_number_or_moment(lake: Lake):
+    first, committed = lake.rows(
+        'SELECT snapshot_id, CAST(committed_at AS varchar) FROM "transactions$snapshots" ORDER BY committed_at LIMIT 1'
+    )[0]
 
     assert lake.rows(f"SELECT count(*) FROM transactions FOR VERSION AS OF {first}") == [["6"]]
+    assert lake.rows(f"SELECT count(*) FROM transactions FOR TIMESTAMP AS OF TIMESTAMP '{committed}'") == [["6"]]
     assert lake.rows("SELECT count(*) FROM transactions") == [["5"]]
+    assert "No version history" in lake.reason(
+        "SELECT count(*) FROM transactions FOR TIMESTAMP AS OF TIMESTAMP '2020-01-01 00:00:00 UTC'"
+    )
+    assert "does not exist" in lake.reason("SELECT count(*) FROM transactions FOR VERSION AS OF 42")
 
 
 def test_only_registered_partitions_count_and_absent_columns_are_null(lake: Lake):
