@@ -83,10 +83,13 @@ def find(connection: Connection, tenant: str, run: str) -> "RunState":
 
 
 def _local_logs(glue_run: str) -> dict[str, str]:
-    folder = cloud_home() / "runs" / glue_run
-    if not folder.is_dir():
+    from local_cloud.runs import logs
+
+    kept = logs(cloud_home(), glue_run)
+    if not kept.stdout.exists():
+        folder = kept.stdout.parent
         raise NotFound(f"no logs of Glue run {glue_run} in {folder}: they are kept where the local cloud ran it")
-    return {name: _text(folder / name) for name in ("stdout", "stderr")}
+    return {"stdout": _text(kept.stdout), "stderr": _text(kept.stderr)}
 
 
 def _text(path: Path) -> str:
