@@ -38,7 +38,11 @@ class Loop:
 
     def count(self, prefix: str) -> int:
         sql = f"select count(*) from transactions where transaction_id like '{prefix}%'"
-        query = self.athena.start_query_execution(QueryString=sql, WorkGroup="mycompany-acme-local")["QueryExecutionId"]
+        query = self.athena.start_query_execution(
+            QueryString=sql,
+            WorkGroup="mycompany-acme-local",
+            QueryExecutionContext={"Database": "mycompany_acme_local"},
+        )["QueryExecutionId"]
         while True:
             state = self.athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]
             if state["State"] == "SUCCEEDED":
