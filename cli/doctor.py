@@ -4,6 +4,7 @@ import importlib.metadata
 import importlib.util
 import platform
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -27,12 +28,10 @@ LEAST_FREE_BYTES = 2 * 10**9
 LEAST_MEMORY_BYTES = 3 * 10**9
 
 CANNOT_SHOW = (
-    "IAM for data in DynamoDB by leading key: the emulator does not know dynamodb:LeadingKeys",
-    "permission boundaries: parsed in the template tests, not enforced here",
-    "Athena's cost, queueing and its 30-minute limit; Glue's start-up time, worker sizes and prices",
-    "throttling and eventual consistency of AWS APIs; quotas of an account",
+    "Athena's price, queueing and 30-minute limit; Glue's start-up time, worker sizes and prices",
+    "throttling, eventual consistency and quotas of an account",
     "mails and other deliveries of an SNS topic",
-    "objects ageing out: lifecycle rules are stored, nothing expires",
+    "whether your organization's own policies (SCPs, permission sets) let a deploy through",
 )
 
 
@@ -147,8 +146,13 @@ def _cloud() -> tuple[str, bool]:
     try:
         cloud = state.load(cloud_home())
     except LocalCloudError:
-        return "not running; ports are chosen free at `lake up`", True
+        return "not running: start it with `lake up`", True
     return f"running: {cloud.endpoint}, Glue {cloud.glue_endpoint}, Athena {cloud.athena_endpoint}", True
+
+
+def _ports() -> tuple[str, bool]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"127.0.0.1 gives free ports, for instance {server.getsockname()[1]}", True
 
 
 def _tenants() -> tuple[str, bool]:
@@ -174,6 +178,7 @@ _PARTS: tuple[tuple[str, Callable[[], tuple[str, bool]], str], ...] = (
     ("jars", _jars, _SETUP),
     ("disk", _disk, "free some space: at least 2 GB are needed"),
     ("memory", _memory, "close something: a Spark run needs about 1.5 GB"),
+    ("ports", _ports, "let programs listen on 127.0.0.1"),
     ("local cloud", _cloud, ""),
     ("tenants", _tenants, "correct the lines named"),
 )

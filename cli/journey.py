@@ -153,7 +153,7 @@ def stages(state: str) -> str:
     """`received → processing → queryable` up to where the file stands.
 
     >>> stages("PROCESSED")
-    'received → processing'
+    'received → processing → merging'
     >>> stages("QUARANTINED")
     'received → processing → quarantined'
     """
@@ -161,8 +161,8 @@ def stages(state: str) -> str:
         return {"PUT": "put", "UNROUTED": "received → unrouted", "HELD": "received → held"}[state]
     reached = {"RECEIVED": 1, "PROCESSING": 2, "PROCESSED": 2, "QUERYABLE": 3}.get(state, 2)
     way = list(WAY[:reached])
-    if state in {"QUARANTINED", "FAILED"}:
-        way.append(state.lower())
+    if state in _TURNS:
+        way.append(_TURNS[state])
     return " → ".join(way)
 
 
@@ -201,6 +201,7 @@ def _cells(journey: Journey, arrival: Arrival) -> tuple[str, ...]:
     )
 
 
+_TURNS = {"PROCESSED": "merging", "QUARANTINED": "quarantined", "FAILED": "failed"}
 _STYLES: Mapping[str, str] = {
     "QUERYABLE": "green",
     "QUARANTINED": "red",

@@ -101,7 +101,7 @@ def test_a_quarantined_file_ended_and_is_not_good():
 
 def test_the_way_of_a_file_reads_from_left_to_right():
     assert stages("RECEIVED") == "received"
-    assert stages("PROCESSED") == "received → processing"
+    assert stages("PROCESSED") == "received → processing → merging"
     assert stages("QUERYABLE") == "received → processing → queryable"
     assert stages("QUARANTINED") == "received → processing → quarantined"
     assert stages("UNROUTED") == "received → unrouted"
