@@ -25,8 +25,8 @@ CACHE_S = 60.0
 """How long a container believes what it read about a tenant."""
 
 QUIET_S = 1.0
-"""How long dispatch is not told the same thing again: a dispatch that was told a moment ago has started what waited, and
-the end of that run makes it look again. A burst of a thousand files would else start a thousand functions."""
+"""How long dispatch is not told the same thing again: a dispatch that was told a moment ago has started what waited,
+and the end of that run makes it look again. A burst of a thousand files would else start a thousand functions."""
 
 FIRST, SECOND = JOBS[0], JOBS[1]
 
