@@ -1,6 +1,7 @@
 """The emulator (ministack, unpatched) as a child process with TLS and IAM switched on."""
 
 import contextlib
+import os
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,11 @@ from local_cloud.state import ACCOUNT, HOST, REGION, Folders
 
 START_SECONDS = 60
 STOP_SECONDS = 60
+# Python waits 30 s for every client that keeps its TLS connection open and does not answer the goodbye.
+LAUNCH = (
+    "import asyncio.constants, runpy; asyncio.constants.SSL_SHUTDOWN_TIMEOUT = 0.5; "
+    "runpy.run_module('ministack', run_name='__main__', alter_sys=True)"
+)
 LOG_LIMIT = 10_000_000  # bytes; a longer log becomes `.1` at the next start
 
 
@@ -38,7 +44,7 @@ class Emulator:
 
 def environment(folders: Folders, material: tls.Material, port: int, endpoints: dict[str, str]) -> dict[str, str]:
     """The emulator's settings, and what its Lambda functions inherit from it."""
-    inherited = processes.clean_environment(_current())
+    inherited = processes.clean_environment(dict(os.environ))
     bin_folder = tools.emulator_python().parent
     return {
         **inherited,
@@ -76,7 +82,7 @@ def start(folders: Folders, material: tls.Material, port: int, endpoints: dict[s
     log = open_log(folders.logs / "emulator.log")
     with log:
         child = subprocess.Popen(
-            [tools.emulator_python(), "-m", "ministack"],
+            [tools.emulator_python(), "-c", LAUNCH],
             env=environment(folders, material, port, endpoints),
             cwd=folders.scratch,
             stdin=subprocess.DEVNULL,
@@ -140,9 +146,3 @@ def last_line(log: Path) -> str:
         return "(no log)"
     said = [line.strip() for line in lines if line.strip() and not line.startswith(("\tat ", "\t... "))]
     return said[-1] if said else "(nothing)"
-
-
-def _current() -> dict[str, str]:
-    import os
-
-    return dict(os.environ)

@@ -103,15 +103,19 @@ class Host:
         """Workers first, then the endpoints, then the emulator, which saves its state."""
         facts = {"pid": self.identity.pid, "started": self.identity.created, "ending": True}
         state.write_json(self.folders.running, facts)
+        log.info("ending: runs and workers")
         self.runner.end()
         self.archive.end()
         self.pool.end()
+        log.info("ending: endpoints")
         self.glue.stop()
         self.athena.stop()
         buckets = self._buckets()
+        log.info("ending: the emulator")
         saved = self.emulator.stop()
         if saved and buckets is not None:
             emulator.forget_deleted_buckets(self.folders, buckets)
+        log.info("ended, state %s", "saved" if saved else "NOT saved")
         self.folders.processes.unlink(missing_ok=True)
         if saved:
             self.folders.running.unlink(missing_ok=True)

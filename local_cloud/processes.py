@@ -5,6 +5,7 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -68,7 +69,7 @@ def kill(identity: Identity) -> None:
     for member in members:
         with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()
-    psutil.wait_procs(members, timeout=10)
+    _wait(members, 10)
 
 
 def stop(identity: Identity, timeout: float) -> bool:
@@ -79,12 +80,29 @@ def stop(identity: Identity, timeout: float) -> bool:
     members = family(process)
     with contextlib.suppress(psutil.NoSuchProcess):
         process.terminate()
-    _, left = psutil.wait_procs([process], timeout=timeout)
+    ended = _wait([process], timeout)
     for member in members:
         with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()
-    psutil.wait_procs(members, timeout=5)
-    return not left
+    _wait(members, 5)
+    return ended
+
+
+def _wait(members: list[psutil.Process], timeout: float) -> bool:
+    """Wait until all have ended, whether or not their parent has taken notice; False when time is up."""
+    deadline = time.monotonic() + timeout
+    while any(_runs(member) for member in members):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def dies_with_parent(with_signal: signal.Signals) -> Callable[[], None] | None:

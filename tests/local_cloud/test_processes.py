@@ -1,0 +1,60 @@
+import subprocess
+import sys
+import time
+
+import psutil
+
+from local_cloud import processes
+
+PARENT_OF_A_SLEEPER = (
+    "import subprocess, sys; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); p.wait()"
+)
+
+
+def test_killing_a_process_ends_what_it_started():
+    parent = subprocess.Popen([sys.executable, "-c", PARENT_OF_A_SLEEPER], stdout=subprocess.PIPE, text=True)
+    sleeper = int(parent.stdout.readline())
+
+    processes.kill(processes.Identity.of(parent.pid))
+    parent.wait(5)
+
+    assert not psutil.pid_exists(sleeper)
+
+
+def test_a_pid_that_belongs_to_another_process_by_now_is_not_touched():
+    sleeper = subprocess.Popen(["sleep", "60"])
+    earlier = processes.Identity(sleeper.pid, time.time() - 3600)
+
+    processes.kill(earlier)
+
+    assert sleeper.poll() is None
+    sleeper.kill()
+    sleeper.wait()
+
+
+def test_stopping_tells_whether_a_process_ended_by_itself():
+    polite = subprocess.Popen(["sleep", "60"])
+    stubborn = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(60)",
+        ],
+        stdout=subprocess.PIPE,
+    )
+    stubborn.stdout.readline()
+
+    assert processes.stop(processes.Identity.of(polite.pid), 5)
+    assert not processes.stop(processes.Identity.of(stubborn.pid), 0.2)
+
+
+def test_children_inherit_nothing_that_points_an_aws_client_elsewhere():
+    given = {
+        "PATH": "/bin",
+        "AWS_PROFILE": "work",
+        "AWS_ENDPOINT_URL": "https://x",
+        "SPARK_HOME": "/opt",
+        "HOME": "/me",
+    }
+
+    assert processes.clean_environment(given) == {"PATH": "/bin", "HOME": "/me"}
