@@ -3,64 +3,26 @@
 import sys
 from typing import Any
 
-import typer
-from typer.core import TyperGroup
-from typer.exceptions import TyperException
-
-from cli import output
-from cli.errors import explain
-
-__all__ = ["app", "main"]
-
-
-class Lake(TyperGroup):
-    """Commands in the order a person meets them; every error ends as one line and an exit code."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except (TyperException, typer.Exit, typer.Abort, BrokenPipeError):
-            raise
-        except (Exception, KeyboardInterrupt) as error:
-            text, code = explain(error)
-            output.message(f"lake: {text}")
-            raise typer.Exit(code) from error
-
-
-app = typer.Typer(
-    cls=Lake,
-    name="lake",
-    help="A multi-tenant data lake: tenants in, files in, answers out.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def mount() -> None:
-    """Every noun brings its commands; heavy imports stay inside the commands."""
-    from cli import cloud, demo, deploy, doctor, files, lineage, put, query, runs, tenant
-
-    for command in (cloud.up, cloud.down, cloud.status, doctor.doctor, cloud.env):
-        app.command(rich_help_panel="Local cloud")(command)
-    app.add_typer(tenant.app, name="tenant", help="The tenants of tenants/tenants.yaml.", rich_help_panel="Tenants")
-    app.command(rich_help_panel="Tenants")(deploy.deploy)
-    for every_day in (put.put, files.files, runs.runs, query.query, lineage.lineage):
-        app.command(rich_help_panel="Data")(every_day)
-    app.command(rich_help_panel="Data")(demo.demo)
-
-
-mount()
+__all__ = ["main"]
 
 
 def main() -> None:
+    """Loads the commands only here, so that Ctrl-C is answered in one line from the first moment on."""
     try:
+        from cli.commands import app
+
         app()
-    except KeyboardInterrupt as error:  # before a command began
-        text, code = explain(error)
-        output.message(f"lake: {text}")
-        sys.exit(code)
+    except KeyboardInterrupt:
+        sys.stderr.write("lake: interrupted\n")
+        sys.exit(130)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "app":
+        from cli.commands import app
+
+        return app
+    raise AttributeError(f"module {__name__} has no attribute {name!r}")
 
 
 if __name__ == "__main__":

@@ -171,7 +171,7 @@ def summary(journey: Journey) -> str:
     counts = Counter(journey.state(each) for each in journey.arrivals)
     order = ("QUERYABLE", "PROCESSED", "PROCESSING", "RECEIVED", "PUT", "HELD", "UNROUTED", "QUARANTINED", "FAILED")
     known = [f"{counts[state]:,} {state.lower()}" for state in order if counts[state]]
-    return f"{len(journey.arrivals):,} files: " + ", ".join(known)
+    return f"{output.counted(len(journey.arrivals), 'file')}: " + ", ".join(known)
 
 
 def picture(journey: Journey) -> RenderableType:
@@ -216,7 +216,5 @@ def _counted(journey: Journey, arrival: Arrival) -> str:
     known = journey.states.get(arrival.id)
     if known is None:
         return ""
-    rows = f" {known.rows:,} rows" if known.rows is not None and known.state in ENDED else ""
-    rejected = f", {known.rejected:,} rejected" if known.rejected else ""
-    reason = f": {known.reason}" if known.reason else ""
-    return f"{rows}{rejected}{reason}"
+    rows = f" {output.counted(known.rows, 'row')}" if known.rows and known.state in ENDED else ""
+    return f"{rows}: {known.reason}" if known.reason else rows

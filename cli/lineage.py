@@ -115,6 +115,6 @@ class Drawing:
 
     def _label(self, node: str) -> str:
         known = self.nodes[node]
-        rows = f"[dim] {known.rows:,} rows[/]" if known.rows is not None else ""
+        rows = f"[dim] {output.counted(known.rows, 'row')}[/]" if known.rows is not None else ""
         by = f"[dim] {escape(node)}[/]" if str(known.kind) == "run" else ""
         return f"{escape(known.name)} [cyan]{escape(str(known.kind))}[/]{by}{rows}"

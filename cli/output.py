@@ -11,12 +11,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["is_interactive", "json_text", "message", "messages", "print_json", "print_table", "stdout"]
+__all__ = ["counted", "is_interactive", "json_text", "message", "messages", "print_json", "print_table", "stdout"]
+
+
+UNCUT = 2_000  # columns
 
 
 def stdout() -> Console:
-    """Console for data, made when it is used so that a redirected stdout is seen."""
-    return Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty(), highlight=False)
+    """Console for data, made when it is used so that a redirected stdout is seen; into a file nothing is cut off."""
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else UNCUT, highlight=False)
 
 
 def messages() -> Console:
@@ -41,10 +44,13 @@ def json_text(value: Any) -> str:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any] | Sequence[Any]]) -> None:
-    """Rows as a table; piped into another program they are tab-separated lines with a header."""
+    """Rows as a table; piped into another program they are tab-separated lines with a header.
+
+    There, a line end or tab inside a value is written as `\\n` or `\\t`, so that a row stays a line.
+    """
     cells = [_cells(columns, row) for row in rows]
     if not sys.stdout.isatty():
-        print("\n".join("\t".join(line) for line in [list(columns), *cells]))
+        print("\n".join("\t".join(map(_on_one_line, line)) for line in [list(columns), *cells]))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
@@ -57,6 +63,19 @@ def print_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any] | Seque
 def _cells(columns: Sequence[str], row: Mapping[str, Any] | Sequence[Any]) -> list[str]:
     values = [row.get(column) for column in columns] if isinstance(row, Mapping) else list(row)
     return ["" if value is None else _text(value) for value in values]
+
+
+def _on_one_line(cell: str) -> str:
+    return cell.replace("\\", "\\\\").replace("\t", "\\t").replace("\r", "\\r").replace("\n", "\\n")
+
+
+def counted(number: int, thing: str) -> str:
+    """A number with its thing.
+
+    >>> counted(1, "row"), counted(2880, "row")
+    ('1 row', '2,880 rows')
+    """
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _text(value: Any) -> str:

@@ -168,7 +168,7 @@ def report(journey: Journey, *, as_json: bool) -> None:
     if as_json:
         output.print_json(rows)
     else:
-        output.print_table(("key", "dataset", "state", "rows", "rejected", "reason", "version"), rows)
+        output.print_table(("key", "dataset", "state", "rows", "rejected", "reason"), rows)
 
 
 def _row(journey: Journey, arrival: Arrival) -> dict[str, Any]:

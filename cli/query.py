@@ -213,18 +213,23 @@ def _list(athena: Athena, *, as_json: bool) -> None:
     if as_json:
         output.print_json(found)
     else:
-        output.print_table(("name", "description", "sql"), found)
+        output.print_table(("name", "description", "sql"), [{**each, "sql": _one_line(each["sql"])} for each in found])
+
+
+def _one_line(sql: str) -> str:
+    return " ".join(sql.split())
 
 
 def _deliver(answer: Answer, out: Path | None, *, as_csv: bool, as_json: bool) -> None:
     if out is not None:
         text = output.json_text(answer.objects()) + "\n" if as_json else answer.as_csv()
         out.write_text(text, encoding="utf-8")
-        output.message(f"{len(answer.rows):,} rows written to {out}")
+        output.message(f"{output.counted(len(answer.rows), 'row')} written to {out}")
     elif as_json:
         output.print_json(answer.objects())
     elif as_csv:
         print(answer.as_csv(), end="")
     else:
         output.print_table(answer.names, answer.rows)
-        output.message(f"{len(answer.rows):,} rows · {answer.milliseconds} ms · {answer.scanned_bytes:,} bytes read")
+        rows = output.counted(len(answer.rows), "row")
+        output.message(f"{rows} · {answer.milliseconds} ms · {answer.scanned_bytes:,} bytes read")

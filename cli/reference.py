@@ -7,7 +7,7 @@ from typing import Any
 
 import typer.main
 
-from cli.app import app
+from cli.commands import app
 from cli.options import PROJECT
 
 __all__ = ["PAGE", "page"]

@@ -34,10 +34,11 @@ def run(timeout: float) -> None:
         files = generate(cloud_home() / "demo")
         output.message(f"{len(files)} files in {cloud_home() / 'demo'}")
         journey = _drop(connection, files, timeout)
+    workgroups = {tenant: Athena(connection, tenant) for tenant in sorted({each.tenant for each in files})}
     with step("Answers"):
-        _ask(connection, sorted({each.tenant for each in files}))
+        _ask(workgroups)
     with step("Totals, against totals computed from the input files alone"):
-        _check(connection, totals(files))
+        _check(workgroups, totals(files))
     with step("Where an answer comes from, and what a file led to"):
         _trace(connection, files)
     _next(began, journey)
@@ -86,10 +87,9 @@ def _reason(journey: Journey, arrival: Arrival) -> str:
     return f": {state.reason}" if state is not None and state.reason else ""
 
 
-def _ask(connection: Connection, tenants: Sequence[str]) -> None:
+def _ask(workgroups: dict[str, Athena]) -> None:
     """The first named query of each tenant, as anybody may run it."""
-    for tenant in tenants:
-        athena = Athena(connection, tenant)
+    for tenant, athena in workgroups.items():
         named = sorted(athena.named(), key=lambda each: str(each["Name"]))
         if not named:
             raise LakeError(f"tenant {tenant} has no named query: run `lake deploy {tenant}`")
@@ -100,10 +100,10 @@ def _ask(connection: Connection, tenants: Sequence[str]) -> None:
             output.message(f"… {len(answer.rows) - 12} more rows")
 
 
-def _check(connection: Connection, expected: Sequence[Total]) -> None:
+def _check(workgroups: dict[str, Athena], expected: Sequence[Total]) -> None:
     wrong = []
     for total in expected:
-        answer = Athena(connection, total.tenant).run(total.sql)
+        answer = workgroups[total.tenant].run(total.sql)
         found = dict(zip(answer.names, answer.rows[0], strict=True)) if answer.rows else {}
         for name, value in total.values.items():
             text = found.get(name)

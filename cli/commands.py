@@ -1,0 +1,53 @@
+"""The commands of `lake`, and how each of them ends."""
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from cli import output
+from cli.errors import explain
+
+__all__ = ["app"]
+
+
+class Lake(TyperGroup):
+    """Commands in the order a person meets them; every error ends as one line and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (TyperException, typer.Exit, typer.Abort, BrokenPipeError):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            text, code = explain(error)
+            output.message(f"lake: {text}")
+            raise typer.Exit(code) from error
+
+
+app = typer.Typer(
+    cls=Lake,
+    name="lake",
+    help="A multi-tenant data lake: tenants in, files in, answers out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def mount() -> None:
+    """Every noun brings its commands; heavy imports stay inside the commands."""
+    from cli import cloud, demo, deploy, doctor, files, lineage, put, query, runs, tenant
+
+    for command in (cloud.up, cloud.down, cloud.status, doctor.doctor, cloud.env):
+        app.command(rich_help_panel="Local cloud")(command)
+    app.add_typer(tenant.app, name="tenant", help="The tenants of tenants/tenants.yaml.", rich_help_panel="Tenants")
+    app.command(rich_help_panel="Tenants")(deploy.deploy)
+    for every_day in (put.put, files.files, runs.runs, query.query, lineage.lineage):
+        app.command(rich_help_panel="Data")(every_day)
+    app.command(rich_help_panel="Data")(demo.demo)
+
+
+mount()
