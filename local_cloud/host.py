@@ -54,7 +54,11 @@ class Host:
 
     def run(self) -> None:
         """Start, say so, watch until a signal, stop."""
-        self.begin()
+        try:
+            self.begin()
+        except BaseException:
+            self._undo()
+            raise
         print(json.dumps({"ready": True}), flush=True)
         _silence(sys.stdout.fileno())
         try:
@@ -67,7 +71,8 @@ class Host:
         self.material = tls.ensure(self.folders.tls)
         self.ports = self._choose_ports()
         self.identity = processes.Identity.of(os.getpid())
-        state.write_json(self.folders.running, {"pid": self.identity.pid, "started": self.identity.created})
+        self.began = time.time()
+        self._mark_running(ending=False)
         self.endpoint = f"https://{HOST}:{self.ports['emulator']}"
         self.access = Access(self.endpoint, self.material.ca)
         self.forwarder = Forwarder(self.endpoint, self.material.ca)
@@ -87,6 +92,13 @@ class Host:
         self.cloud = self._facts()
         state.save(self.cloud)
 
+    def _undo(self) -> None:
+        """A start that failed leaves no emulator, and no mark of a kill that was none."""
+        if started := vars(self).get("emulator"):
+            started.stop()
+        if not self.restored:
+            self.folders.running.unlink(missing_ok=True)
+
     def watch(self) -> None:
         restarts = 0
         while not self.ending.wait(WATCH_SECONDS):
@@ -96,13 +108,11 @@ class Host:
                 restarts += 1
                 if restarts > RESTARTS:
                     raise StartError("the emulator ended again and again; see logs/emulator.log")
-                log.error("the emulator ended by itself; starting it again with the state of its last clean stop")
-                self.emulator = self._start_emulator()
+                self._restart_emulator()
 
     def end(self) -> None:
         """Workers first, then the endpoints, then the emulator, which saves its state."""
-        facts = {"pid": self.identity.pid, "started": self.identity.created, "ending": True}
-        state.write_json(self.folders.running, facts)
+        self._mark_running(ending=True)
         log.info("ending: runs and workers")
         self.runner.end()
         self.archive.end()
@@ -134,6 +144,18 @@ class Host:
         }
         return {"memory": memory, "workers": self.pool.facts(), "runs_open": len(self.runs.open())}
 
+    def _mark_running(self, *, ending: bool) -> None:
+        facts = {"pid": self.identity.pid, "started": self.identity.created, "began": self.began, "ending": ending}
+        state.write_json(self.folders.running, facts)
+
+    def _restart_emulator(self) -> None:
+        log.error("the emulator ended by itself; starting it again with the state of its last clean stop")
+        self.restored = True
+        self.notes.append(self._loss("the emulator was killed"))
+        self.emulator = self._start_emulator()
+        self.cloud = self._facts()
+        state.save(self.cloud)
+
     def _clear_remains(self) -> None:
         """End what a killed supervisor left, and note whether the emulator could still save its state."""
         remains = state.read_json(self.folders.running)
@@ -149,18 +171,18 @@ class Host:
             else:
                 processes.kill(identity)
         self.restored = True
-        if emulator.has_saved_since(self.folders, remains["started"]):
+        if emulator.has_saved_since(self.folders, remains["began"]):
             self.notes.append("the supervisor was killed; the emulator saved its state: nothing is missing")
         else:
-            self.notes.append(self._loss())
+            self.notes.append(self._loss("the local cloud was killed"))
 
-    def _loss(self) -> str:
+    def _loss(self, event: str) -> str:
         saved = [file.stat().st_mtime for file in self.folders.emulator.glob("*.json")]
         if not saved:
-            return "killed before a first clean stop: objects are kept, everything else is gone; run `lake deploy`"
+            return f"{event} before a first clean stop: objects are kept, all else is gone; run `lake deploy`"
         moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(max(saved)))
         return (
-            f"killed: stacks, ledger and queues are those of the last clean stop at {moment}, "
+            f"{event}: stacks, ledger and queues are those of the last clean stop at {moment}, "
             "objects are newer; run `lake deploy`"
         )
 

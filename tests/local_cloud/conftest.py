@@ -124,6 +124,17 @@ def account(tmp_path_factory):
     supervisor.stop(home)
 
 
+@pytest.fixture(scope="session")
+def bucket(account):
+    return account.bucket("job-runs")
+
+
+@pytest.fixture(scope="session")
+def role(account, bucket):
+    """The role of most jobs: one warm process serves them all."""
+    return account.job_role("job-runs", bucket)
+
+
 @pytest.fixture
 def name():
     """A word no other test uses."""

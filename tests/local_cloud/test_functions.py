@@ -12,10 +12,9 @@ def handler(event, context):
 """
 
 
-def test_a_function_starts_a_job_that_really_runs(account, name):
-    bucket = account.bucket(name)
-    job = account.job(name, account.job_role(f"{name}-job", bucket), bucket, "print('ran')")
-    role = account.role(
+def test_a_function_starts_a_job_that_really_runs(account, bucket, role, name):
+    job = account.job(name, role, bucket, "print('ran')")
+    own_role = account.role(
         name,
         {"Effect": "Allow", "Action": ["glue:StartJobRun", "glue:GetJobRun"], "Resource": "*"},
         service="lambda.amazonaws.com",
@@ -23,7 +22,7 @@ def test_a_function_starts_a_job_that_really_runs(account, name):
     functions = account.client("lambda")
     functions.create_function(
         FunctionName=name,
-        Role=role,
+        Role=own_role,
         Runtime="python3.13",
         Handler="main.handler",
         Timeout=30,

@@ -1,0 +1,244 @@
+import errno
+import json
+import os
+import signal
+import socket
+import time
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+from botocore.exceptions import ClientError
+
+from local_cloud import processes, state, supervisor
+from local_cloud.errors import DiskFullError, LocalCloudError, MissingToolError, NotRunningError
+from tests.local_cloud.conftest import Account
+
+
+@pytest.fixture
+def home(tmp_path):
+    yield tmp_path / "lake"
+    supervisor.stop(tmp_path / "lake")
+
+
+def started(home):
+    return Account(supervisor.start(home, spares=0))
+
+
+def children(pid):
+    return psutil.Process(pid).children(recursive=True)
+
+
+def kill_and_wait(*victims):
+    for victim in victims:
+        victim.send_signal(signal.SIGKILL)
+    psutil.wait_procs(victims, timeout=5)
+
+
+def wait_for(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain"
+        time.sleep(0.1)
+
+
+def test_starting_twice_is_starting_once(home):
+    first, second = supervisor.start(home, spares=0), supervisor.start(home)
+
+    assert first == second
+    assert supervisor.status(home).parts == {"emulator": True, "glue": True, "athena": True}
+
+
+def test_stopping_leaves_no_process_and_says_whether_anything_ran(home):
+    cloud = supervisor.start(home, spares=1)
+    wait_for(lambda: len(children(cloud.pid)) >= 3)  # emulator, worker, the worker's Java
+    everything = [psutil.Process(cloud.pid), *children(cloud.pid)]
+
+    stopped = supervisor.stop(home)
+
+    assert [p for p in everything if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
+    assert (stopped, supervisor.stop(home), supervisor.status(home).running) == (True, False, False)
+
+
+def test_without_a_running_cloud_clients_are_told_to_start_it(home):
+    with pytest.raises(NotRunningError, match="lake up"):
+        state.load(home)
+
+
+def test_what_is_in_the_cloud_survives_a_stop(home):
+    before = started(home)
+    before.client("s3").create_bucket(Bucket="kept")
+    before.client("s3").put_object(Bucket="kept", Key="a/b.csv", Body=b"1")
+    before.client("ssm").put_parameter(Name="/kept", Value="x", Type="String")
+    supervisor.stop(home)
+
+    after = started(home)
+
+    assert after.cloud.environment() == before.cloud.environment()
+    assert after.client("s3").get_object(Bucket="kept", Key="a/b.csv")["Body"].read() == b"1"
+    assert after.client("ssm").get_parameter(Name="/kept")["Parameter"]["Value"] == "x"
+    assert (after.cloud.restored_after_kill, after.cloud.notes) == (False, ())
+
+
+def test_a_deleted_bucket_does_not_come_back(home):
+    s3 = started(home).client("s3")
+    s3.create_bucket(Bucket="gone")
+    s3.delete_bucket(Bucket="gone")
+    supervisor.stop(home)
+
+    assert started(home).client("s3").list_buckets()["Buckets"] == []
+
+
+def test_a_killed_supervisor_loses_nothing_because_the_emulator_still_saves(home):
+    before = started(home)
+    before.client("ssm").put_parameter(Name="/kept", Value="x", Type="String")
+    emulators = children(before.cloud.pid)
+    kill_and_wait(psutil.Process(before.cloud.pid))
+
+    after = started(home)
+
+    assert [p for p in emulators if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
+    assert after.client("ssm").get_parameter(Name="/kept")["Parameter"]["Value"] == "x"
+    assert after.cloud.restored_after_kill
+    assert "nothing is missing" in after.cloud.notes[0]
+
+
+def test_a_killed_emulator_is_started_again_as_of_the_last_clean_stop(home):
+    first = started(home)
+    first.client("ssm").put_parameter(Name="/early", Value="x", Type="String")
+    supervisor.stop(home)
+    second = started(home)
+    second.client("ssm").put_parameter(Name="/late", Value="x", Type="String")
+
+    kill_and_wait(*children(second.cloud.pid))
+    wait_for(lambda: supervisor.status(home).parts.get("emulator"))
+
+    ssm = second.client("ssm")
+    assert ssm.get_parameter(Name="/early")["Parameter"]["Value"] == "x"
+    with pytest.raises(ClientError, match="ParameterNotFound"):
+        ssm.get_parameter(Name="/late")
+    assert "the emulator was killed: " in state.load(home).notes[0]
+
+
+def test_when_all_is_killed_the_next_start_says_what_it_has(home):
+    first = started(home)
+    first.client("ssm").put_parameter(Name="/early", Value="x", Type="String")
+    supervisor.stop(home)
+    second = started(home)
+    second.client("s3").create_bucket(Bucket="late")
+    second.client("s3").put_object(Bucket="late", Key="k", Body=b"1")
+    emulators = children(second.cloud.pid)
+    kill_and_wait(*emulators, psutil.Process(second.cloud.pid))
+
+    third = started(home)
+
+    assert third.client("ssm").get_parameter(Name="/early")["Parameter"]["Value"] == "x"
+    assert third.client("s3").get_object(Bucket="late", Key="k")["Body"].read() == b"1"
+    assert "those of the last clean stop" in third.cloud.notes[0]
+    assert "lake deploy" in third.cloud.notes[0]
+
+
+def test_a_port_that_another_program_took_is_replaced_and_told(home):
+    cloud = supervisor.start(home, spares=0)
+    supervisor.stop(home)
+    port = urlsplit(cloud.glue_endpoint).port
+
+    with socket.create_server(("127.0.0.1", port)):
+        again = supervisor.start(home)
+
+    assert again.endpoint == cloud.endpoint
+    assert again.glue_endpoint != cloud.glue_endpoint
+    assert f"port {port} (glue) is in use" in again.notes[0]
+
+
+def test_a_run_that_was_open_at_the_stop_is_failed_and_told_at_the_next_start(home):
+    before = started(home)
+    bucket = before.bucket("runs")
+    queue = before.client("sqs").create_queue(QueueName="ends")["QueueUrl"]
+    events = before.client("events")
+    events.put_rule(Name="ends", EventPattern=json.dumps({"detail-type": ["Glue Job State Change"]}))
+    events.put_targets(Rule="ends", Targets=[{"Id": "q", "Arn": "arn:aws:sqs:us-east-1:000000000000:ends"}])
+    before.client("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"Policy": open_to_events("ends")})
+    job = before.job("job", before.job_role("role", bucket), bucket, "pass")
+    run = before.start(job)
+    supervisor.stop(home)
+
+    after = started(home)
+
+    found = after.finished(job, run)
+    assert (found["JobRunState"], "while this run was open" in found["ErrorMessage"]) == ("FAILED", True)
+    assert after.cloud.notes == ("1 job runs were open at the end and are FAILED now: job",)
+    message = after.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=10)["Messages"][0]
+    assert json.loads(message["Body"])["detail"]["jobRunId"] == run
+
+
+def open_to_events(queue):
+    arn = f"arn:aws:sqs:us-east-1:000000000000:{queue}"
+    allow = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:*", "Resource": arn}
+    return json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+
+
+def test_two_clouds_live_side_by_side(home, tmp_path):
+    one = started(home)
+    other = started(tmp_path / "other")
+    one.client("s3").create_bucket(Bucket="mine")
+
+    assert other.client("s3").list_buckets()["Buckets"] == []
+    supervisor.stop(tmp_path / "other")
+
+
+def test_a_start_that_fails_ends_with_the_reason(home, tmp_path, monkeypatch):
+    broken = tmp_path / "tools"
+    (broken / "emulator" / "bin").mkdir(parents=True)
+    python = broken / "emulator" / "bin" / "python"
+    python.write_text("#!/bin/sh\necho the disk is on fire >&2\nexit 1\n")
+    python.chmod(0o755)
+    (broken / "jars").symlink_to(state.PROJECT / ".tools" / "jars")
+    monkeypatch.setenv("LAKE_TOOLS", str(broken))
+
+    with pytest.raises(LocalCloudError, match=r"did not start.*emulator\.log ends with: the disk is on fire"):
+        supervisor.start(home, spares=0)
+
+    monkeypatch.delenv("LAKE_TOOLS")
+    assert not supervisor.start(home, spares=0).restored_after_kill
+
+
+def test_a_missing_tool_is_named_with_what_to_do(home, tmp_path, monkeypatch):
+    monkeypatch.setenv("LAKE_TOOLS", str(tmp_path / "nothing"))
+
+    with pytest.raises(MissingToolError, match="make setup"):
+        supervisor.start(home)
+
+
+def test_a_full_disk_is_told_in_one_line(home, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(state, "write_json", full)
+
+    with pytest.raises(DiskFullError, match="no space left"):
+        supervisor.start(home)
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(LocalCloudError, match="cannot be written"):
+        supervisor.start(tmp_path / "file" / "lake")
+
+
+def test_the_state_is_readable_by_its_owner_only(home):
+    started(home)
+
+    assert home.stat().st_mode & 0o077 == 0
+
+
+def test_processes_of_a_stale_list_are_not_confused_with_later_ones(home):
+    supervisor.start(home, spares=0)
+    supervisor.stop(home)
+    own = processes.Identity(os.getpid(), 1.0)
+    stale = [{"kind": "worker", "pid": own.pid, "created": own.created}]
+    (home / "processes.json").write_text(json.dumps(stale))
+    (home / "running.json").write_text(json.dumps({"pid": 1, "started": 1.0, "began": 1.0}))
+
+    assert supervisor.start(home, spares=0).restored_after_kill
