@@ -97,22 +97,16 @@ def _text(path: Path) -> str:
 
 
 def _cloud_logs(connection: Connection, tenant: str, glue_run: str) -> dict[str, str]:
-    """Glue writes one stream per run and part; the error part has its own group."""
+    """Glue has a log group for output and one for errors below the tenant's, with a stream per run and part."""
     group = connection.names(tenant).log_group
-    events = _events(connection.client("logs"), group, glue_run)
-    is_error = {name for name in events if "error" in name}
-    joined = {
-        "stdout": [line for name, lines in events.items() if name not in is_error for line in lines],
-        "stderr": [line for name, lines in events.items() if name in is_error for line in lines],
-    }
-    return {name: "".join(f"{line}\n" for line in lines) for name, lines in joined.items()}
-
-
-def _events(logs: Any, group: str, glue_run: str) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    groups = [each["logGroupName"] for each in logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]]
+    logs = connection.client("logs")
+    groups = [each["logGroupName"] for each in logs.describe_log_groups(logGroupNamePrefix=f"{group}/")["logGroups"]]
+    streams = {"stdout": "", "stderr": ""}
     for name in groups:
-        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=name, logStreamNamePrefix=glue_run)
-        for event in (event for page in pages for event in page["events"]):
-            found.setdefault(f"{name}/{event['logStreamName']}", []).append(event["message"].rstrip("\n"))
-    return found
+        streams["stderr" if name.endswith("/error") else "stdout"] += _written(logs, name, glue_run)
+    return streams
+
+
+def _written(logs: Any, group: str, glue_run: str) -> str:
+    pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, logStreamNamePrefix=glue_run)
+    return "".join(event["message"].rstrip("\n") + "\n" for page in pages for event in page["events"])
