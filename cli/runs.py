@@ -109,4 +109,5 @@ def _cloud_logs(connection: Connection, tenant: str, glue_run: str) -> dict[str,
 
 def _written(logs: Any, group: str, glue_run: str) -> str:
     pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, logStreamNamePrefix=glue_run)
-    return "".join(event["message"].rstrip("\n") + "\n" for page in pages for event in page["events"])
+    events = (event for page in pages for event in page["events"] if event["logStreamName"].startswith(glue_run))
+    return "".join(event["message"].rstrip("\n") + "\n" for event in events)
