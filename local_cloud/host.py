@@ -77,6 +77,7 @@ class Host:
         self.access = Access(self.endpoint, self.material.ca)
         self.forwarder = Forwarder(self.endpoint, self.material.ca)
         self.emulator = self._start_emulator()
+        self._note_buckets()
         self.cloud = self._facts()
         self.archive = ClassArchive()
         self.pool = Pool(
@@ -120,11 +121,11 @@ class Host:
         log.info("ending: endpoints")
         self.glue.stop()
         self.athena.stop()
-        buckets = self._buckets()
+        noted = self._note_buckets()
         log.info("ending: the emulator")
         saved = self.emulator.stop()
-        if saved and buckets is not None:
-            emulator.forget_deleted_buckets(self.folders, buckets)
+        if saved and noted:
+            emulator.forget_deleted_buckets(self.folders, self._saved_buckets())
         log.info("ended, state %s", "saved" if saved else "NOT saved")
         self.folders.processes.unlink(missing_ok=True)
         if saved:
@@ -151,7 +152,7 @@ class Host:
     def _restart_emulator(self) -> None:
         log.error("the emulator ended by itself; starting it again with the state of its last clean stop")
         self.restored = True
-        self.notes.append(self._loss("the emulator was killed"))
+        self._note_loss("the emulator was killed")
         self.emulator = self._start_emulator()
         self.cloud = self._facts()
         state.save(self.cloud)
@@ -174,17 +175,21 @@ class Host:
         if emulator.has_saved_since(self.folders, remains["began"]):
             self.notes.append("the supervisor was killed; the emulator saved its state: nothing is missing")
         else:
-            self.notes.append(self._loss("the local cloud was killed"))
+            self._note_loss("the local cloud was killed")
 
-    def _loss(self, event: str) -> str:
+    def _note_loss(self, event: str) -> None:
+        """Say what a kill cost, and move what would stand in the way of a new deployment."""
+        place, names = emulator.set_aside_new_buckets(self.folders, self._saved_buckets())
         saved = [file.stat().st_mtime for file in self.folders.emulator.glob("*.json")]
-        if not saved:
-            return f"{event} before a first clean stop: objects are kept, all else is gone; run `lake deploy`"
-        moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(max(saved)))
-        return (
-            f"{event}: stacks, ledger and queues are those of the last clean stop at {moment}, "
-            "objects are newer; run `lake deploy`"
-        )
+        if saved:
+            moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(max(saved)))
+            self.notes.append(f"{event}: all but objects is as of the last clean stop at {moment}; run `lake deploy`")
+        else:
+            self.notes.append(f"{event} before a first clean stop: it starts empty; run `lake deploy`")
+        if names:
+            self.notes.append(
+                f"buckets made since then were moved to {place}: {', '.join(names)}; put their files again"
+            )
 
     def _choose_ports(self) -> dict[str, int]:
         before = state.remembered(self.folders.home)
@@ -265,12 +270,18 @@ class Host:
             notes=tuple(self.notes),
         )
 
-    def _buckets(self) -> set[str] | None:
+    def _note_buckets(self) -> bool:
+        """Keep the names of the buckets of the state that is saved now or was just loaded."""
         try:
-            return {bucket["Name"] for bucket in self.access.client("s3").list_buckets()["Buckets"]}
-        except Exception:
-            log.exception("buckets could not be listed")
-            return None
+            buckets = self.access.client("s3").list_buckets()["Buckets"]
+        except Exception:  # an emulator that does not answer must not keep the rest from ending
+            log.exception("buckets cannot be listed")
+            return False
+        state.write_json(self.folders.saved, {"buckets": [bucket["Name"] for bucket in buckets]})
+        return True
+
+    def _saved_buckets(self) -> set[str]:
+        return set((state.read_json(self.folders.saved) or {"buckets": []})["buckets"])
 
 
 def _silence(descriptor: int) -> None:

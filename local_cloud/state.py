@@ -83,6 +83,11 @@ class Folders:
         return self.home / "running.json"
 
     @property
+    def saved(self) -> Path:
+        """What the emulator's saved state has: `{"buckets": [names]}`."""
+        return self.home / "saved.json"
+
+    @property
     def logs(self) -> Path:
         return self.home / "logs"
 

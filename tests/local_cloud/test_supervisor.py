@@ -123,19 +123,40 @@ def test_a_killed_emulator_is_started_again_as_of_the_last_clean_stop(home):
 def test_when_all_is_killed_the_next_start_says_what_it_has(home):
     first = started(home)
     first.client("ssm").put_parameter(Name="/early", Value="x", Type="String")
+    first.client("s3").create_bucket(Bucket="early")
     supervisor.stop(home)
     second = started(home)
-    second.client("s3").create_bucket(Bucket="late")
-    second.client("s3").put_object(Bucket="late", Key="k", Body=b"1")
-    emulators = children(second.cloud.pid)
-    kill_and_wait(*emulators, psutil.Process(second.cloud.pid))
+    for bucket in ("early", "late"):
+        second.client("s3").create_bucket(Bucket=bucket)
+        second.client("s3").put_object(Bucket=bucket, Key="k", Body=b"1")
+    kill_and_wait(*children(second.cloud.pid), psutil.Process(second.cloud.pid))
 
     third = started(home)
 
     assert third.client("ssm").get_parameter(Name="/early")["Parameter"]["Value"] == "x"
-    assert third.client("s3").get_object(Bucket="late", Key="k")["Body"].read() == b"1"
-    assert "those of the last clean stop" in third.cloud.notes[0]
-    assert "lake deploy" in third.cloud.notes[0]
+    assert third.client("s3").get_object(Bucket="early", Key="k")["Body"].read() == b"1"
+    restored, moved = third.cloud.notes
+    assert "as of the last clean stop" in restored
+    assert "lake deploy" in restored
+    assert moved.endswith(": late; put their files again")
+    assert [file.read_bytes() for file in home.glob("set-aside/*/late/k")] == [b"1"]
+
+
+def test_after_a_kill_the_same_stacks_can_be_deployed_again(home):
+    def deploy(account):
+        bucket = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "stacked"}}
+        formation = account.client("cloudformation")
+        formation.create_stack(StackName="s", TemplateBody=json.dumps({"Resources": {"B": bucket}}))
+        formation.get_waiter("stack_create_complete").wait(StackName="s", WaiterConfig={"Delay": 1, "MaxAttempts": 9})
+
+    account = started(home)
+    deploy(account)
+    kill_and_wait(*children(account.cloud.pid))
+    wait_for(lambda: state.load(home).notes and supervisor.status(home).parts["emulator"])
+
+    deploy(account)
+
+    assert "before a first clean stop" in state.load(home).notes[0]
 
 
 def test_a_port_that_another_program_took_is_replaced_and_told(home):
