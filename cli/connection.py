@@ -126,5 +126,7 @@ def connect(environment: str, tenant: str | None = None) -> Connection:
     if connection.is_local:
         running_cloud()
     else:
-        os.environ.setdefault("AWS_DEFAULT_REGION", connection.environment.region)
+        # The environment's own: a person's default Region would lead to a ledger that is not there.
+        for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+            os.environ[name] = connection.environment.region
     return connection

@@ -25,11 +25,12 @@ from ingestion.batching import AT_ONCE, Candidate, Rule, Share, choose, close
 from ingestion.settings import Settings
 from lineage.errors import NothingClaimed, RunNotOpen, RunOpen
 from lineage.ledger import Ledger
-from lineage.values import ACTIVE, DatasetEntry, Member, TenantEntry
+from lineage.values import ACTIVE, DatasetEntry, Member, RunState, TenantEntry
 
 ENDED_BADLY = {"FAILED", "TIMEOUT", "STOPPED", "ERROR", "EXPIRED"}
 BUSY = {"ConcurrentRunsExceededException", "ThrottlingException", "ResourceNumberLimitExceededException"}
 TRIES = 5
+LATE_NOTES_S = (0.5, 2.0)
 SIDE_BY_SIDE = 8  # more than 15 parallel StartJobRun calls were seen throttled
 MOST_FILES = 5_000  # members of one run, whatever a dataset asks: claiming more takes longer than a function may run
 
@@ -106,7 +107,7 @@ class Dispatcher:
 
     def _settle(self, tenant: str, job: str, detail: Mapping[str, Any]) -> None:
         """A run that Glue says has ended but the ledger holds open has died without committing."""
-        run = self.ledger.open_run_of_glue(tenant, job, detail["jobRunId"])
+        run = self._open_run(tenant, job, detail)
         if run is None:
             return
         ending = "ended without committing" if detail["state"] == "SUCCEEDED" else detail["state"]
@@ -115,6 +116,19 @@ class Dispatcher:
         journal.write(
             "run_died", tenant=tenant, job=job, run=run.run, glue_run=detail["jobRunId"], error=error, closed=failed
         )
+
+    def _open_run(self, tenant: str, job: str, detail: Mapping[str, Any]) -> RunState | None:
+        """The ledger's open run behind a Glue run.
+
+        A run that fails as it starts can be told of before the dispatch that started it has noted its id.
+        """
+        run = self.ledger.open_run_of_glue(tenant, job, detail["jobRunId"])
+        for pause in LATE_NOTES_S if detail["state"] in ENDED_BADLY else ():
+            if run is not None:
+                break
+            self.sleep(pause)
+            run = self.ledger.open_run_of_glue(tenant, job, detail["jobRunId"])
+        return run
 
     # -- what starts ---------------------------------------------------------------------------------------------
 

@@ -132,6 +132,19 @@ def test_a_run_that_ended_well_without_committing_has_failed(dispatcher, ledger)
     assert "ended without committing" in ledger.run("acme", run).error
 
 
+def test_a_death_that_is_told_before_the_start_was_noted_is_not_missed(ledger, glue, clock):
+    ledger.receive(a_file(), RAW)
+    run = ledger.begin("acme", RAW, "sales", ledger.waiting("acme", "sales", RAW))
+
+    def note_it_meanwhile(seconds: float) -> None:
+        clock.move(seconds=seconds)
+        ledger.started("acme", RAW, run, "jr_1")
+
+    Dispatcher(ledger, glue, clock=clock, sleep=note_it_meanwhile, side_by_side=1).handle(ended("FAILED"))
+
+    assert ledger.run("acme", run).state == HeaderState.FAILED
+
+
 def test_after_three_deaths_the_file_has_failed(dispatcher, ledger, clock):
     ledger.receive(a_file(), RAW)
     for number in (1, 2, 3):
