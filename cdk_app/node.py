@@ -14,4 +14,3 @@ def prepare(environment: MutableMapping[str, str], project: Path) -> None:
         node = Path(found.submodule_search_locations[0]) / "bin" / "node"
         environment.setdefault("JSII_NODE", str(node))
     environment.setdefault("JSII_RUNTIME_PACKAGE_CACHE_ROOT", str(project / ".tools" / "jsii"))
-    environment.setdefault("CDK_HOME", str(project / ".tools" / "cdk"))

@@ -176,14 +176,24 @@ def run_app(environment: str, tenants: Path, folder: Path) -> None:
 
 
 def app_environment(environment: str, tenants: Path, folder: Path) -> dict[str, str]:
-    """Without credentials, since synthesis asks AWS nothing; with compiled modules kept, which saves seconds."""
+    """Without credentials, since synthesis asks AWS nothing; with compiled modules kept, which saves seconds.
+
+    HOME is a folder of the project: the CDK library keeps a cache there and lets nobody choose another place.
+    """
     own = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("AWS_", "CDK_")) and name != "PYTHONDONTWRITEBYTECODE"
     }
     context = {"environment": environment, "tenants": str(tenants.resolve())}
-    return own | {"CDK_OUTDIR": str(folder), "CDK_CONTEXT_JSON": json.dumps(context), "CDK_VALIDATION": "false"}
+    cdk_home = PROJECT / ".tools" / "home"
+    cdk_home.mkdir(parents=True, exist_ok=True)
+    return own | {
+        "HOME": str(cdk_home),
+        "CDK_OUTDIR": str(folder),
+        "CDK_CONTEXT_JSON": json.dumps(context),
+        "CDK_VALIDATION": "false",
+    }
 
 
 def fingerprint(environment: str, tenants: Path) -> str:

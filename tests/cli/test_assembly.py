@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -107,3 +108,11 @@ def test_a_run_that_was_interrupted_is_no_assembly(tenants, tmp_path, monkeypatc
             synthesise("dev", tenants, tmp_path / "home")
 
     assert [stack.name for stack in synthesise("dev", tenants, tmp_path / "home").stacks] == ["mycompany-dev-platform"]
+
+
+def test_synthesis_writes_nothing_into_the_persons_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "person"))
+
+    home = Path(assembly.app_environment("local", tmp_path, tmp_path)["HOME"])
+
+    assert home.is_relative_to(assembly.PROJECT)
