@@ -181,7 +181,7 @@ def forget_project() -> None:
 
 
 def _start_spark(conf: dict[str, str], logs: int) -> Any:
-    """Start Spark; Java and what it starts write into the pipe `logs`."""
+    """Start Spark; Java, and through it Python tasks, write into the pipe `logs`."""
     from pyspark import SparkConf
     from pyspark.sql import SparkSession
 
@@ -190,8 +190,6 @@ def _start_spark(conf: dict[str, str], logs: int) -> Any:
     os.dup2(logs, 2)
     try:
         spark = SparkSession.builder.config(conf=SparkConf().setAll(list(conf.items()))).getOrCreate()
-        # Started here, the parent of Python tasks inherits the pipe as well.
-        spark.range(1).rdd.map(len).count()
     finally:
         for number, copy in zip((1, 2), kept, strict=True):
             os.dup2(copy, number)

@@ -6,6 +6,8 @@ import zipfile
 import pytest
 from botocore.exceptions import ClientError
 
+pytestmark = [pytest.mark.cloud, pytest.mark.spark]
+
 PRINT_ARGUMENTS = "import sys; print(sys.argv[1:])"
 
 WRITE_WITH_SPARK = """

@@ -14,6 +14,8 @@ from local_cloud import processes, state, supervisor
 from local_cloud.errors import DiskFullError, LocalCloudError, MissingToolError, NotRunningError
 from tests.local_cloud.conftest import Account
 
+pytestmark = pytest.mark.cloud
+
 
 @pytest.fixture
 def home(tmp_path):
