@@ -68,6 +68,18 @@ def facts(home: Path) -> dict[str, Any]:
     }
 
 
+def _lines(known: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a person reads: a line per worker, memory in megabytes."""
+    for name, value in known.items():
+        if name == "memory":
+            yield name, ", ".join(f"{part} {size / 1e6:.0f} MB" for part, size in (value or {}).items())
+        elif name == "workers":
+            for worker in value or []:
+                yield "worker", _shown({**worker, "memory": f"{worker['memory'] / 1e6:.0f} MB"})
+        else:
+            yield name, _shown(value)
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_shown(each)}" for name, each in value.items())
@@ -98,7 +110,7 @@ def status(as_json: JsonOption = False) -> None:
     if as_json:
         output.print_json(known)
     else:
-        output.print_table(["what", "value"], [(name, _shown(value)) for name, value in known.items()])
+        output.print_table(["what", "value"], list(_lines(known)))
     if not known["running"]:
         output.message("local cloud is not running: start it with `lake up`")
         raise typer.Exit(ExitCode.FAILED)

@@ -115,6 +115,8 @@ class Drawing:
 
     def _label(self, node: str) -> str:
         known = self.nodes[node]
-        rows = f"[dim] {output.counted(known.rows, 'row')}[/]" if known.rows is not None else ""
+        # A partition's count is that of its newest commit, which reads as if it were the partition's.
+        rows = None if str(known.kind) == "partition" else known.rows
+        counted = f"[dim] {output.counted(rows, 'row')}[/]" if rows is not None else ""
         by = f"[dim] {escape(node)}[/]" if str(known.kind) == "run" else ""
-        return f"{escape(known.name)} [cyan]{escape(str(known.kind))}[/]{by}{rows}"
+        return f"{escape(known.name)} [cyan]{escape(str(known.kind))}[/]{by}{counted}"

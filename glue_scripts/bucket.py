@@ -28,6 +28,7 @@ class Content:
     body: Any
     version: str | None
     size: int
+    etag: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,12 @@ class Bucket:
         if not wanted and etag and answer["ETag"].strip('"') != etag.strip('"'):
             answer["Body"].close()
             raise ObjectGone("was overwritten before it was read, and its bucket keeps no old versions")
-        return Content(body=answer["Body"], version=answer.get("VersionId"), size=answer["ContentLength"])
+        return Content(
+            body=answer["Body"],
+            version=answer.get("VersionId"),
+            size=answer["ContentLength"],
+            etag=answer["ETag"].strip('"'),
+        )
 
     def put_once(self, key: str, body: bytes) -> str | None:
         """Creates the object and returns its version. Raises FileExistsError when the key is taken."""

@@ -6,12 +6,13 @@ take ─► read ─► conform ─► write ─► commit object ─► quarant
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from pyspark.sql import SparkSession
 
 from glue_scripts import zones
-from glue_scripts.arguments import RAW_TO_PROCESSED
+from glue_scripts.arguments import PROCESSED_TO_ANALYTICS, RAW_TO_PROCESSED
 from glue_scripts.bucket import Bucket
 from glue_scripts.catalog import register_partitions
 from glue_scripts.commit_object import CommitObject, PartFile, SourceFile, key_of
@@ -20,7 +21,7 @@ from glue_scripts.reading.source import Layout, Source
 from glue_scripts.runtime import invocation, session
 from glue_scripts.transforms.conform import conform
 from glue_scripts.writing import REMARK, WriteTask, sources_by_index
-from lineage.values import CommitRecord, InputResult, Member, Output
+from lineage.values import CommitRecord, FileVersion, InputResult, Member, Output
 
 ROW_REASON_LENGTH = 500
 
@@ -40,8 +41,8 @@ def process(job: JobRun, spark: SparkSession) -> None:
     with job.step("read, conform, write"):
         written = convert(job, spark)
     with job.step("commit object"):
-        committed, version = publish(job.bucket, written)
-    if committed.run != written.run:
+        committed, version, found = publish(job.bucket, written)
+    if found is not None:
         job.log(note=f"batch {written.batch} was written by run {committed.run} already; its files count, not ours")
     if committed.quarantine:
         # Before the ledger's commit: a run that dies in between is tried again, finds the same commit object and
@@ -49,6 +50,9 @@ def process(job: JobRun, spark: SparkSession) -> None:
         with job.step("quarantine partitions"):
             register_partitions(job.arguments, committed)
     job.commit(record(committed, version, job.arguments.code))
+    if found is not None:
+        # Its event came long ago, perhaps to a ledger that was lost since: nobody will tell of it again.
+        job.ledger.receive(found, PROCESSED_TO_ANALYTICS)
     job.finalise()
 
 
@@ -128,15 +132,28 @@ def _source_file(source: SourceFile) -> SourceFile:
     return replace(source, reason=f"{share} rows rejected; the first: {source.reason[:ROW_REASON_LENGTH]}")
 
 
-def publish(bucket: Bucket, written: CommitObject) -> tuple[CommitObject, str | None]:
-    """Puts the commit object, or finds that another attempt has: from then on the first one's list holds."""
+def publish(bucket: Bucket, written: CommitObject) -> tuple[CommitObject, str | None, FileVersion | None]:
+    """Puts the commit object, or finds that another attempt has: from then on the first one's list holds.
+
+    Gives the commit object that holds, its version, and where it was found the file version to enter in the ledger.
+    """
     key = key_of(written.dataset, written.batch)
     try:
-        return written, bucket.put_once(key, written.to_json())
+        return written, bucket.put_once(key, written.to_json()), None
     except FileExistsError:
         content = bucket.open(key)
-        with content.body as body:
-            return CommitObject.from_json(body.read(), key), content.version
+    with content.body as body:
+        committed = CommitObject.from_json(body.read(), key)
+    found = FileVersion(
+        tenant=written.tenant,
+        dataset=written.dataset,
+        key=key,
+        version=content.version,
+        size=content.size,
+        etag=content.etag,
+        arrived_at=datetime.now(UTC),
+    )
+    return committed, content.version, found
 
 
 def record(committed: CommitObject, version: str | None, code: str) -> CommitRecord:
