@@ -27,6 +27,8 @@ class SourceFile:
     rows: int
     rejected: int
     reason: str | None = None
+    id: str | None = None
+    """The file version in the ledger: a key and a version do not tell two apart where events carry no version id."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 from glue_scripts import plain_table, tables, zones
 from glue_scripts.arguments import PROCESSED_TO_ANALYTICS
 from glue_scripts.bucket import Bucket, ObjectGone
+from glue_scripts.catalog import register_partitions
 from glue_scripts.commit_object import CommitObject
 from glue_scripts.errors import CommitObjectUnreadable
 from glue_scripts.job_run import JobRun, carry_out
@@ -44,6 +45,9 @@ def process(job: JobRun, spark: SparkSession) -> None:
         snapshot = None
     else:
         snapshot = merge(job, spark, commits)
+    for commit in commits:
+        if commit.quarantine:  # should its own run have died before
+            register_partitions(job.arguments, commit)
     job.commit(record(job, commits, snapshot))
     job.finalise()
 
@@ -105,7 +109,7 @@ def record(job: JobRun, commits: Sequence[CommitObject], snapshot: str | None) -
             for year, month in sorted(rows)
         ],
         inputs=[
-            InputResult(key=member.key, version=member.version, rows=commit.rows, rejected=0)
+            InputResult(key=member.key, version=member.version, rows=commit.rows, rejected=0, id=member.id)
             for member, commit in zip(job.run.members, commits, strict=True)
         ],
         rows_in=total,

@@ -1,6 +1,6 @@
 """First job: raw files to conforming rows. Run by Glue with the arguments of `JobArguments`.
 
-take ─► read ─► conform ─► write ─► commit object ─► quarantine's partitions ─► ledger ─► finalise
+take ─► read ─► conform ─► write ─► commit object ─► ledger ─► quarantine's partitions ─► finalise
 """
 
 import sys
@@ -44,12 +44,11 @@ def process(job: JobRun, spark: SparkSession) -> None:
         committed, version, found = publish(job.bucket, written)
     if found is not None:
         job.log(note=f"batch {written.batch} was written by run {committed.run} already; its files count, not ours")
+    job.commit(record(committed, version, job.arguments.code))
     if committed.quarantine:
-        # Before the ledger's commit: a run that dies in between is tried again, finds the same commit object and
-        # registers the same partitions; after it nobody would come back for them.
+        # After the commit, so that only what counts is shown; the second job does it again, should we die here.
         with job.step("quarantine partitions"):
             register_partitions(job.arguments, committed)
-    job.commit(record(committed, version, job.arguments.code))
     if found is not None:
         # Its event came long ago, perhaps to a ledger that was lost since: nobody will tell of it again.
         job.ledger.receive(found, PROCESSED_TO_ANALYTICS)
@@ -84,7 +83,8 @@ def convert(job: JobRun, spark: SparkSession) -> CommitObject:
 
 def in_order(members: Sequence[Member]) -> list[Source]:
     """The members by arrival: the order that tells the newest of several rows with one key."""
-    ordered = sorted(members, key=lambda member: (member.arrived_at, member.key, member.id))
+    # S3's events tell the second; the sequencer orders the versions of one key within it (hex, padded to compare).
+    ordered = sorted(members, key=lambda member: (member.arrived_at, member.key, member.sequencer.zfill(40), member.id))
     return [
         Source(
             index=index,
@@ -93,6 +93,7 @@ def in_order(members: Sequence[Member]) -> list[Source]:
             size=member.size,
             etag=member.etag,
             arrived_at=member.arrived_at,
+            id=member.id,
         )
         for index, member in enumerate(ordered)
     ]
@@ -120,7 +121,9 @@ def _source_files(results: Sequence[Any], sources: Sequence[Source]) -> tuple[So
     counted = sources_by_index(results)
     nothing = {"rows": 0, "rejected": 0, "reason": None}
     return tuple(
-        _source_file(SourceFile(key=source.key, version=source.version, **counted.get(source.index, nothing)))
+        _source_file(
+            SourceFile(key=source.key, version=source.version, id=source.id, **counted.get(source.index, nothing))
+        )
         for source in sources
     )
 
@@ -179,7 +182,7 @@ def record(committed: CommitObject, version: str | None, code: str) -> CommitRec
     return CommitRecord(
         outputs=outputs,
         inputs=[
-            InputResult(key=s.key, version=s.version, rows=s.rows, rejected=s.rejected, reason=s.reason)
+            InputResult(key=s.key, version=s.version, rows=s.rows, rejected=s.rejected, reason=s.reason, id=s.id)
             for s in committed.sources
         ],
         rows_in=committed.rows + rejected,

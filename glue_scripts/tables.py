@@ -147,15 +147,18 @@ class Table:
 
     def _merge(self, rows: DataFrame) -> None:
         key = " AND ".join(f"old.`{name}` = new.`{name}`" for name in self._plan.primary_key)
-        age = {side: self._age(side) for side in ("old", "new")}
-        self._run_merge(
-            rows,
-            f"ON {key} WHEN MATCHED AND {age['new']} > {age['old']} THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *",
-        )
+        newer = self._newer()
+        self._run_merge(rows, f"ON {key} WHEN MATCHED AND {newer} THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *")
 
-    def _age(self, side: str) -> str:
-        """Compared field by field; a row without a version is older than any with one."""
-        return f"struct({', '.join(f'{side}.`{name}`' for name in age_columns(self._plan.version_column))})"
+    def _newer(self) -> str:
+        """Compared field by field; a row without a version is older than any with one.
+
+        `_row` orders the rows of one batch only. Of two batches that arrived in the same second the later one to be
+        merged is the later one.
+        """
+        names = [name for name in age_columns(self._plan.version_column) if name != "_row"]
+        new, old = (f"struct({', '.join(f'{side}.`{name}`' for name in names)})" for side in ("new", "old"))
+        return f"({new} > {old} OR ({new} <=> {old} AND (new._batch <> old._batch OR new._row > old._row)))"
 
     def _replace(self, rows: DataFrame, commits: Sequence[CommitObject]) -> None:
         """Deletes the batches' rows and adds them, in one commit, if nobody else has added any meanwhile."""

@@ -74,6 +74,8 @@ def _read_batch(spark: SparkSession, bucket: Bucket, plan: Plan, commit: CommitO
     paths = [f"s3://{bucket.name}/{file.key}" for file in commit.files]
     columns = [f"`{name}` {kind}" for name, kind in stored_columns(plan).items()]
     reader = spark.read.schema(", ".join([*columns, "year int", "month string"])).option("basePath", folder)
+    # Our writer is Arrow, whose dates before 1582 are what they say; Spark's own older files are what it fears.
+    reader = reader.option("datetimeRebaseMode", "CORRECTED").option("int96RebaseMode", "CORRECTED")
     rows = reader.json(paths) if plan.processed_format == "json" else reader.parquet(*paths)
     if sum(file.bytes for file in commit.files) < SMALL_BATCH:
         rows = rows.coalesce(1)

@@ -15,6 +15,9 @@ class Waiting(Protocol):
     @property
     def arrived_at(self) -> datetime: ...
 
+    @property
+    def attempt(self) -> int: ...
+
 
 W = TypeVar("W", bound=Waiting)
 
@@ -31,13 +34,27 @@ class Rule:
     max_bytes: int
 
 
+SUSPECTS = 32
+"""Files of failed runs that are tried again together."""
+
+ALONE_FROM = 2
+"""Failed attempts after which a file is tried alone; the ledger gives up after three."""
+
 # Files that one run wrote were batched already: the next job takes them as soon as it is idle.
 AT_ONCE = Rule(max_wait=timedelta(0), max_files=100, max_bytes=2**63)
 
 
 def close(waiting: Iterable[W], rule: Rule, now: datetime) -> list[W]:
-    """The batch to start now, oldest first; empty if it is not time yet."""
+    """The batch to start now, oldest first; empty if it is not time yet.
+
+    Files of failed runs come first and never share a batch with others: whatever is wrong with one of them costs only
+    those that failed with it. Before its last attempt a file is alone, so that each is judged by its own failure.
+    """
     oldest_first = sorted(waiting, key=lambda file: file.arrived_at)
+    failed = [file for file in oldest_first if file.attempt]
+    if failed:
+        last = [file for file in failed if file.attempt >= ALONE_FROM]
+        return last[:1] or failed[:SUSPECTS]
     batch = _fill(oldest_first, rule)
     full = len(batch) == rule.max_files or len(batch) < len(oldest_first) or _bytes(batch) >= rule.max_bytes
     return batch if batch and (full or now - batch[0].arrived_at >= rule.max_wait) else []

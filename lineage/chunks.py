@@ -66,14 +66,22 @@ def _pieces(refs: Sequence[Any]) -> Iterator[list[Any]]:
 def member_ref(member: Member) -> list[Any]:
     return [
         member.key, member.version, member.fid, member.ver,
-        member.size, member.etag, stamp(member.arrived_at), member.attempt,
+        member.size, member.etag, stamp(member.arrived_at), member.attempt, member.sequencer,
     ]  # fmt: skip
 
 
 def member(ref: Sequence[Any]) -> Member:
-    key, version, fid, ver, size, etag, arrived, attempt = ref
+    key, version, fid, ver, size, etag, arrived, attempt, sequencer = ref
     return Member(
-        key=key, version=version, fid=fid, ver=ver, size=size, etag=etag, arrived_at=moment(arrived), attempt=attempt
+        key=key,
+        version=version,
+        fid=fid,
+        ver=ver,
+        size=size,
+        etag=etag,
+        arrived_at=moment(arrived),
+        attempt=attempt,
+        sequencer=sequencer,
     )
 
 

@@ -143,7 +143,9 @@ class Endings(Receipts):
     def _release(self, header: Header, member: Member) -> None:
         attempt = member.attempt + (1 if header.counts else 0)
         dead = attempt >= MAX_ATTEMPTS
-        pause = timedelta(seconds=BACKOFF_S * 2**member.attempt * random.uniform(0.5, 1))  # noqa: S311 - jitter
+        # The same jitter for all files of a run: those that failed together come back together.
+        jitter = random.Random(header.sk).uniform(0.5, 1)  # noqa: S311 - no secret
+        pause = timedelta(seconds=BACKOFF_S * 2**member.attempt * jitter)
         actions = [Claim.st.set(ClaimState.DEAD if dead else ClaimState.RETRY), Claim.attempt.set(attempt)]
         if header.counts:
             # What never ran has nothing against the file: it waits as before, without a reason and without a pause.
@@ -167,10 +169,20 @@ class Endings(Receipts):
 
     def recover(self) -> list[Recovered]:
         """Puts in order what died half way: fences silent runs, releases dead runs' files, settles commits."""
-        attention = [header for header in self.unfinished_headers() if self._needs_us(header)]
-        return [done for done in self.store.each(self._recover, attention) if done]
+        return [done for done in self.store.each(self._recovered, self.unfinished_headers()) if done]
+
+    def _recovered(self, header: Header) -> Recovered | None:
+        """One header that cannot be read or mended keeps no other waiting, of whosever it is."""
+        try:
+            return self._recover(header) if self._needs_us(header) else None
+        except Exception as error:
+            return Recovered(
+                tenant=header.pk, dataset="", job="", run=header.sk, outcome=f"{type(error).__name__}: {error}"
+            )
 
     def _needs_us(self, header: Header) -> bool:
+        if header.pk != table.job_pk(header.tenant, header.job):
+            raise ValueError(f"run {header.sk} under {header.pk} says that it is {header.tenant}'s {header.job}")
         now = self.clock()
         if header.st == HeaderState.RUNNING:
             return is_stale(header, now)

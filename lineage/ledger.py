@@ -216,11 +216,12 @@ def _key(run: Run) -> tuple[str, str]:
 
 def _results(run: Run, record: CommitRecord) -> list[list[Any]]:
     """One result per member, or ValueError: a commit that leaves a file out would lose it in silence."""
-    members = {(member.key, member.version): member.id for member in run.members}
-    given = {(result.key, result.version): result for result in record.inputs}
-    odd = sorted({key for key, _ in members.keys() ^ given.keys()})
+    by_name = {(member.key, member.version): member.id for member in run.members}
+    members = {member.id: member.key for member in run.members}
+    given = {result.id or by_name.get((result.key, result.version), result.key): result for result in record.inputs}
+    odd = sorted({members.get(node, node) for node in members.keys() ^ given.keys()})
     if odd:
         raise ValueError(
             f"run {run.run}: inputs of the commit are not the run's {len(members)} members; differing: {odd[:5]}"
         )
-    return [chunks.result_ref(node, given[key]) for key, node in members.items()]
+    return [chunks.result_ref(node, given[node]) for node in members]

@@ -97,12 +97,19 @@ class Receipts(History):
         """
         now = stamp(self.clock())
         partition = table.waiting_pk(tenant, dataset, job)
+        # A tenant's jobs may write any index key into items of their own: what is not this tenant's is not looked at.
+        own = table.file_pk(tenant, "")
         claims = (
             claim
             for claim in self.store.query(Claim, partition, index=table.INDEX)
-            if claim.retry_at is None or claim.retry_at <= now
+            if claim.pk.startswith(own) and (claim.retry_at is None or claim.retry_at <= now)
         )
-        first = [member_of(claim) for claim in itertools.islice(claims, limit)]
+        ready: list[Member] = []
+        while len(ready) < limit and (page := [member_of(claim) for claim in itertools.islice(claims, limit)]):
+            ready += self._that_count(tenant, page)
+        return ready[:limit]
+
+    def _that_count(self, tenant: str, first: list[Member]) -> list[Member]:
         written = [member for member in first if not member.key.startswith("raw/")]
         if not written:
             return first
@@ -129,6 +136,7 @@ def _claim(file: FileVersion, dataset: str, job: str, state: ClaimState) -> Clai
         version=file.version,
         size=file.size,
         etag=file.etag,
+        sequencer=file.sequencer,
         arrived=arrived,
         g2pk=table.waiting_pk(file.tenant, dataset, job) if waits else None,
         g2sk=f"{arrived}#{file.fid}.{file.ver}" if waits else None,
@@ -156,4 +164,5 @@ def member_of(claim: Claim) -> Member:
         etag=claim.etag,
         arrived_at=moment(claim.arrived),
         attempt=int(claim.attempt),
+        sequencer=claim.sequencer or "",
     )

@@ -24,7 +24,7 @@ INDEX_PARTITION_KEY = "g2pk"
 INDEX_SORT_KEY = "g2sk"
 INDEX_PROJECTION = (
     "kind", "st", "owner", "job", "attempt", "retry_at",
-    "key", "version", "size", "etag", "arrived", "dataset",
+    "key", "version", "size", "etag", "sequencer", "arrived", "dataset",
     "started", "hb", "glue_run", "sealed", "batch", "error",
 )  # fmt: skip
 
@@ -150,6 +150,7 @@ class Claim(Item, discriminator="claim"):
     version = UnicodeAttribute(null=True)
     size = NumberAttribute()
     etag = UnicodeAttribute()
+    sequencer = UnicodeAttribute(null=True)
     arrived = UnicodeAttribute()
     rows = NumberAttribute(null=True)
     rejected = NumberAttribute(null=True)
@@ -237,7 +238,8 @@ WRITTEN_ONCE = ("processed/", "quarantine/")
 
 
 def version_id(key: str, version: str | None, etag: str = "", size: int = 0) -> str:
-    """What tells versions of a key apart: the S3 version id; where an event gives none, etag and size.
+    """What tells versions of a key apart: the S3 version id; where an event gives none, etag
+    (with the sequencer, see FileVersion) and size.
 
     What the jobs write under `processed/` and `quarantine/` is put with If-None-Match and never again, so the key says
     it all. A commit object is thereby the same node for the run that knows its version id and for an event that

@@ -88,7 +88,8 @@ class FileVersion:
 
     @property
     def ver(self) -> str:
-        return version_id(self.key, self.version, self.etag, self.size)
+        # Without a version id the sequencer, which is new with every PUT, tells content A, B and A again apart.
+        return version_id(self.key, self.version, f"{self.etag}#{self.sequencer}", self.size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +104,7 @@ class Member:
     etag: str
     arrived_at: datetime
     attempt: int = 0
+    sequencer: str = ""
 
     @property
     def id(self) -> str:
@@ -136,6 +138,8 @@ class InputResult:
     rows: int
     rejected: int
     reason: str | None = None
+    id: str | None = None
+    """The member's, where key and version alone would not tell two apart."""
 
 
 @dataclass(frozen=True, kw_only=True)

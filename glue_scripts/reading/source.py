@@ -22,6 +22,7 @@ class Source:
     size: int
     etag: str
     arrived_at: datetime
+    id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import IO
 
 import pyarrow as pa
+from botocore.exceptions import BotoCoreError, ClientError
 
 from glue_scripts.bucket import Bucket
 from glue_scripts.reading import columnar, delimited, documents
@@ -19,6 +20,9 @@ SMALL_OBJECT = 4 * 1024 * 1024  # bytes in S3, packed or not, of what may be fet
 
 # `_row`: the place of a row in the batch. Files stand in order of arrival; none has more rows than this.
 FILE_ROWS = 1 << 40
+
+UNREADABLE = frozenset({"InvalidRequest", "InvalidObjectState"})
+"""What S3 says of an object under its sender's own key, or in an archive. Other refusals are the job's to mend."""
 
 INTERNAL = "_source int, _file string, _arrived_at timestamp, _row bigint, _about string, _problem string, _text string"
 """Columns that readers put beside the source columns, as Spark DDL; the source columns are the struct `_src`."""
@@ -92,9 +96,17 @@ def batches(source: Source, fetch: Callable[[], IO[bytes]], layout: Layout) -> I
                 for portion in in_batches(rows):
                     yield _batch(source, portion, row, layout)
                     row += portion.count + len(portion.problems)
-    except MalformedFile as error:
-        verdict = of_records([], len(layout.columns), [Problem(FILE, str(error))])
+    except (BotoCoreError, MemoryError, OSError):
+        raise  # the network, the machine: not the file's fault, the run is tried again
+    except Exception as error:  # whatever one file does to its reader, the others go on
+        if isinstance(error, ClientError) and error.response["Error"]["Code"] not in UNREADABLE:
+            raise
+        verdict = of_records([], len(layout.columns), [Problem(FILE, _why(error))])
         yield _batch(source, verdict, row, layout)
+
+
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, MalformedFile) else f"cannot be read: {type(error).__name__}: {error}"[:500]
 
 
 def sound(file: IO[bytes], key: str, layout: Layout) -> Iterator[Rows]:

@@ -59,6 +59,9 @@ def a_plan(dataset: str, **changes) -> dict:
     return plan | changes
 
 
+TWO_BODIES = (b"id,at,amount\n1,2024-09-20,1\n", b"id,at,amount\n1,2024-09-20,2\n")
+
+
 class Lake:
     """A tenant's dataset, and the jobs by hand in the place of register and dispatch."""
 
@@ -91,8 +94,10 @@ class Lake:
         answer = self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
         self.receive(key, answer["VersionId"], len(body), answer["ETag"], "raw_to_processed")
 
-    def receive(self, key: str, version: str, size: int, etag: str, job: str) -> None:
-        self.now += timedelta(milliseconds=10)
+    def receive(
+        self, key: str, version: str | None, size: int, etag: str, job: str, *, sequencer: str = "", later: bool = True
+    ) -> None:
+        self.now += timedelta(milliseconds=10 if later else 0)
         file = FileVersion(
             tenant=TENANT,
             dataset=self.dataset,
@@ -101,6 +106,7 @@ class Lake:
             size=size,
             etag=etag.strip('"'),
             arrived_at=self.now,
+            sequencer=sequencer,
         )
         self.ledger.receive(file, job)
 
@@ -239,6 +245,86 @@ def test_what_is_malformed_goes_to_quarantine_and_the_rest_goes_on(lake):
         ("other.csv", ("the header lacks id; it has: nr;at",), None),
         ("cut.csv.gz", ("the gzip stream ends too early: the file was cut off",), None),
     }
+
+
+def test_a_file_that_breaks_its_reader_costs_only_itself(lake):
+    lake = lake()
+    ids = pa.array(["7"])
+    doubled = io.BytesIO()
+    pq.write_table(pa.Table.from_arrays([ids, ids], ["id", "id"]), doubled)
+    lake.put("doubled.parquet", doubled.getvalue())
+    lake.put("good.csv", "id,at,amount\n1,2024-09-20,1\n")
+
+    lake.flow()
+
+    assert lake.rows() == [("1", Decimal(1))]
+    assert {name: facts[0] for name, facts in lake.files().items()} == {
+        "doubled.parquet": "QUARANTINED",
+        "good.csv": "QUERYABLE",
+    }
+
+
+def test_dates_of_long_ago_go_through(lake):
+    lake = lake()
+    lake.put("a.csv", "id,at,amount\n1,0001-01-01,1\n2,1582-10-10,2\n3,2024-09-20,3\n")
+
+    lake.flow()
+
+    assert lake.rows("id, year(at)") == [("1", 1), ("2", 1582), ("3", 2024)]
+
+
+def test_of_two_puts_in_one_second_the_later_one_wins(lake):
+    lake = lake()
+    put = [lake.s3.put_object(Bucket=BUCKET, Key=f"raw/{lake.dataset}/a.csv", Body=body) for body in TWO_BODIES]
+    for answer, body, sequencer in reversed(list(zip(put, TWO_BODIES, ("9A", "1B0"), strict=True))):
+        key = f"raw/{lake.dataset}/a.csv"
+        facts = (answer["VersionId"], len(body), answer["ETag"], "raw_to_processed")
+        lake.receive(key, *facts, sequencer=sequencer, later=False)
+
+    lake.flow()
+
+    assert lake.rows() == [("1", Decimal(2))]
+
+
+def test_of_two_batches_of_one_second_the_later_one_wins(lake):
+    lake = lake()
+    for name, amount in (("a.csv", 1), ("b.csv", 2)):
+        body = f"id,at,amount\n1,2024-09-20,{amount}\n".encode()
+        key = f"raw/{lake.dataset}/{name}"
+        answer = lake.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+        lake.receive(key, answer["VersionId"], len(body), answer["ETag"], "raw_to_processed", later=False)
+        lake.flow()
+
+    assert lake.rows() == [("1", Decimal(2))]
+
+
+def test_versions_that_no_version_id_tells_apart_have_each_its_own_result(lake):
+    lake = lake()
+    key = f"raw/{lake.dataset}/a.csv"
+    for body, sequencer in zip(TWO_BODIES, ("01", "02"), strict=True):
+        answer = lake.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+        lake.receive(key, None, len(body), answer["ETag"], "raw_to_processed", sequencer=sequencer)
+
+    lake.flow()
+
+    states = sorted((str(file.state), file.rows) for file in lake.ledger.files(TENANT, lake.dataset))
+    assert states == [("QUARANTINED", 0), ("QUERYABLE", 1)]  # what was overwritten cannot be read without its id
+    assert lake.rows() == [("1", Decimal(2))]
+
+
+def test_quarantine_of_a_run_that_died_after_its_commit_is_shown_by_the_second_job(lake, monkeypatch):
+    lake = lake()
+    lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n2,2024-09-20,x\n")
+    with monkeypatch.context() as patch:
+        patch.setattr("glue_scripts.raw_to_processed.register_partitions", _cut_off)
+        with pytest.raises(ConnectionError):
+            lake.run("raw_to_processed")
+    assert lake.quarantined() == []
+
+    lake.enter_commits()
+    lake.run("processed_to_analytics")
+
+    assert len(lake.quarantined()) == 1
 
 
 def test_keys_of_any_shape(lake):

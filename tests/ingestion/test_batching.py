@@ -13,6 +13,7 @@ NOON = datetime(2024, 9, 20, 12, 0, tzinfo=UTC)
 class File:
     size: int = 10
     minutes: int = 0  # how long it has waited
+    attempt: int = 0
 
     @property
     def arrived_at(self) -> datetime:
@@ -151,3 +152,15 @@ def test_shares_are_kept_whatever_is_wanted(wanted, cap):
         mine = [(one.job, one.dataset) for one in chosen if one.tenant == tenant]
         possible = {(one.job, one.dataset) for one in wanted if one.tenant == tenant}
         assert len(mine) == len(set(mine)) == min(cap, len(possible))
+
+
+def test_files_of_a_failed_run_are_tried_again_among_themselves():
+    failed, fresh = File(attempt=1), File(minutes=5)
+
+    assert close([fresh, failed], Rule(max_wait=timedelta(hours=1), max_files=5, max_bytes=1000), NOON) == [failed]
+
+
+def test_before_its_last_attempt_a_file_is_alone():
+    suspect, other = File(size=1, attempt=2), File(size=2, attempt=2)
+
+    assert close([suspect, other], AT_ONCE, NOON) == [suspect]

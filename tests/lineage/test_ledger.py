@@ -604,3 +604,37 @@ def test_quarantine_output_keeps_no_way_to_the_next_job(ledger):
         commit_key(run): False,
         bad.key: False,
     }
+
+
+def test_the_same_content_put_again_after_another_is_a_new_version_where_events_carry_no_version_id(ledger):
+    for sequencer in ("01", "03"):
+        assert ledger.receive(a_file(version=None, etag="a", sequencer=sequencer), RAW)
+
+    assert not ledger.receive(a_file(version=None, etag="a", sequencer="03"), RAW)
+
+
+def test_what_another_tenant_writes_into_the_waiting_list_is_not_looked_at(ledger):
+    ledger.receive(a_file(), RAW)
+    forged = table.Claim(
+        pk=table.file_pk("globex", "f"), sk=table.claim_sk("v", RAW), st="RECEIVED", job=RAW, dataset="sales",
+        key="raw/x", size=1, etag="e", arrived="x", g2pk=table.waiting_pk("acme", "sales", RAW), g2sk="0",
+    )  # fmt: skip
+    ledger.store.put(forged)
+
+    assert [member.key for member in ledger.waiting("acme", "sales", RAW)] == ["raw/sales/a.csv"]
+
+
+def test_a_header_that_nobody_can_read_keeps_no_other_run_from_being_put_in_order(ledger, clock):
+    ledger.receive(a_file(), RAW)
+    run = begin(ledger)
+    forged = table.Run(
+        pk=table.job_pk("globex", RAW), sk="zzz", tenant="globex", job=RAW, dataset="sales", st="RUNNING",
+        started="x", hb="x", g2pk=table.open_pk(run.run), g2sk="0",
+    )  # fmt: skip
+    ledger.store.put(forged)
+    clock.move(hours=1)
+
+    outcomes = {done.run: done.outcome for done in ledger.recover()}
+
+    assert outcomes[run.run] == "fenced"
+    assert "ValueError" in outcomes["zzz"]
