@@ -96,6 +96,14 @@ def start(folders: Folders, material: tls.Material, port: int, endpoints: dict[s
     return emulator
 
 
+def move(folders: Folders, old: str, new: str) -> None:
+    """Let the saved state name the emulator's new address: queues are known by URLs that hold the port."""
+    for saved in folders.emulator.glob("*.json"):
+        text = saved.read_text(encoding="utf-8")
+        if old in text:
+            saved.write_text(text.replace(old, new), encoding="utf-8")
+
+
 def wait_until_healthy(emulator: Emulator, ca: Path, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:

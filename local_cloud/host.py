@@ -198,6 +198,8 @@ class Host:
             attribute = "endpoint" if name == "emulator" else f"{name}_endpoint"
             wanted = ports.of(getattr(before, attribute)) if before else None
             chosen[name] = ports.choose(wanted, set(chosen.values()))
+            if before and wanted and chosen[name] != wanted and name == "emulator":
+                emulator.move(self.folders, before.endpoint, f"https://{HOST}:{chosen[name]}")
             if wanted and chosen[name] != wanted:
                 self.notes.append(f"port {wanted} ({name}) is in use by another program: now {chosen[name]}")
         return chosen

@@ -174,6 +174,20 @@ def test_a_port_that_another_program_took_is_replaced_and_told(home):
     assert f"port {port} (glue) is in use" in again.notes[0]
 
 
+def test_queues_are_reached_when_the_emulators_own_port_was_taken(home):
+    before = started(home)
+    queue = before.client("sqs").create_queue(QueueName="q")["QueueUrl"]
+    before.client("sqs").send_message(QueueUrl=queue, MessageBody="kept")
+    supervisor.stop(home)
+
+    with socket.create_server(("127.0.0.1", urlsplit(before.cloud.endpoint).port)):
+        again = started(home)
+
+    found = again.client("sqs").get_queue_url(QueueName="q")["QueueUrl"]
+    assert found.startswith(again.cloud.endpoint)
+    assert again.client("sqs").receive_message(QueueUrl=found)["Messages"][0]["Body"] == "kept"
+
+
 def test_a_run_that_was_open_at_the_stop_is_failed_and_told_at_the_next_start(home):
     before = started(home)
     bucket = before.bucket("runs")
