@@ -111,6 +111,11 @@ class Reach:
         ]
 
     @property
+    def default_database(self) -> list[str]:
+        """Spark and Athena look whether it is there before they look anywhere else; it holds nothing of ours."""
+        return [self.site.arn("glue", "catalog"), self.site.arn("glue", "database/default")]
+
+    @property
     def dataset_tables(self) -> list[str]:
         """The tables that jobs keep; views and results of queries are the analyst's own."""
         database = self.values.names.database
@@ -178,6 +183,7 @@ class Boundary(Construct):
                 allow("OwnRows", [*ROWS_READ, *ROWS_WRITTEN], [reach.ledger], reach.own_rows),
                 allow("Ledger", ["dynamodb:DescribeTable"], [reach.ledger]),
                 allow("Catalog", ["glue:*"], reach.catalog),
+                allow("DefaultDatabase", ["glue:GetDatabase"], reach.default_database),
                 allow("Workgroup", ["athena:*"], [reach.workgroup, reach.athena_catalog]),
                 allow("Logs", ["logs:CreateLogStream", "logs:PutLogEvents"], [reach.logs]),
                 metrics_allowed(),
@@ -235,6 +241,7 @@ class JobRole(Construct):
     def _rest(reach: Reach) -> list[iam.PolicyStatement]:
         return [
             allow("Catalog", [*CATALOG_READ, *TABLES_WRITTEN, *PARTITIONS_WRITTEN], reach.catalog),
+            allow("DefaultDatabase", ["glue:GetDatabase"], reach.default_database),
             allow("Logs", ["logs:CreateLogStream", "logs:PutLogEvents"], [reach.logs]),
             metrics_allowed(),
         ]
@@ -282,6 +289,7 @@ class AnalystRole(Construct):
         written = [*TABLES_WRITTEN, *PARTITIONS_WRITTEN, "glue:DeleteTable"]
         return [
             allow("Catalog", [*CATALOG_READ, *written], reach.catalog),
+            allow("DefaultDatabase", ["glue:GetDatabase"], reach.default_database),
             deny("DatasetTables", written, reach.dataset_tables),
         ]
 

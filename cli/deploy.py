@@ -204,6 +204,11 @@ def write_entries(connection: Connection, tenant: "Tenant") -> None:
     """Datasets first: whoever finds the tenant finds what it sends."""
     for dataset in tenant.datasets:
         connection.ledger.put_dataset(dataset_entry(connection, tenant, dataset))
+    kept = {dataset.name for dataset in tenant.datasets}
+    for entry in connection.ledger.datasets(tenant.id):
+        if entry.dataset not in kept:
+            # Its line is gone: what arrives for it from now on is UNROUTED, what it has stays.
+            connection.ledger.put_dataset(replace(entry, files=()))
     connection.ledger.put_tenant(tenant_entry(connection, tenant))
 
 

@@ -190,6 +190,23 @@ def test_the_ledger_knows_the_tenant_and_what_it_sends(deployed):
 
 
 @pytest.mark.cloud
+def test_a_dataset_whose_line_is_gone_takes_no_more_files_and_is_still_known(deployed):
+    returns = (deployed.tenants / "contracts" / "orders.yaml").read_text().replace("id: orders", "id: returns")
+    (deployed.tenants / "contracts" / "returns.yaml").write_text(returns)
+    deployed.write(TENANTS.replace("datasets: [", "datasets: [returns, "))
+    assert deployed("deploy", "acme").code == 0
+
+    deployed.write(TENANTS)
+    assert deployed("deploy", "acme").code == 0
+
+    files = deployed.run(
+        "import json; from lineage.ledger import Ledger; ledger = Ledger('mycompany-local-ledger');"
+        "print(json.dumps({entry.dataset: entry.files for entry in ledger.datasets('acme')}))"
+    )
+    assert files == {"orders": ["raw/orders/**"], "returns": []}
+
+
+@pytest.mark.cloud
 def test_named_queries_stand_in_the_tenants_workgroup(deployed):
     names = deployed.run(
         "import boto3, json; athena = boto3.client('athena');"
