@@ -91,7 +91,12 @@ def _cpu(process: psutil.Process) -> float:
 
 def _kind(process: psutil.Process) -> str:
     command = " ".join(process.cmdline())
-    for kind, mark in (("java", "java"), ("emulator", "ministack"), ("supervisor", "supervisor")):
+    for kind, mark in (
+        ("functions", "_worker.py"),
+        ("java", "java"),
+        ("emulator", "ministack"),
+        ("supervisor", "local_cloud.host"),
+    ):
         if mark in command:
             return kind
     return "workers"
