@@ -21,19 +21,19 @@ class LakeError(Exception):
     code = ExitCode.FAILED
 
 
-class WrongInput(LakeError):  # noqa: N818  (the tree reads as what happened)
+class WrongInput(LakeError):
     """Raised when what the person gave cannot be used."""
 
     code = ExitCode.INPUT
 
 
-class NotFound(LakeError):  # noqa: N818
+class NotFound(LakeError):
     """Raised when the thing that was named does not exist; the message names what does."""
 
     code = ExitCode.NOT_FOUND
 
 
-class CloudIsDown(LakeError):  # noqa: N818
+class CloudIsDown(LakeError):
     """Raised when a command needs the local cloud and nobody answers."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ _ABSENT = {"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed", "405"}
 _UNVERSIONED = {None, "", "null"}
 
 
-class ObjectGone(Exception):  # noqa: N818 - it says what happened to the object
+class ObjectGone(Exception):
     """Raised when the wanted version of an object no longer exists."""
 
 

@@ -13,21 +13,21 @@ class JobError(Exception):
     """Root of everything the jobs raise on purpose."""
 
 
-class ArgumentMissing(JobError):  # noqa: N818
+class ArgumentMissing(JobError):
     """Raised when an argument of the job's definition or of its run is absent."""
 
 
-class PlanUnreadable(JobError):  # noqa: N818
+class PlanUnreadable(JobError):
     """Raised when a plan lacks a part or holds one of the wrong kind; deploy the tenant again."""
 
 
-class CommitObjectUnreadable(JobError):  # noqa: N818
+class CommitObjectUnreadable(JobError):
     """Raised when a commit object is gone or is not the JSON that `raw_to_processed` writes."""
 
 
-class TableUnfit(JobError):  # noqa: N818
+class TableUnfit(JobError):
     """Raised when a column of the table and of the contract differ in a way no table can follow."""
 
 
-class PartitionNotRegistered(JobError):  # noqa: N818
+class PartitionNotRegistered(JobError):
     """Raised when Glue refuses a partition for another reason than that it has it."""

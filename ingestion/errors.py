@@ -4,7 +4,6 @@ ArrivalError             the message goes back to the queue, and after its last 
 ├── NotAnArrival         it is not an S3 "Object Created" event
 └── UnknownBucket        no tenant of this environment has the bucket
 """
-# ruff: noqa: N818 - the names say what happened
 
 
 class ArrivalError(Exception):

@@ -9,7 +9,6 @@ LedgerError
 ├── ConditionFailed      (lineage.store) a conditional write was refused; the ledger turns it into one of the above
 └── Cancelled            (lineage.store) the same for a transaction
 """
-# ruff: noqa: N818 - the names say what happened
 
 
 class LedgerError(Exception):

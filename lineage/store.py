@@ -33,7 +33,7 @@ PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExcee
 log = logging.getLogger(__name__)
 
 
-class ConditionFailed(LedgerError):  # noqa: N818
+class ConditionFailed(LedgerError):
     """Raised when a conditional write was refused; `old` is the item that stood in the way, None if there is none."""
 
     def __init__(self, old: Item | None) -> None:
@@ -41,7 +41,7 @@ class ConditionFailed(LedgerError):  # noqa: N818
         self.old = old
 
 
-class Cancelled(LedgerError):  # noqa: N818
+class Cancelled(LedgerError):
     """Raised when a transaction was refused: `failed` maps the position of a write to the item in its way."""
 
     def __init__(self, failed: dict[int, Item | None]) -> None:

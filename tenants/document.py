@@ -196,6 +196,6 @@ class _Composer:
         return here
 
 
-class _TooDeep(Exception):  # noqa: N818
+class _TooDeep(Exception):
     def __init__(self, line: int) -> None:
         self.line = line

@@ -43,11 +43,11 @@ class RegistryError(TenantsError):
         super().__init__("\n".join(map(str, self.problems)))
 
 
-class InvalidName(TenantsError, ValueError):  # noqa: N818  (named like httpx's InvalidURL)
+class InvalidName(TenantsError, ValueError):
     """Raised when an id breaks the rule that all derived names rest on."""
 
 
-class NotFound(TenantsError, LookupError):  # noqa: N818
+class NotFound(TenantsError, LookupError):
     """Raised when the registry holds nothing of that name; the message lists what it holds."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:

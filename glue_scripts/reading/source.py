@@ -8,7 +8,7 @@ from glue_scripts.plan import Plan
 SMALL = 64 * 1024 * 1024  # bytes of content that a task holds in memory; what is larger goes to its disk
 
 
-class MalformedFile(Exception):  # noqa: N818 - it is the verdict on a file
+class MalformedFile(Exception):
     """Raised when nothing of a file can be used; the text is the reason a person reads."""
 
 

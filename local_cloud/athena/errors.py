@@ -13,7 +13,7 @@ class AthenaError(Exception):
     """Raised with the text that a client reads."""
 
 
-class RequestRefused(AthenaError):  # noqa: N818  says what happened
+class RequestRefused(AthenaError):
     """Raised when a call is answered with an error. `code` is the exception's name in the API."""
 
     def __init__(self, message: str, *, code: str = "InvalidRequestException", reason: str | None = None) -> None:
@@ -29,7 +29,7 @@ class SyntaxRefused(RequestRefused):
         super().__init__(message, reason="MALFORMED_QUERY")
 
 
-class QueryFailed(AthenaError):  # noqa: N818  says what happened
+class QueryFailed(AthenaError):
     """Raised when a query cannot be answered. `kind` is Athena's error name, `TABLE_NOT_FOUND` and the like."""
 
     def __init__(self, kind: str, message: str, place: str | None = None) -> None:
@@ -37,11 +37,11 @@ class QueryFailed(AthenaError):  # noqa: N818  says what happened
         self.kind = kind
 
 
-class QueryCancelled(AthenaError):  # noqa: N818  says what happened
+class QueryCancelled(AthenaError):
     """Raised to end a query as CANCELLED."""
 
 
-class EmulatorRefused(AthenaError):  # noqa: N818  says what happened
+class EmulatorRefused(AthenaError):
     """Raised when the emulator answers a call of ours with an error."""
 
     def __init__(self, code: str, message: str, status: int) -> None:

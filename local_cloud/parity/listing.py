@@ -150,7 +150,7 @@ BEHAVIOUR = (
     Difference(
         "AWS::S3::Bucket",
         "EventBridge events",
-        "carry no version id; a file's version is told by its content's hash and size",
+        "carry no version id; a file's version is told by its hash, its size and the event's sequencer",
         "the emulator leaves it out",
     ),
     Difference("AWS::KMS::Key", "use", "nothing is encrypted on this disk; grants are not checked", "emulated"),

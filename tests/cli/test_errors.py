@@ -54,8 +54,8 @@ def test_ctrl_c_ends_with_130():
 
 def test_a_full_disk_says_so():
     assert (
-        explain(OSError(28, "No space left on device", "/tmp/x"))[0]
-        == "/tmp/x: the disk is full: free some space and try again"
+        explain(OSError(28, "No space left on device", "data.csv"))[0]
+        == "data.csv: the disk is full: free some space and try again"
     )
 
 
