@@ -71,7 +71,7 @@ class ControlFunction(Construct):
             memory_size=512,
             role=self.role,
             log_group=log_group,
-            environment=Settings(ledger=platform.ledger, dispatch_function=platform.dispatch_function).to_environment(),
+            environment=settings_of(site).to_environment(),
         )
         table = site.arn("dynamodb", f"table/{platform.ledger}")
         self.allow(["logs:CreateLogStream", "logs:PutLogEvents"], [log_group.log_group_arn])
@@ -183,6 +183,20 @@ class ControlPlane(Construct):
             function_name=function.function_name,
             source_arn=rule.attr_arn,
         )
+
+
+def settings_of(site: Site) -> Settings:
+    """What every function is told."""
+    platform = site.platform
+    return Settings(
+        ledger=platform.ledger,
+        dispatch_function=platform.dispatch_function,
+        reconcile_function=platform.reconcile_function,
+        topic=site.arn("sns", platform.topic),
+        queue=site.queue_url(platform.queue),
+        dead_letter_queue=site.queue_url(platform.dead_letter_queue),
+        environment=platform.environment,
+    )
 
 
 def job_names(site: Site) -> list[str]:

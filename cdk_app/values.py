@@ -80,6 +80,10 @@ class Site:
     def role_arn(self, role: str) -> str:
         return f"arn:{self.partition}:iam::{self.account}:role/{role}"
 
+    def queue_url(self, queue: str) -> str:
+        suffix = {"aws-cn": "amazonaws.com.cn"}.get(self.partition, "amazonaws.com")
+        return f"https://sqs.{self.region}.{suffix}/{self.account}/{queue}"
+
     def bucket_arn(self, bucket: str) -> str:
         return f"arn:{self.partition}:s3:::{bucket}"
 

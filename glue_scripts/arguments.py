@@ -8,6 +8,11 @@ PROCESSED_TO_ANALYTICS = "processed_to_analytics"
 JOBS: tuple[str, ...] = (RAW_TO_PROCESSED, PROCESSED_TO_ANALYTICS)
 """The jobs of a tenant in the order of the zones; each is also the name of its script."""
 
+MAINTAIN = "maintain"
+"""The job for work that is no batch of files; its `run` is the id of an errand in the ledger."""
+
+SCRIPTS: tuple[str, ...] = (*JOBS, MAINTAIN)
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobDefaults:

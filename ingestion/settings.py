@@ -1,29 +1,43 @@
 """What the Lambda functions are told by their environment; the templates take the variable names from here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 
-LEDGER = "LAKE_LEDGER"
-DISPATCH_FUNCTION = "LAKE_DISPATCH_FUNCTION"
+PREFIX = "LAKE_"
 
 
 class SettingError(Exception):
     """Raised when a function was deployed without one of its variables."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
+    """The same for every function; a field `ledger` is the variable `LAKE_LEDGER`."""
+
     ledger: str
     dispatch_function: str
+    reconcile_function: str
+    topic: str
+    """ARN of the platform's topic for alerts."""
+    queue: str
+    """URL of the queue of arrivals."""
+    dead_letter_queue: str
+    """URL."""
+    environment: str
+    """Name of the environment, for the commands that alerts propose."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
-        names = dict(zip((field.name for field in fields(cls)), (LEDGER, DISPATCH_FUNCTION), strict=True))
-        missing = sorted(variable for variable in names.values() if not environment.get(variable))
+        names = {field.name: variable(field.name) for field in fields(cls)}
+        missing = sorted(name for name in names.values() if not environment.get(name))
         if missing:
             raise SettingError(f"environment of the function: {', '.join(missing)} not set; deploy the platform stack")
-        return cls(**{name: environment[variable] for name, variable in names.items()})
+        return cls(**{field: environment[name] for field, name in names.items()})
 
     def to_environment(self) -> dict[str, str]:
-        """The variables a template gives to both functions."""
-        return {LEDGER: self.ledger, DISPATCH_FUNCTION: self.dispatch_function}
+        """The variables that a template gives to each function."""
+        return {variable(field): value for field, value in asdict(self).items()}
+
+
+def variable(field: str) -> str:
+    return PREFIX + field.upper()

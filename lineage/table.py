@@ -24,7 +24,7 @@ INDEX_PARTITION_KEY = "g2pk"
 INDEX_SORT_KEY = "g2sk"
 INDEX_PROJECTION = (
     "kind", "st", "owner", "job", "attempt", "retry_at",
-    "key", "version", "size", "etag", "sequencer", "arrived", "dataset",
+    "key", "version", "size", "etag", "sequencer", "arrived", "dataset", "fence", "group", "epoch", "replaces",
     "started", "hb", "glue_run", "sealed", "batch", "error",
 )  # fmt: skip
 
@@ -75,6 +75,10 @@ class Tenant(Item, discriminator="tenant"):
     database = UnicodeAttribute()
     jobs = JSONAttribute()
     max_in_flight = NumberAttribute()
+    retention = JSONAttribute(null=True)  # zone → days
+    topic = UnicodeAttribute(null=True)
+    held_since = UnicodeAttribute(null=True)  # an operator's hold; a deploy leaves it as it is
+    held_reason = UnicodeAttribute(null=True)
 
 
 class Pointer(Item, discriminator="pointer"):
@@ -93,6 +97,7 @@ class Dataset(Item, discriminator="dataset"):
     max_wait_s = NumberAttribute()
     max_files = NumberAttribute()
     max_bytes = NumberAttribute()
+    schedule = JSONAttribute(null=True)
     plan = UnicodeAttribute()
 
 
@@ -137,7 +142,8 @@ class Arrival(Item, discriminator="arrival"):
 class Claim(Item, discriminator="claim"):
     """`T#<t>#F#<fid>` / `C#<ver>#<job>`: who may consume this version, and, once DONE, who did: the lineage edge.
 
-    The owner's id is the fencing token: each attempt is a run of its own.
+    The owner's id is the fencing token: each attempt is a run of its own. A replay archives the edge of the epoch
+    before under `C#<ver>#<job>@<epoch>` and opens the claim again.
     """
 
     st = UnicodeAttribute()
@@ -146,6 +152,10 @@ class Claim(Item, discriminator="claim"):
     owner = UnicodeAttribute(null=True)
     attempt = NumberAttribute(default=0)
     retry_at = UnicodeAttribute(null=True)
+    fence = NumberAttribute(default=0)  # raised by every claim, and by whoever fences a run that meant to claim it
+    group = UnicodeAttribute(null=True)  # id of the batch in which it is to be tried again, whole
+    epoch = NumberAttribute(default=0)  # replays so far
+    replaces = JSONAttribute(null=True)  # of a replay: batches whose rows of this file give way
     key = UnicodeAttribute()
     version = UnicodeAttribute(null=True)
     size = NumberAttribute()
@@ -167,7 +177,9 @@ class Run(Item, discriminator="run"):
     started = UnicodeAttribute()
     ended = UnicodeAttribute(null=True)
     hb = UnicodeAttribute()
+    listed = BooleanAttribute(default=False)  # its chunks name every file it is about to claim
     sealed = BooleanAttribute(default=False)
+    seat = NumberAttribute(null=True)
     batch = UnicodeAttribute(null=True)
     attempt = NumberAttribute(default=1)
     started_as = UnicodeAttribute(null=True)  # the Glue run that dispatch started
@@ -183,6 +195,7 @@ class Run(Item, discriminator="run"):
     rejected = NumberAttribute(null=True)
     snapshot = UnicodeAttribute(null=True)
     code = UnicodeAttribute(null=True)
+    contract = UnicodeAttribute(null=True)  # fingerprint of the plan that the run worked by
     error = UnicodeAttribute(null=True)
     counts = BooleanAttribute(null=True)  # of a FAILED run: does the attempt count against its files
     tidy = BooleanAttribute(null=True)  # its claims, listings and graph edges are settled
@@ -194,6 +207,33 @@ class Slot(Item, discriminator="slot"):
     run = UnicodeAttribute()
     job = UnicodeAttribute()
     dataset = UnicodeAttribute()
+
+
+class Seat(Item, discriminator="seat"):
+    """`T#<t>#S` / `<number>`: one of the tenant's places in flight, as many as it may have runs at a time."""
+
+    run = UnicodeAttribute()
+
+
+class Errand(Item, discriminator="errand"):
+    """`T#<t>#M` / `<uuid7>`: work on a tenant's tables or ledger that is no batch: maintain, rollback, rebuild."""
+
+    tenant = UnicodeAttribute()
+    task = UnicodeAttribute()
+    arguments = JSONAttribute()
+    st = UnicodeAttribute()
+    asked = UnicodeAttribute()
+    started = UnicodeAttribute(null=True)
+    ended = UnicodeAttribute(null=True)
+    glue_run = UnicodeAttribute(null=True)
+    result = JSONAttribute(null=True)
+    error = UnicodeAttribute(null=True)
+
+
+class Notice(Item, discriminator="notice"):
+    """`T#<t>#N` / `<kind>#<subject>`: what people were told of, and from when on they may be told again."""
+
+    again_at = UnicodeAttribute()
 
 
 class Chunk(Item, discriminator="chunk"):
@@ -278,6 +318,18 @@ def slots_pk(tenant: str) -> str:
     return f"T#{tenant}#O"
 
 
+def seats_pk(tenant: str) -> str:
+    return f"T#{tenant}#S"
+
+
+def errands_pk(tenant: str) -> str:
+    return f"T#{tenant}#M"
+
+
+def notices_pk(tenant: str) -> str:
+    return f"T#{tenant}#N"
+
+
 def graph_pk(tenant: str) -> str:
     return f"T#{tenant}#G"
 
@@ -300,6 +352,10 @@ def claim_sk(ver: str, job: str) -> str:
 
 def waiting_pk(tenant: str, dataset: str, job: str) -> str:
     return f"WAIT#{tenant}#{dataset}#{job}"
+
+
+def held_pk(tenant: str) -> str:
+    return f"HELD#{tenant}"
 
 
 def open_pk(run: str) -> str:

@@ -54,6 +54,13 @@ class TenantEntry:
     jobs: Mapping[str, str]
     """Job name → name of the Glue job, in the order in which the jobs follow each other."""
     max_in_flight: int = 2
+    retention: Mapping[str, int] = field(default_factory=dict)
+    """Zone → days that its objects live; nothing expires from the ledger where it is not known."""
+    topic: str | None = None
+    """ARN of the topic that carries alerts to the tenant's owner."""
+    held_since: datetime | None = None
+    """Since when an operator holds the tenant's files; `put_tenant` leaves it as it is."""
+    held_reason: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +74,8 @@ class DatasetEntry:
     max_files: int
     max_bytes: int
     plan: str
+    schedule: Mapping[str, object] | None = None
+    """The compiled schedule (`ingestion.schedules`) that starts its batches; None: the arrivals do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +103,11 @@ class FileVersion:
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """A file version as a batch holds it. `attempt` counts the runs that failed with it so far."""
+    """A file version as a batch holds it. `attempt` counts the runs that failed with it so far.
+
+    `group`: the id of the batch in which it is to be tried again, whole; `replaces`: of a replay, the batches whose rows
+    of this file give way.
+    """
 
     key: str
     version: str | None
@@ -105,6 +118,10 @@ class Member:
     arrived_at: datetime
     attempt: int = 0
     sequencer: str = ""
+    fence: int = 0
+    group: str | None = None
+    epoch: int = 0
+    replaces: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -151,6 +168,8 @@ class CommitRecord:
     rejected: int
     snapshot: str | None = None
     code: str = ""
+    contract: str = ""
+    """Fingerprint of the plan."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +198,10 @@ class FileState:
     run: str | None
     arrived_at: datetime
     size: int = 0
+    attempt: int = 0
+    """Runs that failed with it."""
+    epoch: int = 0
+    """Replays."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +225,30 @@ class RunState:
     stale: bool = False
     snapshot: str | None = None
     code: str | None = None
+    contract: str | None = None
+
+
+class ErrandState(StrEnum):
+    ASKED = "ASKED"
+    RUNNING = "RUNNING"
+    DONE = "DONE"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errand:
+    """Work for a tenant's `maintain` job that is no batch of files. `arguments` and `result` are JSON objects."""
+
+    id: str
+    tenant: str
+    task: str
+    arguments: Mapping[str, object]
+    state: ErrandState
+    asked: datetime
+    ended: datetime | None = None
+    glue_run: str | None = None
+    result: Mapping[str, object] | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -125,6 +125,14 @@ class PlatformNames:
         return self._of("dispatch")
 
     @property
+    def reconcile_function(self) -> str:
+        return self._of("reconcile")
+
+    @property
+    def webhook_function(self) -> str:
+        return self._of("webhook")
+
+    @property
     def code_bucket(self) -> str:
         return self._of("platform-code")
 
@@ -180,6 +188,10 @@ class TenantNames:
     @property
     def boundary(self) -> str:
         return f"{self.workgroup}-boundary"
+
+    @property
+    def topic(self) -> str:
+        return f"{self.workgroup}-alerts"
 
     @property
     def log_group(self) -> str:

@@ -4,11 +4,24 @@ from ingestion.settings import SettingError, Settings
 
 
 def test_settings_come_back_as_they_were_given_to_the_template():
-    settings = Settings(ledger="lake-dev-ledger", dispatch_function="lake-dev-dispatch")
+    settings = Settings(
+        ledger="lake-dev-ledger",
+        dispatch_function="lake-dev-dispatch",
+        reconcile_function="lake-dev-reconcile",
+        topic="arn:aws:sns:eu-central-1:111122223333:lake-dev-alerts",
+        queue="https://sqs.eu-central-1.amazonaws.com/111122223333/lake-dev-arrivals",
+        dead_letter_queue="https://sqs.eu-central-1.amazonaws.com/111122223333/lake-dev-arrivals-dead",
+        environment="dev",
+    )
 
     assert settings.to_environment() == {
         "LAKE_LEDGER": "lake-dev-ledger",
         "LAKE_DISPATCH_FUNCTION": "lake-dev-dispatch",
+        "LAKE_RECONCILE_FUNCTION": "lake-dev-reconcile",
+        "LAKE_TOPIC": "arn:aws:sns:eu-central-1:111122223333:lake-dev-alerts",
+        "LAKE_QUEUE": "https://sqs.eu-central-1.amazonaws.com/111122223333/lake-dev-arrivals",
+        "LAKE_DEAD_LETTER_QUEUE": "https://sqs.eu-central-1.amazonaws.com/111122223333/lake-dev-arrivals-dead",
+        "LAKE_ENVIRONMENT": "dev",
     }
     assert Settings.from_environment(settings.to_environment()) == settings
 
