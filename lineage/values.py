@@ -105,7 +105,7 @@ class FileVersion:
 class Member:
     """A file version as a batch holds it. `attempt` counts the runs that failed with it so far.
 
-    `group`: the id of the batch in which it is to be tried again, whole; `replaces`: of a replay, the batches whose rows
+    `group`: id of the batch in which it is tried again, whole; `replaces`: of a replay, the batches whose rows
     of this file give way.
     """
 
