@@ -1,8 +1,9 @@
-"""What keeps a message out of the ledger.
+"""What goes wrong in the control plane.
 
 ArrivalError             the message goes back to the queue, and after its last try to the dead-letter queue
 ├── NotAnArrival         it is not an S3 "Object Created" event
 └── UnknownBucket        no tenant of this environment has the bucket
+WebhookRefused           an alert did not reach the chat; SNS tries again
 """
 
 
@@ -16,3 +17,7 @@ class NotAnArrival(ArrivalError):
 
 class UnknownBucket(ArrivalError):
     """Raised when no tenant has the bucket: deploy the tenant, then redrive the dead-letter queue."""
+
+
+class WebhookRefused(Exception):
+    """Raised when a webhook is no URL that may be posted to, or its host did not take the alert."""
