@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -127,31 +126,6 @@ def is_healthy(endpoint: str, ca: Path) -> bool:
 def has_saved_since(folders: Folders, moment: float) -> bool:
     """Whether the emulator wrote its state after `moment` (Unix seconds): it does so only when it ends cleanly."""
     return any(file.stat().st_mtime > moment for file in folders.emulator.glob("*.json"))
-
-
-def forget_deleted_buckets(folders: Folders, existing: set[str]) -> None:
-    """Remove the folders of buckets that were deleted: the emulator would bring them back at its next start."""
-    for entry in _beside(folders, existing):
-        shutil.rmtree(entry, ignore_errors=True)
-
-
-def set_aside_new_buckets(folders: Folders, saved: set[str]) -> tuple[Path, list[str]]:
-    """Move buckets out of the way that the saved state does not know: their stacks can then be deployed again.
-
-    Where they are now, and their names.
-    """
-    place = folders.home / "set-aside" / time.strftime("%Y%m%d-%H%M%S")
-    moved = _beside(folders, saved)
-    for entry in moved:
-        place.mkdir(parents=True, exist_ok=True, mode=0o700)
-        entry.rename(place / entry.name)
-    return place, sorted(entry.name for entry in moved)
-
-
-def _beside(folders: Folders, names: set[str]) -> list[Path]:
-    """Folders of buckets that are not among `names`."""
-    account = folders.buckets / ACCOUNT
-    return [e for e in account.glob("*") if e.is_dir() and not e.name.startswith(".") and e.name not in names]
 
 
 def open_log(path: Path):  # type: ignore[no-untyped-def]  # noqa: ANN201

@@ -11,14 +11,16 @@ import logging
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty, Queue
 from threading import Event, Lock
 from typing import Any
 
-from local_cloud import emulator, forward, job_code, ports, processes, state, tls, tools
+from local_cloud import emulator, forward, job_code, losses, ports, processes, state, tls, tools
 from local_cloud.access import Access
 from local_cloud.athena.facts import AthenaFacts
 from local_cloud.athena.server import AthenaServer, serve
@@ -37,6 +39,7 @@ from local_cloud.workers import Pool
 log = logging.getLogger("local_cloud.host")
 
 WATCH_SECONDS = 0.5
+BRING_BACK_SECONDS = 120
 RESTARTS = 3  # of an emulator that ended by itself, per life of the supervisor
 
 
@@ -51,6 +54,9 @@ class Host:
     restored: bool = False
     known: list[dict[str, Any]] = field(default_factory=list)
     remembering: Any = field(default_factory=Lock)
+    recovery: list[str] = field(default_factory=list)
+    recovering: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    wishes: "Queue[Queue[BaseException | None]]" = field(default_factory=Queue)
 
     def run(self) -> None:
         """Start, say so, watch until a signal, stop."""
@@ -103,6 +109,8 @@ class Host:
     def watch(self) -> None:
         restarts = 0
         while not self.ending.wait(WATCH_SECONDS):
+            with contextlib.suppress(Empty):
+                self._bring_back(self.wishes.get_nowait())
             self.pool.tend()
             self.archive.tend(is_quiet=self.pool.is_quiet())
             if self.emulator.has_ended():
@@ -115,6 +123,8 @@ class Host:
         """Workers first, then the endpoints, then the emulator, which saves its state."""
         self._mark_running(ending=True)
         log.info("ending: runs and workers")
+        for child in self.recovering:
+            processes.stop(processes.Identity.of(child.pid), 5)
         self.runner.end()
         self.archive.end()
         self.pool.end()
@@ -123,9 +133,10 @@ class Host:
         self.athena.stop()
         noted = self._note_buckets()
         log.info("ending: the emulator")
-        saved = self.emulator.stop()
+        began = time.time()
+        saved = self.emulator.stop() and emulator.has_saved_since(self.folders, began)
         if saved and noted:
-            emulator.forget_deleted_buckets(self.folders, self._saved_buckets())
+            losses.forget_deleted_buckets(self.folders, self._saved_buckets())
         log.info("ended, state %s", "saved" if saved else "NOT saved")
         self.folders.processes.unlink(missing_ok=True)
         if saved:
@@ -134,7 +145,20 @@ class Host:
     def answer(self, request: Request) -> Answer:
         if request.path == "/_local/status":
             return forward.of_json(self.status())
+        if request.path == "/_local/bring-back" and request.method == "POST":
+            return forward.of_json({"buckets": self.brought_back()})
         return self.glue_api.answer(request)
+
+    def brought_back(self) -> list[str]:
+        """The buckets that were set aside after a kill are there again; their names."""
+        names = losses.aside(self.folders)
+        if names:
+            wish: Queue[BaseException | None] = Queue()
+            self.wishes.put(wish)
+            failure = wish.get(timeout=BRING_BACK_SECONDS)
+            if failure is not None:
+                raise failure
+        return names
 
     def status(self) -> dict[str, Any]:
         """Memory in bytes per group of processes."""
@@ -152,10 +176,50 @@ class Host:
     def _restart_emulator(self) -> None:
         log.error("the emulator ended by itself; starting it again with the state of its last clean stop")
         self.restored = True
+        self.runner.stop_all()  # what they would still write is of a catalog and a ledger that are gone
         self._note_loss("the emulator was killed")
         self.emulator = self._start_emulator()
         self.cloud = self._facts()
         state.save(self.cloud)
+        self._recover()
+
+    def _recover(self) -> None:
+        """Have the rest brought back by whoever knows what it was; the folder's next start does it otherwise."""
+        if self.recovery:
+            with emulator.open_log(self.folders.logs / "recovery.log") as said:
+                child = subprocess.Popen(
+                    self.recovery,
+                    cwd=state.PROJECT,
+                    env={**os.environ, "LAKE_HOME": str(self.folders.home)},
+                    stdin=subprocess.DEVNULL,
+                    stdout=said,
+                    stderr=said,
+                    start_new_session=True,
+                )
+            self.recovering.append(child)
+            self._remember("recovery", processes.Identity.of(child.pid))
+
+    def _bring_back(self, wish: "Queue[BaseException | None]") -> None:
+        """Stop the emulator cleanly, so that it keeps what was deployed, and start it with the buckets in place.
+
+        On this thread: the emulator lives as long as the thread that started it.
+        """
+        try:
+            began = time.time()
+            self._note_buckets()
+            self.emulator.stop()
+            if not emulator.has_saved_since(self.folders, began):
+                raise StartError("the emulator did not save its state; run `lake up` again")
+            self.began = time.time()
+            self._mark_running(ending=False)
+            losses.bring_back(self.folders)
+            self.emulator = self._start_emulator()
+            self._note_buckets()
+        except (LocalCloudError, OSError) as e:
+            log.exception("buckets that were set aside did not all come back")
+            wish.put(e)  # an emulator that ended is started again by the watch
+        else:
+            wish.put(None)
 
     def _clear_remains(self) -> None:
         """End what a killed supervisor left, and note whether the emulator could still save its state."""
@@ -179,17 +243,8 @@ class Host:
 
     def _note_loss(self, event: str) -> None:
         """Say what a kill cost, and move what would stand in the way of a new deployment."""
-        place, names = emulator.set_aside_new_buckets(self.folders, self._saved_buckets())
-        saved = [file.stat().st_mtime for file in self.folders.emulator.glob("*.json")]
-        if saved:
-            moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(max(saved)))
-            self.notes.append(f"{event}: all but objects is as of the last clean stop at {moment}; run `lake deploy`")
-        else:
-            self.notes.append(f"{event} before a first clean stop: it starts empty; run `lake deploy`")
-        if names:
-            self.notes.append(
-                f"buckets made since then were moved to {place}: {', '.join(names)}; put their files again"
-            )
+        loss = losses.note(self.folders, event, self._saved_buckets())
+        self.notes.append(f"{loss.text()}; `lake up` brings the rest back")
 
     def _choose_ports(self) -> dict[str, int]:
         before = state.remembered(self.folders.home)
@@ -307,11 +362,12 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--spares", type=int, default=None)
+    parser.add_argument("--recovery", type=json.loads, default=[])
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     before = state.remembered(options.home)
     spares = options.spares if options.spares is not None else (before.spares if before else 1)
-    host = Host(Folders(options.home), spares)
+    host = Host(Folders(options.home), spares, recovery=options.recovery)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: host.ending.set())
     try:

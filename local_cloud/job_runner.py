@@ -84,6 +84,11 @@ class JobRunner:
         self.runs.change(run_id, state="STOPPING")
         self._stops[run_id].set()
 
+    def stop_all(self) -> None:
+        """Have every open run ended."""
+        for stop in list(self._stops.values()):
+            stop.set()
+
     def end(self) -> None:
         """Take no more runs; those that are open stay so on disk and are closed by `recover` at the next start."""
         self._executor.shutdown(wait=False, cancel_futures=True)

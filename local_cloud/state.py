@@ -88,6 +88,16 @@ class Folders:
         return self.home / "saved.json"
 
     @property
+    def lost(self) -> Path:
+        """A kill that is not made good yet (`losses`)."""
+        return self.home / "lost.json"
+
+    @property
+    def aside(self) -> Path:
+        """Buckets that wait until their stacks are deployed again, in a folder per kill."""
+        return self.home / "set-aside"
+
+    @property
     def logs(self) -> Path:
         return self.home / "logs"
 

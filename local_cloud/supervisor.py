@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from local_cloud.state import Cloud, Folders
 
 START_SECONDS = 120
 STOP_SECONDS = 90
+BRING_BACK_SECONDS = 150
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,16 +37,18 @@ class Status:
     runs_open: int = 0
 
 
-def start(home: Path | None = None, *, spares: int | None = None) -> Cloud:
+def start(home: Path | None = None, *, spares: int | None = None, recovery: Sequence[str] = ()) -> Cloud:
     """Start the local cloud of `home` in the background, or find it running; returns when every part answers.
 
     `spares` is the number of warm Spark workers kept ready (default: what the last start used, at first 1).
+    `recovery` is a command that is run when the emulator was killed and has been started again: it finds the
+    folder in LAKE_HOME and what is to be made good in `losses`.
     """
     home = (home or state.default_home()).resolve()
     folders = _prepare(home)
     running = _running(home)
     if running is None:
-        _launch(folders, spares)
+        _launch(folders, spares, recovery)
         running = state.load(home)
     return running
 
@@ -58,6 +62,23 @@ def stop(home: Path | None = None) -> bool:
     if not processes.stop(processes.Identity(cloud.pid, cloud.started), STOP_SECONDS):
         raise LocalCloudError(f"{home}: the local cloud did not end within {STOP_SECONDS} s and was killed")
     return True
+
+
+def bring_back(home: Path | None = None) -> list[str]:
+    """Have the buckets that a kill set aside come back below their new stacks; their names. Takes a restart.
+
+    Not signed, as the status is not: it changes nothing where nothing was set aside.
+    """
+    cloud = state.load((home or state.default_home()).resolve())
+    request = urllib.request.Request(cloud.glue_endpoint + "/_local/bring-back", method="POST")  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=BRING_BACK_SECONDS) as answer:  # noqa: S310
+            names: list[str] = json.load(answer)["buckets"]
+    except (OSError, ValueError) as e:
+        raise LocalCloudError(
+            f"{cloud.home}: the buckets set aside after a kill did not come back ({e}); see logs/supervisor.log"
+        ) from e
+    return names
 
 
 def status(home: Path | None = None) -> Status:
@@ -120,11 +141,13 @@ def _running(home: Path) -> Cloud | None:
     raise StartError(f"{home}: a start or stop that is under way does not come to an end; see {folders.logs}")
 
 
-def _launch(folders: Folders, spares: int | None) -> None:
+def _launch(folders: Folders, spares: int | None, recovery: Sequence[str]) -> None:
     """Start the background process and wait for the one line that it says on its standard output."""
     command = [sys.executable, "-m", "local_cloud.host", "--home", str(folders.home)]
     if spares is not None:
         command += ["--spares", str(spares)]
+    if recovery:
+        command += ["--recovery", json.dumps(list(recovery))]
     environment = {**processes.clean_environment(os.environ), "PYTHONPATH": str(state.PROJECT)}
     with emulator.open_log(folders.logs / "supervisor.log") as log:
         child = subprocess.Popen(

@@ -3,6 +3,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import time
 from urllib.parse import urlsplit
 
@@ -10,8 +11,9 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from local_cloud import processes, state, supervisor
+from local_cloud import losses, processes, state, supervisor
 from local_cloud.errors import DiskFullError, LocalCloudError, MissingToolError, NotRunningError
+from local_cloud.state import Folders
 from tests.local_cloud.conftest import Account
 
 pytestmark = pytest.mark.cloud
@@ -137,28 +139,112 @@ def test_when_all_is_killed_the_next_start_says_what_it_has(home):
 
     assert third.client("ssm").get_parameter(Name="/early")["Parameter"]["Value"] == "x"
     assert third.client("s3").get_object(Bucket="early", Key="k")["Body"].read() == b"1"
-    restored, moved = third.cloud.notes
-    assert "as of the last clean stop" in restored
-    assert "lake deploy" in restored
-    assert moved.endswith(": late; put their files again")
-    assert [file.read_bytes() for file in home.glob("set-aside/*/late/k")] == [b"1"]
+    (note,) = third.cloud.notes
+    assert note.startswith("the local cloud was killed: all but objects is as of the last clean stop at ")
+    assert note.endswith("; `lake up` brings the rest back")
+    assert losses.read(Folders(home)).saved is not None
 
 
-def test_after_a_kill_the_same_stacks_can_be_deployed_again(home):
-    def deploy(account):
-        bucket = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "stacked"}}
-        formation = account.client("cloudformation")
-        formation.create_stack(StackName="s", TemplateBody=json.dumps({"Resources": {"B": bucket}}))
-        formation.get_waiter("stack_create_complete").wait(StackName="s", WaiterConfig={"Delay": 1, "MaxAttempts": 9})
+STACK = {
+    "B": {
+        "Type": "AWS::S3::Bucket",
+        "Properties": {"BucketName": "stacked", "VersioningConfiguration": {"Status": "Enabled"}},
+    },
+    "Q": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "stacked"}},
+}
+KEYS = ("raw/plain.csv", "raw/ü ber/%2F+a b.csv", "raw/../up", "raw/" + "k" * 1000)
 
+
+def deploy(account):
+    formation = account.client("cloudformation")
+    formation.create_stack(StackName="s", TemplateBody=json.dumps({"Resources": STACK}))
+    formation.get_waiter("stack_create_complete").wait(StackName="s", WaiterConfig={"Delay": 1, "MaxAttempts": 9})
+
+
+def fill(s3):
+    """Two versions of each key, one that was deleted, one in parts; what the bucket then holds."""
+    for key in KEYS:
+        for body in (b"old", b"new"):
+            s3.put_object(Bucket="stacked", Key=key, Body=body, Metadata={"of": "me"})
+    s3.put_object(Bucket="stacked", Key="deleted", Body=b"x")
+    s3.delete_object(Bucket="stacked", Key="deleted")
+    parts = s3.create_multipart_upload(Bucket="stacked", Key="parts")["UploadId"]
+    part = {"Bucket": "stacked", "Key": "parts", "UploadId": parts, "PartNumber": 1}
+    etag = s3.upload_part(**part, Body=b"in parts")["ETag"]
+    s3.complete_multipart_upload(
+        Bucket="stacked", Key="parts", UploadId=parts, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": etag}]}
+    )
+    return contents(s3)
+
+
+def contents(s3):
+    listed = s3.list_object_versions(Bucket="stacked")
+    versions = {(v["Key"], v["VersionId"]): (v["ETag"], v["LastModified"]) for v in listed["Versions"]}
+    return {
+        "versions": versions,
+        "markers": [(m["Key"], m["VersionId"], m["IsLatest"]) for m in listed["DeleteMarkers"]],
+        "bodies": {
+            name: s3.get_object(Bucket="stacked", Key=name[0], VersionId=name[1])["Body"].read() for name in versions
+        },
+        "metadata": [s3.head_object(Bucket="stacked", Key=key)["Metadata"] for key in KEYS],
+    }
+
+
+def test_after_a_kill_stacks_are_deployed_again_and_get_their_objects_back_version_by_version(home):
     account = started(home)
     deploy(account)
+    before = fill(account.client("s3"))
     kill_and_wait(*children(account.cloud.pid))
-    wait_for(lambda: state.load(home).notes and supervisor.status(home).parts["emulator"])
+    wait_for(lambda: losses.read(Folders(home)) and supervisor.status(home).parts["emulator"])
+    assert account.client("s3").list_buckets()["Buckets"] == []
 
     deploy(account)
+    names = supervisor.bring_back(home)
 
+    s3 = account.client("s3")
+    assert names == ["stacked"]
+    assert contents(s3) == before
+    assert s3.get_bucket_versioning(Bucket="stacked")["Status"] == "Enabled"
+    assert account.client("sqs").get_queue_url(QueueName="stacked")
     assert "before a first clean stop" in state.load(home).notes[0]
+
+
+def test_what_was_deployed_after_a_kill_survives_the_next_one_once_buckets_are_back(home):
+    account = started(home)
+    deploy(account)
+    before = fill(account.client("s3"))
+    kill_and_wait(*children(account.cloud.pid))
+    wait_for(lambda: losses.read(Folders(home)) and supervisor.status(home).parts["emulator"])
+    deploy(account)
+    supervisor.bring_back(home)
+
+    kill_and_wait(*children(account.cloud.pid), psutil.Process(account.cloud.pid))
+    again = started(home)
+
+    assert contents(again.client("s3")) == before
+    assert again.client("sqs").get_queue_url(QueueName="stacked")
+    assert supervisor.bring_back(home) == []
+
+
+def test_after_the_emulator_was_killed_the_given_command_is_run(home, tmp_path):
+    word = tmp_path / "word"
+    script = f"import os; open({str(word)!r}, 'w').write(os.environ['LAKE_HOME'])"
+    cloud = supervisor.start(home, spares=0, recovery=[sys.executable, "-c", script])
+
+    kill_and_wait(*children(cloud.pid))
+
+    wait_for(lambda: word.exists() and word.read_text())
+    assert word.read_text() == str(home)
+
+
+def test_a_stop_right_after_the_emulator_was_killed_is_no_clean_one(home):
+    account = started(home)
+    account.client("ssm").put_parameter(Name="/lost", Value="x", Type="String")
+    for child in children(account.cloud.pid):
+        child.send_signal(signal.SIGKILL)
+    supervisor.stop(home)
+
+    assert started(home).cloud.restored_after_kill
 
 
 def test_a_port_that_another_program_took_is_replaced_and_told(home):
