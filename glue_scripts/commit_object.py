@@ -1,7 +1,11 @@
-"""The commit object: the one object that says which files of a batch count."""
+"""The commit object: the one object that says which files of a batch count.
+
+It also says what the ledger knows of the run, so that the ledger can be written anew from these objects.
+"""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from glue_scripts.errors import CommitObjectUnreadable
@@ -20,7 +24,11 @@ class PartFile:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceFile:
-    """What became of a file version: rows that went through, rows rejected, and why."""
+    """What became of a file version: rows that went through, rows rejected, and why.
+
+    `replaces`: of a replay, the batches whose rows of this file give way. `arrived_at` is ISO 8601. What commit objects
+    of earlier code do not say is empty.
+    """
 
     key: str
     version: str | None
@@ -29,11 +37,21 @@ class SourceFile:
     reason: str | None = None
     id: str | None = None
     """The file version in the ledger: a key and a version do not tell two apart where events carry no version id."""
+    size: int = 0
+    etag: str = ""
+    arrived_at: str = ""
+    sequencer: str = ""
+    epoch: int = 0
+    replaces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class CommitObject:
-    """`arrived`: the earliest and the latest arrival among the sources, ISO 8601."""
+    """`arrived`: the earliest and the latest arrival among the sources, ISO 8601.
+
+    A source's place in `sources` is its rows' `_row` divided by `FILE_ROWS`. `code`, `started`, `glue_run`, `attempt`
+    are those of the run that wrote the files.
+    """
 
     batch: str
     run: str
@@ -46,6 +64,10 @@ class CommitObject:
     files: tuple[PartFile, ...]
     quarantine: tuple[PartFile, ...]
     sources: tuple[SourceFile, ...]
+    code: str = ""
+    started: str = ""
+    glue_run: str = ""
+    attempt: int = 1
 
     @property
     def rows(self) -> int:
@@ -70,8 +92,18 @@ def key_of(dataset: str, batch: str) -> str:
 def _commit_object(raw: dict[str, Any]) -> CommitObject:
     parts = {
         "arrived": tuple(raw["arrived"]),
-        "files": tuple(PartFile(**file) for file in raw["files"]),
-        "quarantine": tuple(PartFile(**file) for file in raw["quarantine"]),
-        "sources": tuple(SourceFile(**source) for source in raw["sources"]),
+        "files": tuple(PartFile(**_known(PartFile, file)) for file in raw["files"]),
+        "quarantine": tuple(PartFile(**_known(PartFile, file)) for file in raw["quarantine"]),
+        "sources": tuple(_source(source) for source in raw["sources"]),
     }
-    return CommitObject(**(raw | parts))
+    return CommitObject(**(_known(CommitObject, raw) | parts))
+
+
+def _source(raw: Mapping[str, Any]) -> SourceFile:
+    return SourceFile(**(_known(SourceFile, raw) | {"replaces": tuple(raw.get("replaces", ()))}))
+
+
+def _known(kind: type, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What this code has a place for: later code may say more."""
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in raw.items() if name in names}

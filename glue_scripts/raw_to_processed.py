@@ -1,11 +1,13 @@
 """First job: raw files to conforming rows. Run by Glue with the arguments of `JobArguments`.
 
 take ─► read ─► conform ─► write ─► commit object ─► ledger ─► quarantine's partitions ─► finalise
+
+A batch whose commit object is there has been read and written by an earlier attempt: the run goes on from there.
 """
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,45 +15,63 @@ from pyspark.sql import SparkSession
 
 from glue_scripts import zones
 from glue_scripts.arguments import PROCESSED_TO_ANALYTICS, RAW_TO_PROCESSED
-from glue_scripts.bucket import Bucket
+from glue_scripts.bucket import Bucket, Content, ObjectGone
 from glue_scripts.catalog import register_partitions
 from glue_scripts.commit_object import CommitObject, PartFile, SourceFile, key_of
 from glue_scripts.job_run import JobRun, carry_out
 from glue_scripts.reading.source import Layout, Source
 from glue_scripts.runtime import invocation, session
 from glue_scripts.transforms.conform import conform
-from glue_scripts.writing import REMARK, WriteTask, sources_by_index
+from glue_scripts.writing import ABSENT, REMARK, WriteTask, sources_by_index
 from lineage.values import CommitRecord, FileVersion, InputResult, Member, Output
 
 ROW_REASON_LENGTH = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """The commit object that holds, and its version; where another attempt put it, the file version to enter."""
+
+    commit: CommitObject
+    version: str | None
+    found: FileVersion | None = None
 
 
 def main(argv: Sequence[str]) -> None:
     started = invocation(argv)
 
     def work(job: JobRun) -> None:
-        with session(started.job_name, argv) as spark:
-            process(job, spark)
+        with job.step("look for the commit object"):
+            published = find(job.bucket, job.run.tenant, job.run.dataset, job.run.batch)
+        if published is None:
+            with session(started.job_name, argv) as spark:
+                published = process(job, spark)
+        settle(job, published)
 
     carry_out(RAW_TO_PROCESSED, started, work)
 
 
-def process(job: JobRun, spark: SparkSession) -> None:
+def process(job: JobRun, spark: SparkSession) -> Published:
     """One batch from raw to processed."""
     with job.step("read, conform, write"):
         written = convert(job, spark)
     with job.step("commit object"):
-        committed, version, found = publish(job.bucket, written)
-    if found is not None:
-        job.log(note=f"batch {written.batch} was written by run {committed.run} already; its files count, not ours")
-    job.commit(record(committed, version, job.arguments.code))
+        return publish(job.bucket, written)
+
+
+def settle(job: JobRun, published: Published) -> None:
+    """What follows once the batch has its commit object."""
+    committed = published.commit
+    if published.found is not None:
+        job.log(note=f"already processed: run {committed.run} wrote batch {committed.batch}; its files count")
+    job.commit(record(committed, published.version, committed.code or job.arguments.code))
     if committed.quarantine:
         # After the commit, so that only what counts is shown; the second job does it again, should we die here.
         with job.step("quarantine partitions"):
             register_partitions(job.arguments, committed)
-    if found is not None:
+    if published.found is not None:
         # Its event came long ago, perhaps to a ledger that was lost since: nobody will tell of it again.
-        job.ledger.receive(found, PROCESSED_TO_ANALYTICS)
+        job.ledger.receive(published.found, PROCESSED_TO_ANALYTICS)
     job.finalise()
 
 
@@ -65,6 +85,11 @@ def convert(job: JobRun, spark: SparkSession) -> CommitObject:
     for result in results:
         if result["kind"] == REMARK:
             job.log(file=sources[result["source"]].key, note=result["reason"])
+    return _commit_object(job, sources, results)
+
+
+def _commit_object(job: JobRun, sources: Sequence[Source], results: Sequence[Any]) -> CommitObject:
+    plan, run = job.plan, job.run
     arrivals = [source.arrived_at.isoformat() for source in sources]
     return CommitObject(
         batch=run.batch,
@@ -77,7 +102,11 @@ def convert(job: JobRun, spark: SparkSession) -> CommitObject:
         arrived=(arrivals[0], arrivals[-1]),
         files=_part_files(results, "processed"),
         quarantine=_part_files(results, "quarantine"),
-        sources=_source_files(results, sources),
+        sources=_source_files(results, sources, run.members),
+        code=job.arguments.code,
+        started=job.started.isoformat(),
+        glue_run=run.glue_run,
+        attempt=run.attempt,
     )
 
 
@@ -117,46 +146,78 @@ def _part_files(results: Sequence[Any], kind: str) -> tuple[PartFile, ...]:
     return tuple(sorted(found, key=lambda file: file.key))
 
 
-def _source_files(results: Sequence[Any], sources: Sequence[Source]) -> tuple[SourceFile, ...]:
+def _source_files(
+    results: Sequence[Any], sources: Sequence[Source], members: Sequence[Member]
+) -> tuple[SourceFile, ...]:
     counted = sources_by_index(results)
+    absent = {result["source"] for result in results if result["kind"] == ABSENT}
+    member_of = {member.id: member for member in members}
     nothing = {"rows": 0, "rejected": 0, "reason": None}
-    return tuple(
-        _source_file(
-            SourceFile(key=source.key, version=source.version, id=source.id, **counted.get(source.index, nothing))
+    found = []
+    for source in sources:
+        member = member_of[source.id]
+        file = SourceFile(
+            key=source.key,
+            version=source.version,
+            id=source.id,
+            size=source.size,
+            etag=source.etag,
+            arrived_at=source.arrived_at.isoformat(),
+            sequencer=member.sequencer,
+            epoch=member.epoch,
+            replaces=member.replaces,
+            **counted.get(source.index, nothing),
         )
-        for source in sources
-    )
+        found.append(_still_there(file) if source.index in absent and file.replaces else _explained(file))
+    return tuple(found)
 
 
-def _source_file(source: SourceFile) -> SourceFile:
+def _still_there(source: SourceFile) -> SourceFile:
+    """What can no longer be read takes nothing away: its rows of the time when it could be stay in the table."""
+    return replace(source, replaces=(), reason=f"{source.reason}; the rows that it has brought before stay")
+
+
+def _explained(source: SourceFile) -> SourceFile:
     if not source.reason or not source.rejected:
         return source
     share = f"{source.rejected} of {source.rows + source.rejected}" if source.rows else f"all {source.rejected}"
     return replace(source, reason=f"{share} rows rejected; the first: {source.reason[:ROW_REASON_LENGTH]}")
 
 
-def publish(bucket: Bucket, written: CommitObject) -> tuple[CommitObject, str | None, FileVersion | None]:
-    """Puts the commit object, or finds that another attempt has: from then on the first one's list holds.
-
-    Gives the commit object that holds, its version, and where it was found the file version to enter in the ledger.
-    """
-    key = key_of(written.dataset, written.batch)
+def publish(bucket: Bucket, written: CommitObject) -> Published:
+    """Puts the commit object, or finds that another attempt has: from then on the first one's list holds."""
     try:
-        return written, bucket.put_once(key, written.to_json()), None
+        version = bucket.put_once(key_of(written.dataset, written.batch), written.to_json())
     except FileExistsError:
+        found = find(bucket, written.tenant, written.dataset, written.batch)
+        if found is None:
+            raise  # there, and gone again
+        return found
+    return Published(commit=written, version=version)
+
+
+def find(bucket: Bucket, tenant: str, dataset: str, batch: str) -> Published | None:
+    """The commit object that an earlier attempt at the batch has put. Raises CommitObjectUnreadable."""
+    key = key_of(dataset, batch)
+    try:
         content = bucket.open(key)
+    except ObjectGone:
+        return None
     with content.body as body:
         committed = CommitObject.from_json(body.read(), key)
-    found = FileVersion(
-        tenant=written.tenant,
-        dataset=written.dataset,
+    return Published(commit=committed, version=content.version, found=_entry(tenant, dataset, key, content))
+
+
+def _entry(tenant: str, dataset: str, key: str, content: Content) -> FileVersion:
+    return FileVersion(
+        tenant=tenant,
+        dataset=dataset,
         key=key,
         version=content.version,
         size=content.size,
         etag=content.etag,
         arrived_at=datetime.now(UTC),
     )
-    return committed, content.version, found
 
 
 def record(committed: CommitObject, version: str | None, code: str) -> CommitRecord:
@@ -189,6 +250,7 @@ def record(committed: CommitObject, version: str | None, code: str) -> CommitRec
         rows_out=committed.rows,
         rejected=rejected,
         code=code,
+        contract=committed.fingerprint,
     )
 
 

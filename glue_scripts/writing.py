@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pyspark import TaskContext
 
 from glue_scripts.bucket import Bucket
-from glue_scripts.reading.rows import FILE, NOTE
+from glue_scripts.reading.rows import FILE, GONE, NOTE
 from glue_scripts.transforms.conform import VERDICT_COLUMNS
 
 ROLL_AT = 256 * 1024 * 1024  # bytes of a file
@@ -25,8 +25,9 @@ FLUSH_AT = 64 * 1024 * 1024  # bytes of rows held before they become a row group
 IN_MEMORY = 32 * 1024 * 1024  # bytes of a file before it moves to the task's disk
 UPLOADS = 4
 
-PROCESSED, QUARANTINE, COUNTED, REMARK = "processed", "quarantine", "counted", "remark"
-"""Kinds of result: a file with good rows, a file with rejected rows, what became of a source, a remark on one."""
+PROCESSED, QUARANTINE, COUNTED, ABSENT, REMARK = "processed", "quarantine", "counted", "absent", "remark"
+"""Kinds of result: a file with good rows, a file with rejected rows, what became of a source, a source that was not
+there to be read, a remark on one."""
 
 RESULT = (
     "kind string, key string, rows bigint, bytes bigint, year string, month string, "
@@ -148,7 +149,9 @@ class _Written:
             self._remarks.append({"kind": REMARK, "source": source, "reason": reason})
             return
         counts = self._counts_of(source)
-        counts["rejected"] += about != FILE
+        counts["rejected"] += about not in (FILE, GONE)
+        if about == GONE:
+            self._remarks.append({"kind": ABSENT, "source": source})
         counts["reason"] = counts["reason"] or reason
 
     def _counts_of(self, source: int) -> dict[str, Any]:

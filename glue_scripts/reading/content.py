@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import IO, cast
 
 from glue_scripts.bucket import Bucket, ObjectGone
-from glue_scripts.reading.source import SMALL, MalformedFile, Source
+from glue_scripts.reading.source import SMALL, FileGone, MalformedFile, Source
 
 CHUNK = 1024 * 1024
 
@@ -30,11 +30,11 @@ _BOM = codecs.BOM_UTF8
 
 
 def download(bucket: Bucket, source: Source) -> IO[bytes]:
-    """The object's bytes, at their start. Raises MalformedFile when that version is gone or empty."""
+    """The object's bytes, at their start. Raises FileGone, or MalformedFile when it is empty."""
     try:
         content = bucket.open(source.key, source.version, source.etag)
     except ObjectGone as gone:
-        raise MalformedFile(f"the file {gone}") from gone
+        raise FileGone(f"the file {gone}") from gone
     with content.body as body:
         file = _spool()
         shutil.copyfileobj(body, file, CHUNK)

@@ -7,8 +7,8 @@ import pyarrow as pa
 
 BATCH_ROWS = 10_000
 
-ROW, FILE, NOTE = "row", "file", "note"
-"""What a problem is about: one row, the whole file, or only something worth telling."""
+ROW, FILE, GONE, NOTE = "row", "file", "gone", "note"
+"""What a problem is about: one row, the whole file, a file that is not there, or only something worth telling."""
 
 
 @dataclass(frozen=True)

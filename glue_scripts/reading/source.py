@@ -12,6 +12,10 @@ class MalformedFile(Exception):
     """Raised when nothing of a file can be used; the text is the reason a person reads."""
 
 
+class FileGone(MalformedFile):
+    """Raised when the version that arrived can no longer be read: it was deleted, or overwritten without a history."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """A file version of the batch. `index` is its place in the batch, ordered by arrival."""
@@ -22,7 +26,7 @@ class Source:
     size: int
     etag: str
     arrived_at: datetime
-    id: str | None = None
+    id: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

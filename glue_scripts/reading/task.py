@@ -12,8 +12,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from glue_scripts.bucket import Bucket
 from glue_scripts.reading import columnar, delimited, documents
 from glue_scripts.reading.content import CSV, PARQUET, as_utf8, download, format_of, size_of, unpack
-from glue_scripts.reading.rows import BATCH_ROWS, FILE, Problem, Rows, in_batches, of_records
-from glue_scripts.reading.source import SMALL, Layout, MalformedFile, Source
+from glue_scripts.reading.rows import BATCH_ROWS, FILE, GONE, Problem, Rows, in_batches, of_records
+from glue_scripts.reading.source import SMALL, FileGone, Layout, MalformedFile, Source
 
 AHEAD = 8  # small files fetched at the same time
 SMALL_OBJECT = 4 * 1024 * 1024  # bytes in S3, packed or not, of what may be fetched ahead
@@ -101,7 +101,8 @@ def batches(source: Source, fetch: Callable[[], IO[bytes]], layout: Layout) -> I
     except Exception as error:  # whatever one file does to its reader, the others go on
         if isinstance(error, ClientError) and error.response["Error"]["Code"] not in UNREADABLE:
             raise
-        verdict = of_records([], len(layout.columns), [Problem(FILE, _why(error))])
+        about = GONE if isinstance(error, FileGone) else FILE
+        verdict = of_records([], len(layout.columns), [Problem(about, _why(error))])
         yield _batch(source, verdict, row, layout)
 
 

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from glue_scripts.commit_object import CommitObject, PartFile, SourceFile, key_of
@@ -18,11 +20,24 @@ def test_what_is_written_is_read_back():
             PartFile(key="processed/people/year=2024/month=09/r1-0.parquet", rows=3, bytes=9, year="2024", month="09"),
         ),
         quarantine=(),
-        sources=(SourceFile(key="raw/ü.csv", version="v", rows=3, rejected=0),),
+        sources=(SourceFile(key="raw/ü.csv", version="v", rows=3, rejected=0, epoch=2, replaces=("b0", "b-1")),),
+        code="1.0",
+        attempt=2,
     )
 
     assert CommitObject.from_json(commit.to_json(), "k") == commit
     assert commit.rows == 3
+
+
+def test_what_earlier_code_left_out_is_empty_and_what_later_code_adds_is_passed_over():
+    source = {"key": "raw/a.csv", "version": None, "rows": 1, "rejected": 0, "colour": "red"}
+    names = ("batch", "run", "tenant", "dataset", "contract", "version", "fingerprint")
+    text = dict.fromkeys(names, "x") | {"arrived": ["a", "b"], "files": [], "quarantine": [], "sources": [source]}
+
+    commit = CommitObject.from_json(json.dumps(text | {"colour": "blue"}).encode(), "k")
+
+    assert (commit.code, commit.attempt) == ("", 1)
+    assert commit.sources == (SourceFile(key="raw/a.csv", version=None, rows=1, rejected=0),)
 
 
 def test_it_lies_beside_the_files_under_the_name_of_the_batch():

@@ -1,6 +1,7 @@
 """Both jobs, as they are run, over a real S3, Glue and DynamoDB look-alike."""
 
 import gzip
+import hashlib
 import io
 import json
 import re
@@ -14,6 +15,7 @@ import pytest
 
 from glue_scripts import processed_to_analytics, raw_to_processed
 from glue_scripts.catalog import PARQUET, QUARANTINE_COLUMNS
+from glue_scripts.commit_object import CommitObject
 from glue_scripts.errors import TableUnfit
 from lineage.ledger import Ledger
 from lineage.values import DatasetEntry, FileVersion, TenantEntry
@@ -181,6 +183,12 @@ class Lake:
 
 def _cut_off(*_):
     raise ConnectionError("cut off")
+
+
+def _blind_once(function):
+    """Finds nothing at the first look."""
+    answers = [None]
+    return lambda *args: answers.pop() if answers else function(*args)
 
 
 @pytest.fixture
@@ -381,20 +389,49 @@ def test_a_run_that_is_over_is_left_alone(lake, capsys):
     assert "left alone" in capsys.readouterr().out
 
 
-def test_of_two_attempts_at_a_batch_the_commit_object_of_the_first_holds(lake, monkeypatch):
+@pytest.mark.parametrize("at_once", [False, True])
+def test_of_two_attempts_at_a_batch_the_commit_object_of_the_first_holds(lake, monkeypatch, at_once):
     lake = lake()
     lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n2,2024-09-20,x\n")
     lake.dies("raw_to_processed", monkeypatch)
 
-    second = lake.run("raw_to_processed")
+    with monkeypatch.context() as patch:
+        if at_once:  # the second looks for it before the first has put it
+            patch.setattr(raw_to_processed, "find", _blind_once(raw_to_processed.find))
+        else:
+            patch.setattr(raw_to_processed, "session", _cut_off)  # what is written already costs no session
+        second = lake.run("raw_to_processed")
     lake.run("processed_to_analytics")  # without any event: the second attempt has entered the commit object itself
 
     assert len(lake.commits()) == 1
-    assert len(lake.objects("processed")) == 3  # the commit object, the file it names, the file of the second attempt
+    # The commit object, the file that it names; and where both wrote, the file that it does not name.
+    assert len(lake.objects("processed")) == (3 if at_once else 2)
     assert lake.rows() == [("1", Decimal(1))]
     assert lake.files()["a.csv"][0] == "QUERYABLE"
     assert len(lake.quarantined()) == 1
     assert str(lake.ledger.run(TENANT, second).state) == "COMPLETED"
+
+
+def test_a_commit_object_says_what_the_ledger_knows(lake):
+    lake = lake()
+    lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
+    run = lake.run("raw_to_processed")
+
+    (listed,) = lake.commits()
+    commit = CommitObject.from_json(lake.s3.get_object(Bucket=BUCKET, Key=listed["Key"])["Body"].read(), "k")
+
+    (source,) = commit.sources
+    (file,) = lake.ledger.files(TENANT, lake.dataset)
+    assert (source.key, source.size, source.arrived_at) == (file.key, file.size, file.arrived_at.isoformat())
+    assert (source.etag, source.epoch, source.replaces) == (
+        hashlib.md5(b"id,at,amount\n1,2024-09-20,1\n").hexdigest(),
+        0,
+        (),
+    )
+    assert (commit.run, commit.glue_run, commit.attempt, commit.code) == (run, f"jr_{run}", 1, "1")
+    entered = lake.ledger.run(TENANT, run)
+    assert (entered.code, entered.batch) == (commit.code, commit.batch)
+    assert entered.started <= datetime.fromisoformat(commit.started) <= entered.ended
 
 
 def test_a_merge_found_in_the_table_is_not_done_again(lake, monkeypatch):
