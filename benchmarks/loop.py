@@ -4,44 +4,64 @@
 """
 
 import argparse
+import json
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from benchmarks.cloud import Lake, lake, quantile
 
 HEADER = "transaction_id,occurred_at,network,customer_id,merchant,channel,currency,amount,rate,status\n"
-TENANT = "acme"
-DATASET = "transactions"
 
 
-def content(name: str, rows: int = 1) -> bytes:
-    lines = (f"{name}-{row},2024-09-20 10:00:00,3,c{row % 7},,card,USD,{row}.25,0.9,settled" for row in range(rows))
-    return (HEADER + "\n".join(lines) + "\n").encode()
+def transaction(name: str) -> bytes:
+    return f"{HEADER}{name},2024-09-20 10:00:00,3,c7,,card,USD,1.25,0.9,settled\n".encode()
+
+
+def author(name: str) -> bytes:
+    return json.dumps({"author_id": name, "name": name, "updated_at": "2024-09-20T10:00:00Z"}).encode()
+
+
+@dataclass(frozen=True)
+class Sender:
+    """A tenant with one of its datasets: how a file of one row is named and made, and where the row is found."""
+
+    tenant: str
+    dataset: str
+    key: str
+    identity: str
+    make: Callable[[str], bytes]
+
+
+ACME = Sender("acme", "transactions", "raw/network_3_transactions_{}_2024_09_20.csv", "transaction_id", transaction)
+BOOKSHOP = Sender("bookshop", "authors", "raw/authors/{}.json", "author_id", author)
 
 
 class Loop:
     """One tenant's way in and way out."""
 
-    def __init__(self, cloud: Lake) -> None:
+    def __init__(self, cloud: Lake, sender: Sender = ACME) -> None:
         from lineage.ledger import Ledger
 
         session = cloud.session()
-        self.cloud = cloud
+        self.cloud, self.sender = cloud, sender
         self.s3, self.athena = session.client("s3"), session.client("athena")
         self.ledger = Ledger("mycompany-local-ledger")
 
     def put(self, name: str) -> str:
-        key = f"raw/network_3_transactions_{name}.csv"
-        self.s3.put_object(Bucket="mycompany-acme-local-datalake", Key=key, Body=content(name))
+        key = self.sender.key.format(name)
+        bucket = f"mycompany-{self.sender.tenant}-local-datalake"
+        self.s3.put_object(Bucket=bucket, Key=key, Body=self.sender.make(name))
         return key
 
-    def count(self, prefix: str) -> int:
-        sql = f"select count(*) from transactions where transaction_id like '{prefix}%'"
+    def count(self, name: str) -> int:
+        sql = f"select count(*) from {self.sender.dataset} where {self.sender.identity} = '{name}'"
         query = self.athena.start_query_execution(
             QueryString=sql,
-            WorkGroup="mycompany-acme-local",
-            QueryExecutionContext={"Database": "mycompany_acme_local"},
+            WorkGroup=f"mycompany-{self.sender.tenant}-local",
+            QueryExecutionContext={"Database": f"mycompany_{self.sender.tenant}_local"},
         )["QueryExecutionId"]
         while True:
             state = self.athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]
@@ -56,14 +76,18 @@ class Loop:
         """Until every key is queryable, by the ledger (cheap to ask)."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            states = {file.key: file.state for file in self.ledger.files(TENANT, DATASET) if file.key in keys}
+            states = {
+                file.key: file.state
+                for file in self.ledger.files(self.sender.tenant, self.sender.dataset)
+                if file.key in keys
+            }
             if len(states) == len(keys) and all(state == "QUERYABLE" for state in states.values()):
                 return
             time.sleep(0.05 if len(keys) == 1 else 0.5)
         raise SystemExit(f"not queryable after {seconds} s: {len(keys)} files, {states}")
 
     def runs(self, since: datetime) -> int:
-        return sum(run.started >= since for run in self.ledger.runs(TENANT, limit=10_000))
+        return sum(run.started >= since for run in self.ledger.runs(self.sender.tenant, limit=10_000))
 
     def single(self, name: str) -> float:
         begin = time.perf_counter()
@@ -74,7 +98,7 @@ class Loop:
 
 
 def singles(loop: Loop, files: int) -> str:
-    seconds = [loop.single(f"s{number}_2024_09_20") for number in range(files)]
+    seconds = [loop.single(f"s{number}") for number in range(files)]
     return (
         f"| {files} single files, one after another: dropped → Athena answer | "
         f"p50 {quantile(seconds, 0.5):.1f} s, p95 {quantile(seconds, 0.95):.1f} s, max {max(seconds):.1f} s |"
@@ -102,11 +126,11 @@ def main() -> None:
         cloud("deploy")
         loop = Loop(cloud)
         for number in range(3):  # the tenant's worker and its code paths are warm after these
-            loop.single(f"w{number}_2024_09_20")
+            loop.single(f"w{number}")
         print("| measurement | result |\n|---|---|")
         print(singles(loop, options.files), flush=True)
-        many = measured(loop, [f"m{number}_2024_09_20" for number in range(options.many)], apart=False)
-        one = measured(loop, [f"o{number}_2024_09_20" for number in range(options.single)], apart=True)
+        many = measured(loop, [f"m{number}" for number in range(options.many)], apart=False)
+        one = measured(loop, [f"o{number}" for number in range(options.single)], apart=True)
         for title, result in ((f"{options.many} files at once", many), (f"{options.single} files, a run each", one)):
             print(f"| {title}: until all are queryable | {result['wall']:.0f} s, {result['runs']} Glue runs |")
             print(f"| {title}: CPU of the whole local cloud | {result['cpu']:.0f} ms per file |")
