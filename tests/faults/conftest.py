@@ -1,0 +1,5 @@
+"""Nothing of the developer's own account, region or endpoint reaches a test; a ledger table at moto for some."""
+
+from tests.lineage.conftest import _ambient, aws, clock, ledger
+
+__all__ = ["_ambient", "aws", "clock", "ledger"]
