@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.errors import WrongInput
-from ingestion.routing import Rule, dataset_of
+from lineage.routing import Rule, dataset_of
 
 if TYPE_CHECKING:
     from tenants.registry import Registry

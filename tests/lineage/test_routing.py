@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion.routing import Rule, dataset_of, dataset_of_commit, matches
+from lineage.routing import Rule, dataset_of, dataset_of_commit, matches
 
 
 @pytest.mark.parametrize(
