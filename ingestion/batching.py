@@ -1,6 +1,6 @@
 """When waiting files become a batch, and whose batch starts first: rules on values, no clock, no service."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
@@ -16,48 +16,71 @@ class Waiting(Protocol):
     def arrived_at(self) -> datetime: ...
 
     @property
-    def attempt(self) -> int: ...
+    def group(self) -> str | None:
+        """The batch in which it is to be tried again, whole; None: it is new."""
+
+    @property
+    def retry_at(self) -> datetime | None: ...
 
 
 W = TypeVar("W", bound=Waiting)
+
+BatchId = Callable[[Sequence[W]], str]
+"""The id of the batch that these files would be: a group whose files give its own id lacks none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """When a batch closes: as soon as one of the three is reached.
 
-    It never holds more than `max_files` files, nor, beyond its first file, more than `max_bytes` bytes.
+    It never holds more than `max_files` files, nor, beyond its first file, more than `max_bytes` bytes. `due`: of a
+    dataset with a schedule, when it was due last. What arrived until then goes, what arrived later waits for the next
+    time, and the limits only cut.
     """
 
     max_wait: timedelta
     max_files: int
     max_bytes: int
+    due: datetime | None = None
 
 
-SUSPECTS = 32
-"""Files of failed runs that are tried again together."""
-
-ALONE_FROM = 2
-"""Failed attempts after which a file is tried alone; the ledger gives up after three."""
+STRAGGLERS = timedelta(minutes=2)
+"""How long a group waits for files of its own that do not wait yet, counted from its newest retry."""
 
 # Files that one run wrote were batched already: the next job takes them as soon as it is idle.
 AT_ONCE = Rule(max_wait=timedelta(0), max_files=100, max_bytes=2**63)
 
 
-def close(waiting: Iterable[W], rule: Rule, now: datetime) -> list[W]:
+def close(waiting: Iterable[W], rule: Rule, now: datetime, batch_id: BatchId[W]) -> list[W]:
     """The batch to start now, oldest first; empty if it is not time yet.
 
-    Files of failed runs come first and never share a batch with others: whatever is wrong with one of them costs only
-    those that failed with it. Before its last attempt a file is alone, so that each is judged by its own failure.
+    Groups come first: the files of a failed run, a half of them, or those of a replay. A group is a batch by itself,
+    neither cut nor filled up, so that each attempt is the same batch as the one before, and so that whatever is wrong
+    with one file costs only those that failed with it.
     """
     oldest_first = sorted(waiting, key=lambda file: file.arrived_at)
-    failed = [file for file in oldest_first if file.attempt]
-    if failed:
-        last = [file for file in failed if file.attempt >= ALONE_FROM]
-        return last[:1] or failed[:SUSPECTS]
-    batch = _fill(oldest_first, rule)
-    full = len(batch) == rule.max_files or len(batch) < len(oldest_first) or _bytes(batch) >= rule.max_bytes
+    for name, group in _groups(oldest_first).items():
+        if batch_id(group) == name or _newest(group) + STRAGGLERS <= now:
+            return group
+    new = [file for file in oldest_first if file.group is None]
+    if rule.due is not None:
+        return _fill([file for file in new if file.arrived_at <= rule.due], rule)
+    batch = _fill(new, rule)
+    full = len(batch) == rule.max_files or len(batch) < len(new) or _bytes(batch) >= rule.max_bytes
     return batch if batch and (full or now - batch[0].arrived_at >= rule.max_wait) else []
+
+
+def _groups(oldest_first: Iterable[W]) -> dict[str, list[W]]:
+    """The groups, that of the oldest file first."""
+    groups: dict[str, list[W]] = {}
+    for file in oldest_first:
+        if file.group is not None:
+            groups.setdefault(file.group, []).append(file)
+    return groups
+
+
+def _newest(group: Iterable[Waiting]) -> datetime:
+    return max(file.retry_at or file.arrived_at for file in group)
 
 
 def _fill(oldest_first: Sequence[W], rule: Rule) -> list[W]:

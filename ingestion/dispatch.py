@@ -4,35 +4,43 @@
 
     {"tenant": …, "dataset": …, "job": …}    register: something arrived that may start at once
     a "Glue Job State Change" event          a run ended: settle it, then see what of its tenant waits
-    anything else, `{}`                      the scheduled look at everything, which also puts dead runs in order
+    anything else, `{}`                      the scheduled look at everything, which also puts dead runs in order,
+                                             lets go what was held, and now and then looks after what waits too long,
+                                             failed, or should be maintained
 
-Each is safe to repeat and to run beside the others: the ledger lets one run per tenant, dataset and job be open.
+Each is safe to repeat and to run beside the others: the ledger lets one run per tenant, dataset and job be open, and of
+a tenant only as many as it may have in flight.
 """
 
 import functools
 import os
-import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from glue_scripts.arguments import run_options
+from glue_scripts.arguments import MAINTAIN
 from ingestion import journal
+from ingestion.alerts import Alerts
 from ingestion.batching import AT_ONCE, Candidate, Rule, Share, choose, close
+from ingestion.glue import GlueJobs, is_busy
+from ingestion.maintenance import Maintenance
+from ingestion.schedules import last_due
 from ingestion.settings import Settings
+from ingestion.watch import Watch
 from lineage.errors import NothingClaimed, RunNotOpen, RunOpen
+from lineage.holds import Holds, is_held
 from lineage.ledger import Ledger
-from lineage.values import ACTIVE, DatasetEntry, Member, RunState, TenantEntry
+from lineage.notices import Notices
+from lineage.values import DatasetEntry, ErrandState, Member, RunState, TenantEntry, batch_of
 
 ENDED_BADLY = {"FAILED", "TIMEOUT", "STOPPED", "ERROR", "EXPIRED"}
-BUSY = {"ConcurrentRunsExceededException", "ThrottlingException", "ResourceNumberLimitExceededException"}
-TRIES = 5
 LATE_NOTES_S = (0.5, 2.0)
 SIDE_BY_SIDE = 8  # more than 15 parallel StartJobRun calls were seen throttled
 MOST_FILES = 5_000  # members of one run, whatever a dataset asks: claiming more takes longer than a function may run
+WHOLE_GROUPS = 2 * MOST_FILES  # waiting files that are read where a shorter look would show half a group
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +68,11 @@ def dispatcher() -> "Dispatcher":
     """Made at the first event of a container, not at import: clients need the container's environment."""
     import boto3
 
-    return Dispatcher(Ledger(Settings.from_environment(os.environ).ledger), boto3.client("glue"))
+    settings = Settings.from_environment(os.environ)
+    ledger = Ledger(settings.ledger)
+    alerts = Alerts(Notices(ledger), boto3.client("sns"), topic=settings.topic, environment=settings.environment)
+    watch = Watch(ledger, alerts, boto3.client("sqs"), settings.dead_letter_queue)
+    return Dispatcher(ledger, boto3.client("glue"), watch=watch)
 
 
 class Dispatcher:
@@ -69,12 +81,17 @@ class Dispatcher:
         ledger: Ledger,
         glue: Any,
         *,
+        watch: Watch | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], None] = time.sleep,
         side_by_side: int = SIDE_BY_SIDE,
     ) -> None:
         self.ledger = ledger
-        self.glue = glue
+        self.holds = Holds(ledger)
+        self.jobs = GlueJobs(glue, sleep=sleep)
+        self.maintenance = Maintenance(ledger, self.jobs, clock=clock)
+        self.watch = watch
+        """None: nobody is told of anything."""
         self.clock = clock
         self.sleep = sleep
         self.side_by_side = side_by_side
@@ -92,18 +109,55 @@ class Dispatcher:
             journal.write(
                 "recovered", tenant=done.tenant, dataset=done.dataset, job=done.job, run=done.run, outcome=done.outcome
             )
-        return self.dispatch(self.ledger.tenants())
+        tenants = self.ledger.tenants()
+        at_work = [tenant for tenant in tenants if not is_held(tenant)]
+        self._side_by_side(self._let_go, at_work)
+        try:
+            return self.dispatch(tenants)
+        finally:
+            self._look_after(at_work)
+
+    def _let_go(self, tenant: TenantEntry) -> None:
+        """What was entered as HELD by a register that did not know yet that the tenant was released."""
+        try:
+            count = self.holds.drain(tenant.tenant)
+        except Exception as error:
+            journal.write("not_let_go", tenant=tenant.tenant, error=type(error).__name__, why=str(error))
+        else:
+            if count:
+                journal.write("let_go", tenant=tenant.tenant, files=count)
+
+    def _look_after(self, tenants: Sequence[TenantEntry]) -> None:
+        """What is no hurry, after what is; nothing here may keep runs from being started."""
+        if self.watch is None or not self.watch.is_time():
+            return
+        self.watch.look(tenants)
+        self._side_by_side(self._maintain, tenants)
+
+    def _maintain(self, tenant: TenantEntry) -> None:
+        try:
+            self.maintenance.look(tenant)
+        except Exception as error:
+            journal.write("not_maintained", tenant=tenant.tenant, error=type(error).__name__, why=str(error))
 
     def _ended(self, detail: Mapping[str, Any]) -> list[str]:
         """A Glue run changed state. Runs of other jobs than the lake's are none of ours."""
         owner = self.ledger.owner_of_glue_job(detail["jobName"])
-        if owner is None:
+        if owner is None or detail["state"] not in {*ENDED_BADLY, "SUCCEEDED"}:
             return []
-        tenant, job = owner
-        state = detail["state"]
-        if state in ENDED_BADLY or state == "SUCCEEDED":
-            self._settle(tenant, job, detail)
-        return self.dispatch([self.ledger.tenant(tenant)])
+        tenant, job = self.ledger.tenant(owner[0]), owner[1]
+        if job == MAINTAIN:
+            self._errand_ended(tenant, detail)
+            return []
+        self._settle(tenant.tenant, job, detail)
+        if self.watch and detail["state"] in ENDED_BADLY:
+            self.watch.failures(tenant)
+        return self.dispatch([tenant])
+
+    def _errand_ended(self, tenant: TenantEntry, detail: Mapping[str, Any]) -> None:
+        errand = self.maintenance.ended(tenant.tenant, detail)
+        if self.watch and errand and errand.state == ErrandState.FAILED and errand.task == MAINTAIN:
+            self.watch.errand_failed(tenant, errand)
 
     def _settle(self, tenant: str, job: str, detail: Mapping[str, Any]) -> None:
         """A run that Glue says has ended but the ledger holds open has died without committing."""
@@ -137,7 +191,7 @@ class Dispatcher:
 
         A tenant whose entries cannot be read does not keep the others waiting; it is raised at the end.
         """
-        active = {tenant.tenant: tenant for tenant in tenants if tenant.state == ACTIVE}
+        active = {tenant.tenant: tenant for tenant in tenants if not is_held(tenant)}
         looks = self._side_by_side(lambda tenant: self._look(tenant, only), active.values())
         seen = {name: look for name, look in zip(active, looks, strict=True) if isinstance(look, Look)}
         batches = {batch.candidate: batch for look in seen.values() for batch in look.batches}
@@ -183,9 +237,12 @@ class Dispatcher:
         return [self.ledger.dataset(tenant, only[0])] if only else self.ledger.datasets(tenant)
 
     def _batch(self, tenant: str, dataset: DatasetEntry, job: str, stage: int) -> Batch | None:
-        rule = rule_of(dataset) if stage == 0 else AT_ONCE
+        now = self.clock()
+        rule = rule_of(dataset, now) if stage == 0 else AT_ONCE
         waiting = self.ledger.waiting(tenant, dataset.dataset, job, limit=rule.max_files)
-        members = close(waiting, rule, self.clock())
+        if len(waiting) == rule.max_files and any(member.group for member in waiting):
+            waiting = self.ledger.waiting(tenant, dataset.dataset, job, limit=WHOLE_GROUPS)
+        members = close(waiting, rule, now, lambda files: batch_of(files, job, dataset.dataset))
         if not members:
             return None
         candidate = Candidate(
@@ -202,37 +259,22 @@ class Dispatcher:
             journal.write("not_begun", **named, why=str(lost))  # another dispatch was faster
             return None
         try:
-            glue_run = self._start_job_run(tenant.jobs[one.job], run)
+            glue_run = self.jobs.start(tenant.jobs[one.job], run)
         except Exception as error:
             self.ledger.fail(self.ledger.run(one.tenant, run), f"could not be started: {error}", counts=False)
             journal.write("not_started", **named, run=run, error=type(error).__name__, why=str(error))
+            if self.watch and not is_busy(str(error)):
+                self.watch.failures(tenant)
             return None
         self.ledger.started(one.tenant, one.job, run, glue_run)
         journal.write("started", **named, run=run, glue_run=glue_run, files=len(batch.members))
         return run
 
-    def _start_job_run(self, glue_job: str, run: str) -> str:
-        """Waits, each time longer and jittered, while Glue is busy."""
-        for attempt in range(1, TRIES + 1):
-            try:
-                answer = self.glue.start_job_run(JobName=glue_job, Arguments=run_options(run))
-            except Exception as error:
-                if attempt == TRIES or _code(error) not in BUSY:
-                    raise
-                self.sleep(random.uniform(0.5, 1) * 2 ** (attempt - 1))  # noqa: S311 - jitter
-            else:
-                return str(answer["JobRunId"])
-        raise AssertionError("unreachable")
 
-
-def rule_of(dataset: DatasetEntry) -> Rule:
+def rule_of(dataset: DatasetEntry, now: datetime) -> Rule:
     return Rule(
         max_wait=timedelta(seconds=dataset.max_wait_s),
         max_files=min(dataset.max_files, MOST_FILES),
         max_bytes=dataset.max_bytes,
+        due=last_due(dataset.schedule, now) if dataset.schedule else None,
     )
-
-
-def _code(error: Exception) -> str:
-    response: Mapping[str, Any] = getattr(error, "response", {})
-    return str(response.get("Error", {}).get("Code", ""))

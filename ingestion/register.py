@@ -1,7 +1,8 @@
 """Lambda on the arrivals queue: enters each new object in the ledger, and only then acknowledges its message.
 
 `ingestion.register.handler`, SQS event in, `{"batchItemFailures": […]}` out. What fails stays in the queue, and after
-its last try in the dead-letter queue. When something arrived that may start at once, dispatch is told.
+its last try in the dead-letter queue. When something arrived that may start at once, dispatch is told; when something
+arrived that no contract takes, its owner.
 """
 
 import functools
@@ -13,13 +14,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from glue_scripts.arguments import JOBS
-from ingestion import arrival, journal, routing
+from ingestion import alerts, arrival, journal
+from ingestion.alerts import Alerts
 from ingestion.arrival import Arrival
 from ingestion.errors import UnknownBucket
 from ingestion.settings import Settings
+from lineage import routing
+from lineage.holds import is_held
 from lineage.ledger import Ledger
+from lineage.notices import Notices
 from lineage.receipts import Receipt
-from lineage.values import ACTIVE, DatasetEntry, FileVersion, TenantEntry
+from lineage.values import DatasetEntry, FileVersion, TenantEntry
 
 CACHE_S = 60.0
 """How long a container believes what it read about a tenant."""
@@ -64,6 +69,10 @@ class Directory:
             self._known[bucket] = known
         return known.tenant, known.datasets
 
+    def entry(self, tenant: str) -> TenantEntry | None:
+        """A tenant that was read before."""
+        return next((known.tenant for known in self._known.values() if known.tenant.tenant == tenant), None)
+
     def _read(self, bucket: str) -> _Known:
         # Never from the payload: whoever can put an event on a bus can write any name into it, but only the bucket's
         # owner can make S3 send this one.
@@ -87,15 +96,19 @@ def registrar() -> "Registrar":
     import boto3
 
     settings = Settings.from_environment(os.environ)
-    return Registrar(Ledger(settings.ledger), boto3.client("lambda"), settings.dispatch_function)
+    ledger = Ledger(settings.ledger)
+    alerts = Alerts(Notices(ledger), boto3.client("sns"), topic=settings.topic, environment=settings.environment)
+    return Registrar(ledger, boto3.client("lambda"), settings.dispatch_function, alerts=alerts)
 
 
 class Registrar:
-    def __init__(self, ledger: Ledger, functions: Any, dispatch_function: str) -> None:
+    def __init__(self, ledger: Ledger, functions: Any, dispatch_function: str, *, alerts: Alerts | None = None) -> None:
         self.ledger = ledger
         self.directory = Directory(ledger)
         self.functions = functions
         self.dispatch_function = dispatch_function
+        self.alerts = alerts
+        """None: nobody is told of anything."""
         self.told: dict[tuple[str, str, str], float] = {}
 
     def register(self, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -109,21 +122,12 @@ class Registrar:
                 _failed(record["messageId"], error)
         entered, refused = self._enter(receipts)
         self._tell_dispatch([receipt.file for receipt in entered if receipt.job and not receipt.held])
+        self._tell_owners([receipt.file for receipt in entered if receipt.reason == NO_CONTRACT])
         return {"batchItemFailures": [{"itemIdentifier": message} for message in failed + refused]}
 
     def _receipt(self, arrived: Arrival) -> Receipt:
         tenant, place = self._place(arrived)
-        file = FileVersion(
-            tenant=tenant.tenant,
-            dataset=place.dataset,
-            key=arrived.key,
-            version=arrived.version,
-            size=arrived.size,
-            etag=arrived.etag,
-            arrived_at=arrived.arrived_at,
-            sequencer=arrived.sequencer,
-        )
-        return Receipt(file=file, job=place.job, held=tenant.state != ACTIVE, reason=place.reason)
+        return receipt_of(arrived, tenant, place)
 
     def _enter(self, receipts: Mapping[str, Receipt]) -> tuple[list[Receipt], list[str]]:
         """What is new, and the messages that could not be entered. Together if possible, else one by one."""
@@ -163,23 +167,51 @@ class Registrar:
             else:
                 self.told[tenant, dataset, job] = time.monotonic()
 
-    def _was_told(self, tenant: str, dataset: str, job: str) -> bool:
-        before = self.told.get((tenant, dataset, job))
-        return before is not None and time.monotonic() - before < QUIET_S
+    def _tell_owners(self, unrouted: Sequence[FileVersion]) -> None:
+        """One alert per folder, however many files came: the ledger lists them all."""
+        by_folder: dict[tuple[str, str], list[str]] = {}
+        for file in unrouted:
+            by_folder.setdefault((file.tenant, alerts.folder_of(file.key)), []).append(file.key)
+        for (tenant, folder), keys in by_folder.items():
+            if self.alerts is None or self._was_told(tenant, folder, NO_CONTRACT, within=CACHE_S):
+                continue
+            self.alerts.tell(alerts.unrouted(tenant, min(keys), len(keys) - 1), self.directory.entry(tenant))
+            self.told[tenant, folder, NO_CONTRACT] = time.monotonic()
+
+    def _was_told(self, tenant: str, what: str, of: str, *, within: float = QUIET_S) -> bool:
+        before = self.told.get((tenant, what, of))
+        return before is not None and time.monotonic() - before < within
 
     def _may_start(self, tenant: str, dataset: str, job: str, new: Iterable[FileVersion]) -> bool:
         """Nothing of it runs, and it waits for nothing, or these arrivals alone fill a batch.
 
         A batch that fills little by little is closed by the scheduled dispatch: counting what waits on every event
-        would read the waiting list once per file.
+        would read the waiting list once per file. So is every batch of a dataset with a schedule.
         """
         if any((slot.job, slot.dataset) == (job, dataset) for slot in self.ledger.slots(tenant)):
             return False
         if job != FIRST:
             return True
         rule = self.ledger.dataset(tenant, dataset)
+        if rule.schedule is not None:
+            return False
         sizes = [file.size for file in new if (file.tenant, file.dataset) == (tenant, dataset)]
         return rule.max_wait_s == 0 or len(sizes) >= rule.max_files or sum(sizes) >= rule.max_bytes
+
+
+def receipt_of(arrived: Arrival, tenant: TenantEntry, place: Place) -> Receipt:
+    """What is entered of an arrival at its place."""
+    file = FileVersion(
+        tenant=tenant.tenant,
+        dataset=place.dataset,
+        key=arrived.key,
+        version=arrived.version,
+        size=arrived.size,
+        etag=arrived.etag,
+        arrived_at=arrived.arrived_at,
+        sequencer=arrived.sequencer,
+    )
+    return Receipt(file=file, job=place.job, held=is_held(tenant), reason=place.reason)
 
 
 def place_of(arrived: Arrival, datasets: Iterable[DatasetEntry]) -> Place:

@@ -2,9 +2,13 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import ClientError
+
+from lineage.ledger import Ledger
+from lineage.values import TenantEntry
 
 BUCKET = "lake-acme-dev-datalake"
 
@@ -16,8 +20,11 @@ def an_event(
     version: str | None = "v1",
     size: int = 10,
     time: str = "2024-09-20T11:59:00Z",
+    etag: str = "e1",
+    sequencer: str = "00617F08299329D189",
+    reason: str = "PutObject",
 ) -> str:
-    thing: dict[str, Any] = {"key": key, "size": size, "etag": "e1", "sequencer": "00617F08299329D189"}
+    thing: dict[str, Any] = {"key": key, "size": size, "etag": etag, "sequencer": sequencer}
     if version:
         thing["version-id"] = version
     return json.dumps(
@@ -27,9 +34,15 @@ def an_event(
             "source": "aws.s3",
             "account": "000000000000",
             "time": time,
-            "detail": {"bucket": {"name": bucket}, "object": thing},
+            "detail": {"bucket": {"name": bucket}, "object": thing, "reason": reason},
         }
     )
+
+
+def with_topic(ledger: Ledger, topic: str, tenant: str = "acme", *, errand_job: str | None = None) -> TenantEntry:
+    """The tenant, whose owner reads that topic now."""
+    ledger.put_tenant(replace(ledger.tenant(tenant), topic=topic, errand_job=errand_job))
+    return ledger.tenant(tenant)
 
 
 def messages(*bodies: str) -> list[dict[str, str]]:
@@ -62,3 +75,40 @@ class Glue:
             raise ClientError({"Error": {"Code": self.errors.pop(0), "Message": "no"}}, "StartJobRun")
         self.started.append((JobName, Arguments))
         return {"JobRunId": f"jr_{len(self.started)}"}
+
+    def get_job_run(self, *, JobName: str, RunId: str) -> Mapping[str, Any]:
+        name, arguments = self.started[int(RunId.removeprefix("jr_")) - 1]
+        assert name == JobName
+        return {"JobRun": {"Id": RunId, "JobName": name, "Arguments": arguments}}
+
+
+class Topics:
+    """SNS's client as alerts use it: remembers what was published, per topic."""
+
+    def __init__(self, *, refuses: tuple[str, ...] = ()) -> None:
+        self.published: list[dict[str, Any]] = []
+        self.refuses = refuses
+
+    def publish(self, **message: Any) -> Mapping[str, str]:
+        if message["TopicArn"] in self.refuses:
+            raise ClientError({"Error": {"Code": "AuthorizationError", "Message": "no"}}, "Publish")
+        self.published.append(message)
+        return {"MessageId": "1"}
+
+    def told(self, topic: str) -> list[str]:
+        """The kinds of what went to a topic."""
+        return [
+            message["MessageAttributes"]["kind"]["StringValue"]
+            for message in self.published
+            if message["TopicArn"] == topic
+        ]
+
+
+class Queue:
+    """SQS's client as the watch uses it: a queue of that depth."""
+
+    def __init__(self, depth: int = 0) -> None:
+        self.depth = depth
+
+    def get_queue_attributes(self, *, QueueUrl: str, AttributeNames: list[str]) -> Mapping[str, Any]:
+        return {"Attributes": {name: str(self.depth) for name in AttributeNames}}

@@ -1,10 +1,12 @@
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion.batching import AT_ONCE, Candidate, Rule, Share, choose, close
+from ingestion import batching
+from ingestion.batching import AT_ONCE, Candidate, Rule, Share, choose
 
 NOON = datetime(2024, 9, 20, 12, 0, tzinfo=UTC)
 
@@ -13,11 +15,25 @@ NOON = datetime(2024, 9, 20, 12, 0, tzinfo=UTC)
 class File:
     size: int = 10
     minutes: int = 0  # how long it has waited
-    attempt: int = 0
+    group: str | None = None
+    retried: int | None = None  # minutes since it was to be tried again
 
     @property
     def arrived_at(self) -> datetime:
         return NOON - timedelta(minutes=self.minutes)
+
+    @property
+    def retry_at(self) -> datetime | None:
+        return None if self.retried is None else NOON - timedelta(minutes=self.retried)
+
+
+def named(files: Sequence[File]) -> str:
+    """The id of a batch: here, the ages of its files."""
+    return "+".join(sorted(str(file.minutes) for file in files))
+
+
+def close(waiting: Iterable[File], rule: Rule, now: datetime = NOON) -> list[File]:
+    return batching.close(waiting, rule, now, named)
 
 
 def a_rule(*, wait: int = 15, files: int = 100, size: int = 1000) -> Rule:
@@ -154,13 +170,108 @@ def test_shares_are_kept_whatever_is_wanted(wanted, cap):
         assert len(mine) == len(set(mine)) == min(cap, len(possible))
 
 
-def test_files_of_a_failed_run_are_tried_again_among_themselves():
-    failed, fresh = File(attempt=1), File(minutes=5)
+def a_group(*minutes: int, name: str | None = None, retried: int = 0) -> list[File]:
+    name = name or "+".join(sorted(map(str, minutes)))
+    return [File(minutes=minute, group=name, retried=retried) for minute in minutes]
 
-    assert close([fresh, failed], Rule(max_wait=timedelta(hours=1), max_files=5, max_bytes=1000), NOON) == [failed]
+
+def test_a_group_goes_whole_and_by_itself_before_what_is_new():
+    group = a_group(3, 1)
+
+    assert close([File(minutes=60), *group], a_rule(wait=0)) == group
 
 
-def test_before_its_last_attempt_a_file_is_alone():
-    suspect, other = File(size=1, attempt=2), File(size=2, attempt=2)
+def test_a_group_is_never_cut_whatever_the_limits_say_now():
+    group = a_group(3, 2, 1)
 
-    assert close([suspect, other], AT_ONCE, NOON) == [suspect]
+    assert close(group, a_rule(files=2, size=5)) == group
+
+
+def test_a_group_does_not_wait_for_the_age_or_the_schedule_of_the_dataset():
+    group = a_group(1)
+
+    assert close(group, a_rule(wait=60)) == group
+    assert close(group, scheduled(30)) == group
+
+
+def test_a_group_that_lacks_a_file_waits_two_minutes_for_it():
+    [one, other] = a_group(20, 10)
+
+    assert close([one], AT_ONCE) == []
+    assert close([one], AT_ONCE, NOON + timedelta(minutes=1, seconds=59)) == []
+    assert close([one], AT_ONCE, NOON + timedelta(minutes=2)) == [one]
+    assert close([other, one], AT_ONCE) == [one, other]
+
+
+def test_the_two_minutes_count_from_the_newest_retry():
+    half = [*a_group(20, name="g", retried=5), *a_group(10, name="g", retried=1)]
+
+    assert close(half, AT_ONCE) == []
+    assert close(half, AT_ONCE, NOON + timedelta(minutes=1)) == half
+
+
+def test_while_a_group_waits_for_a_file_what_is_new_goes_on():
+    half, new = File(minutes=20, group="20+10", retried=0), File(minutes=1)
+
+    assert close([half, new], AT_ONCE) == [new]
+
+
+def test_of_groups_the_one_with_the_oldest_file_goes_first_and_none_takes_files_of_another():
+    young, old = a_group(9, 3), a_group(10, 1)
+
+    assert close([*young, *old], AT_ONCE) == old
+
+
+def test_a_group_that_lacks_a_file_does_not_keep_the_next_one():
+    assert close([*a_group(30, name="lacks one"), *a_group(5)], AT_ONCE) == a_group(5)
+
+
+mixed = st.lists(
+    st.builds(
+        File,
+        size=st.integers(0, 2000),
+        minutes=st.integers(0, 60),
+        group=st.sampled_from([None, None, "g", "h"]),
+        retried=st.integers(0, 9),
+    ),
+    max_size=30,
+)
+
+
+@given(mixed, rules)
+def test_no_batch_mixes_groups_with_each_other_or_with_what_is_new(waiting, rule):
+    batch = close(waiting, rule, NOON + timedelta(minutes=1))
+    group = batch[0].group if batch else None
+
+    assert {file.group for file in batch} <= {group}
+    if group is not None:
+        assert len(batch) == len([file for file in waiting if file.group == group])
+
+
+@given(mixed, rules)
+def test_groups_drain_too(waiting, rule):
+    left, late = list(waiting), NOON + timedelta(days=1)
+    for _ in range(len(waiting)):
+        for file in close(left, rule, late):
+            left.remove(file)
+    assert left == []
+
+
+def scheduled(minutes: int, *, files: int = 100, size: int = 1000) -> Rule:
+    """A rule that was due some minutes ago."""
+    return Rule(max_wait=timedelta(0), max_files=files, max_bytes=size, due=NOON - timedelta(minutes=minutes))
+
+
+def test_on_schedule_goes_what_arrived_until_it_was_due_and_nothing_younger():
+    old, exact, young = File(minutes=20), File(minutes=10), File(minutes=9)
+
+    assert close([young, exact, old], scheduled(10)) == [old, exact]
+    assert close([young], scheduled(10)) == []
+
+
+def test_on_schedule_limits_cut_a_batch_and_do_not_start_one():
+    waiting = [File(minutes=minute, size=600) for minute in (30, 20, 9, 8, 7)]
+
+    assert close(waiting, scheduled(10, files=1)) == waiting[:1]
+    assert close(waiting, scheduled(10, size=1000)) == waiting[:1]
+    assert close(waiting[2:], scheduled(10, files=1, size=10)) == []

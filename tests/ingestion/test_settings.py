@@ -1,6 +1,6 @@
 import pytest
 
-from ingestion.settings import SettingError, Settings
+from ingestion.settings import SettingError, Settings, WebhookSettings
 
 
 def test_settings_come_back_as_they_were_given_to_the_template():
@@ -27,5 +27,19 @@ def test_settings_come_back_as_they_were_given_to_the_template():
 
 
 def test_every_missing_setting_is_named():
-    with pytest.raises(SettingError, match="LAKE_DISPATCH_FUNCTION, LAKE_LEDGER"):
-        Settings.from_environment({})
+    with pytest.raises(SettingError, match="LAKE_DEAD_LETTER_QUEUE, LAKE_DISPATCH_FUNCTION, LAKE_TOPIC not set"):
+        Settings.from_environment(
+            {"LAKE_LEDGER": "l", "LAKE_RECONCILE_FUNCTION": "r", "LAKE_QUEUE": "q", "LAKE_ENVIRONMENT": "dev"}
+        )
+
+
+def test_the_webhook_is_told_where_its_url_stands_and_how_the_chat_wants_it():
+    settings = WebhookSettings(webhook_parameter="/lake/dev/webhook", webhook_format="teams")
+
+    assert settings.to_environment() == {
+        "LAKE_WEBHOOK_PARAMETER": "/lake/dev/webhook",
+        "LAKE_WEBHOOK_FORMAT": "teams",
+    }
+    assert WebhookSettings.from_environment(settings.to_environment()) == settings
+    with pytest.raises(SettingError, match="LAKE_WEBHOOK_FORMAT not set"):
+        WebhookSettings.from_environment({"LAKE_WEBHOOK_PARAMETER": "/lake/dev/webhook"})

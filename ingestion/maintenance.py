@@ -1,0 +1,93 @@
+"""When a tenant's tables are maintained, and what becomes of an errand whose Glue run died."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from glue_scripts.arguments import MAINTAIN, PROCESSED_TO_ANALYTICS
+from ingestion import journal
+from ingestion.glue import GlueJobs
+from lineage.errands import Errands
+from lineage.ledger import Ledger
+from lineage.values import Errand, ErrandState, HeaderState, RunState, TenantEntry
+
+COMMITS = 20
+"""Commits to a tenant's tables after which maintaining them is worth a run before a day is over."""
+
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+"""At least so long between two errands, however many commits there are."""
+
+LOST_AFTER = timedelta(hours=3)  # the job's timeout is two
+ERRANDS = 20
+OPEN = {ErrandState.ASKED, ErrandState.RUNNING}
+
+
+class Maintenance:
+    def __init__(
+        self,
+        ledger: Ledger,
+        jobs: GlueJobs,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.ledger = ledger
+        self.errands = Errands(ledger)
+        self.jobs = jobs
+        self.clock = clock
+
+    def look(self, tenant: TenantEntry) -> Errand | None:
+        """Asks for maintenance if it is time and starts it; ends errands that nobody works on any more."""
+        if tenant.errand_job is None:
+            return None
+        errands = self.errands.list(tenant.tenant, ERRANDS)
+        for errand in errands:
+            if errand.state in OPEN and errand.asked + LOST_AFTER < self.clock():
+                self.errands.fail(
+                    tenant.tenant, errand.id, f"no sign of its end for {LOST_AFTER.seconds // 3600} hours"
+                )
+        last = next((errand for errand in errands if errand.task == MAINTAIN), None)
+        if any(errand.state in OPEN for errand in errands) or not self._is_time(tenant.tenant, last):
+            return None
+        return self._start(tenant, tenant.errand_job)
+
+    def _is_time(self, tenant: str, last: Errand | None) -> bool:
+        now = self.clock()
+        if last is not None and now - last.asked < HOUR:
+            return False
+        runs = self.ledger.runs(tenant, PROCESSED_TO_ANALYTICS, limit=COMMITS)
+        ended = [_end(run) for run in runs if run.state == HeaderState.COMPLETED]
+        commits = [end for end in ended if last is None or end > last.asked]
+        since = last.asked if last else min(commits, default=now)
+        return len(commits) >= COMMITS or (bool(commits) and now - since > DAY)
+
+    def _start(self, tenant: TenantEntry, glue_job: str) -> Errand | None:
+        errand = self.errands.ask(tenant.tenant, MAINTAIN, {"dataset": None, "dry_run": False})
+        try:
+            glue_run = self.jobs.start(glue_job, errand.id)
+        except Exception as error:
+            self.errands.fail(tenant.tenant, errand.id, f"could not be started: {error}")
+            journal.write(
+                "errand_not_started", tenant=tenant.tenant, errand=errand.id, error=type(error).__name__, why=str(error)
+            )
+            return None
+        journal.write("errand_started", tenant=tenant.tenant, task=errand.task, errand=errand.id, glue_run=glue_run)
+        return errand
+
+    def ended(self, tenant: str, detail: Mapping[str, Any]) -> Errand | None:
+        """A Glue run of the job has ended: the errand that it did not finish, now FAILED."""
+        asked = self.jobs.started_for(detail["jobName"], detail["jobRunId"])
+        if asked is None:
+            return None
+        errand = self.errands.get(tenant, asked)
+        if errand.state not in OPEN:
+            return errand
+        ending = "ended without finishing it" if detail["state"] == "SUCCEEDED" else detail["state"]
+        error = f"Glue run {detail['jobRunId']}: {ending}. {detail.get('message', '')}".strip()
+        self.errands.fail(tenant, errand.id, error)
+        journal.write("errand_died", tenant=tenant, errand=errand.id, error=error)
+        return self.errands.get(tenant, errand.id)
+
+
+def _end(run: RunState) -> datetime:
+    return run.ended or run.started
