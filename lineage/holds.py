@@ -78,6 +78,7 @@ class Holds:
     def _waits(self, tenant: str, key: Key, claim: Claim) -> bool:
         actions = [
             Claim.st.set(ClaimState.RECEIVED),
+            Claim.fence.set((Claim.fence | 0) + 1),
             Claim.g2pk.set(table.waiting_pk(tenant, claim.dataset, claim.job)),
             Claim.g2sk.set(claim.g2sk),
         ]

@@ -1,0 +1,46 @@
+from datetime import timedelta
+
+import pytest
+
+from lineage.notices import Notices
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def notices(ledger):
+    return Notices(ledger)
+
+
+def test_the_same_thing_is_told_once_until_its_time_is_over(notices, clock):
+    answers = []
+    for _ in range(3):
+        answers.append(notices.may_tell("acme", "file_quarantined", "raw/a.csv", DAY))
+        clock.move(hours=12)
+    answers.append(notices.may_tell("acme", "file_quarantined", "raw/a.csv", DAY))
+
+    # Told at 0 h; silent at 12 h; told again at 24 h; silent at 36 h.
+    assert answers == [True, False, True, False]
+
+
+def test_each_tenant_kind_and_subject_is_a_notice_of_its_own(notices):
+    first = [("acme", "x", "1"), ("acme", "x", "2"), ("acme", "y", "1"), ("skyline", "x", "1"), ("-", "x", "1")]
+
+    assert [notices.may_tell(*one, DAY) for one in first] == [True] * 5
+    assert [notices.may_tell(*one, DAY) for one in first] == [False] * 5
+
+
+def test_what_could_not_be_told_may_be_told_again_at_once(notices):
+    notices.may_tell("acme", "x", "1", DAY)
+    notices.withdraw("acme", "x", "1")
+    notices.withdraw("acme", "x", "never told")
+
+    assert notices.may_tell("acme", "x", "1", DAY) is True
+
+
+def test_a_subject_as_long_as_a_key_may_be_has_room_and_is_told_from_its_neighbour(notices):
+    long = "raw/" + "ü" * 510  # 1,024 bytes
+
+    assert notices.may_tell("acme", "unrouted_file", long, DAY) is True
+    assert notices.may_tell("acme", "unrouted_file", long[:-1] + "a", DAY) is True
+    assert notices.may_tell("acme", "unrouted_file", long, DAY) is False
