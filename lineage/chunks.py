@@ -1,9 +1,10 @@
 """Long lists of a run, cut into items: its members, what became of each, and its outputs."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from lineage import lifetimes
 from lineage.store import Store
 from lineage.table import Chunk, run_pk
 from lineage.values import InputResult, Member, moment, stamp
@@ -13,7 +14,7 @@ MEMBERS, RESULTS, OUTPUTS = "I#", "N#", "O#"
 Result = tuple[int, int, str | None]
 """Rows, rejected, reason."""
 
-INLINE = 100  # references that a header holds itself
+INLINE = 100  # outputs that a header names itself
 REFS = 500
 BYTES = 300_000  # an item holds 400 KB, and a key alone may have 1,024 bytes
 
@@ -34,19 +35,35 @@ def rewrite_members(store: Store, tenant: str, run: str, members: Sequence[Membe
     """
     kept = {member.id: member_ref(member) for member in claimed}
     pieces = _pieces([member_ref(member) for member in members])
-    ids = ([f"{ref[2]}.{ref[3]}" for ref in piece] for piece in pieces)
+    ids = ([_node(ref) for ref in piece] for piece in pieces)
     _put(store, tenant, run, MEMBERS, ([kept[node] for node in piece if node in kept] for piece in ids))
 
 
 def _put(store: Store, tenant: str, run: str, part: str, pieces: Iterable[list[Any]]) -> None:
+    ttl = lifetimes.of_chunk(store.clock())
     chunks = [
-        Chunk(pk=run_pk(tenant, run), sk=f"{part}{number:04d}", refs=piece) for number, piece in enumerate(pieces)
+        Chunk(pk=run_pk(tenant, run), sk=f"{part}{number:04d}", refs=piece, ttl=ttl)
+        for number, piece in enumerate(pieces)
     ]
     store.each(store.put, chunks)
 
 
 def read(store: Store, tenant: str, run: str, part: str) -> list[Any]:
     return [ref for chunk in store.query(Chunk, run_pk(tenant, run), part) for ref in chunk.refs]
+
+
+def inputs(store: Store, tenant: str, runs: Mapping[str, int]) -> dict[str, list[str]]:
+    """Run → `fid.ver` of its members, for runs with that many members each: all first chunks in one batch get."""
+    keys = {(run_pk(tenant, run), f"{MEMBERS}{0:04d}"): run for run in runs}
+    found = {keys[key]: [_node(ref) for ref in chunk.refs] for key, chunk in store.batch_get(Chunk, keys).items()}
+    for run, files in runs.items():
+        if len(found.get(run, ())) < files:
+            found[run] = [_node(ref) for ref in read(store, tenant, run, MEMBERS)]
+    return {run: found.get(run, []) for run in runs}
+
+
+def _node(ref: Sequence[Any]) -> str:
+    return f"{ref[2]}.{ref[3]}"
 
 
 def _pieces(refs: Sequence[Any]) -> Iterator[list[Any]]:
@@ -67,11 +84,13 @@ def member_ref(member: Member) -> list[Any]:
     return [
         member.key, member.version, member.fid, member.ver,
         member.size, member.etag, stamp(member.arrived_at), member.attempt, member.sequencer,
+        member.fence, member.group, member.epoch, list(member.replaces),
     ]  # fmt: skip
 
 
 def member(ref: Sequence[Any]) -> Member:
-    key, version, fid, ver, size, etag, arrived, attempt, sequencer = ref
+    key, version, fid, ver, size, etag, arrived, attempt, sequencer, *more = ref
+    fence, group, epoch, replaces = more or (0, None, 0, ())
     return Member(
         key=key,
         version=version,
@@ -82,6 +101,10 @@ def member(ref: Sequence[Any]) -> Member:
         arrived_at=moment(arrived),
         attempt=attempt,
         sequencer=sequencer,
+        fence=fence,
+        group=group,
+        epoch=epoch,
+        replaces=tuple(replaces),
     )
 
 

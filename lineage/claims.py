@@ -1,28 +1,26 @@
-"""The begin of a run: a header in the tenant's slot, and the files it claims."""
+"""The begin of a run: a header in the tenant's slot and seat, and the files it claims."""
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from lineage import chunks, table
-from lineage.endings import Endings
-from lineage.errors import NothingClaimed, RunNotOpen, RunOpen
-from lineage.receipts import member_of
+from lineage.endings import Endings, can_be_claimed
+from lineage.errors import NoSeat, NothingClaimed, RunNotOpen, RunOpen
 from lineage.store import Cancelled, ConditionFailed
-from lineage.table import Claim, Item
+from lineage.table import Claim
 from lineage.table import Run as Header
+from lineage.table import Seat as SeatItem
 from lineage.table import Slot as SlotItem
-from lineage.values import ClaimState, HeaderState, Member, new_run_id, stamp
+from lineage.values import ClaimState, HeaderState, Member, batch_of, new_run_id, stamp
 
-CLAIMS = 99  # claims in one transaction beside the check of the header
-TRIES = 5
+TRIES = 5  # of getting a seat that others want too
 
 
 class Claims(Endings):
-    """Begin: header and slot, members, claims, seal."""
+    """Begin: header, slot and seat; members, claims, seal."""
 
     def begin(self, tenant: str, job: str, dataset: str, members: Sequence[Member]) -> str:
-        """Opens a run and claims the members for it; gives its id. Raises RunOpen or NothingClaimed."""
+        """Opens a run and claims the members for it; gives its id. Raises RunOpen, NoSeat or NothingClaimed."""
         header = self._open(tenant, job, dataset)
         try:
             claimed = self._claim(header, members)
@@ -36,35 +34,52 @@ class Claims(Endings):
             raise NothingClaimed(f"{job} on {tenant}/{dataset}: all {len(members)} files belong to others")
         return str(header.sk)
 
-    def _claim(self, header: Header, members: Sequence[Member]) -> list[Member]:
-        chunks.write_members(self.store, header.tenant, header.sk, members)
-        claimed: list[Member] = []
-        for start in range(0, len(members), CLAIMS):
-            # One after the other: transactions that check the same header would cancel each other.
-            claimed += self._claim_some(header, members[start : start + CLAIMS])
-        if claimed != list(members):
-            chunks.rewrite_members(self.store, header.tenant, header.sk, members, claimed)
-        if claimed:
-            self._seal(header, claimed)
-        return claimed
+    # -- a place -------------------------------------------------------------------------------------------------
 
     def _open(self, tenant: str, job: str, dataset: str) -> Header:
+        """The header with its slot and its seat, in one transaction."""
         header = self._new_header(tenant, job, dataset)
-        key = (table.slots_pk(tenant), f"{job}#{dataset}")
-        slot = SlotItem(pk=key[0], sk=key[1], run=header.sk, job=job, dataset=dataset)
-        writes = [
-            ("Put", self.store.putting(header, Header.pk.does_not_exist())),
-            ("Put", self.store.putting(slot, SlotItem.pk.does_not_exist())),
-        ]
-        for _ in range(2):
+        slot = SlotItem(pk=table.slots_pk(tenant), sk=f"{job}#{dataset}", run=header.sk, job=job, dataset=dataset)
+        for _ in range(TRIES):
+            header.seat = self._free_seat(tenant, job)
+            seat = SeatItem(pk=table.seats_pk(tenant), sk=str(header.seat), run=header.sk)
+            writes = [
+                ("Put", self.store.putting(header, Header.pk.does_not_exist())),
+                ("Put", self.store.putting(slot, SlotItem.pk.does_not_exist())),
+                ("Put", self.store.putting(seat, SeatItem.pk.does_not_exist())),
+            ]
             try:
                 self.store.transact(writes)
-            except Cancelled:
-                if not self._vacate(tenant, job, key):
-                    break
+            except Cancelled as refused:
+                if refused.failed.get(0) is not None:
+                    return header  # it is there, whole: the answer to the first try was lost
+                if 1 in refused.failed and not self._vacate(tenant, job, (slot.pk, slot.sk)):
+                    raise RunOpen(
+                        f"{job} on {tenant}/{dataset} has an open run already; dispatch again when it ends"
+                    ) from refused
             else:
                 return header
-        raise RunOpen(f"{job} on {tenant}/{dataset} has an open run already; dispatch again when it ends")
+        raise NoSeat(f"{job} on {tenant}/{dataset}: others took each free seat first; dispatch again")
+
+    def _free_seat(self, tenant: str, job: str) -> int:
+        """The first one that nobody has; a seat whose owner is dead is free as soon as that is fenced."""
+        places = self.tenant(tenant).max_in_flight
+        taken = self._seats(tenant)
+        if len(taken) >= places:
+            for run in taken.values():
+                self._close_if_dead(tenant, run)
+            taken = self._seats(tenant)
+        free = [number for number in range(places) if number not in taken]
+        if len(taken) >= places or not free:
+            raise NoSeat(f"{job} of {tenant}: {len(taken)} runs in flight, {places} allowed; dispatch when one ends")
+        return free[0]
+
+    def _seats(self, tenant: str) -> dict[int, str]:
+        return {int(seat.sk): seat.run for seat in self.store.query(SeatItem, table.seats_pk(tenant))}
+
+    def _close_if_dead(self, tenant: str, run: str) -> None:
+        for header in self.headers(tenant, [(job, run) for job in self.tenant(tenant).jobs]).values():
+            self._close_if_stale(header)
 
     def _vacate(self, tenant: str, job: str, key: tuple[str, str]) -> bool:
         """True = the slot is free now, or its owner was dead and is fenced."""
@@ -87,110 +102,67 @@ class Claims(Endings):
             g2sk=f"{now}#{tenant}#{job}~{run}",
         )
 
-    def _claim_some(self, header: Header, members: Sequence[Member]) -> list[Member]:
-        """Those that are this run's now. In a transaction with the header: a fenced run claims nothing any more.
+    # -- the files -----------------------------------------------------------------------------------------------
 
-        Without that check a dispatch that slept while it was fenced would wake, claim files for its dead run after
-        their release, and nobody would look for them there.
+    def _claim(self, header: Header, members: Sequence[Member]) -> list[Member]:
+        """Those of the members that are this run's now.
+
+        The chunks name each file, with the fence under which it is about to be claimed, before the header says
+        `listed`, and that before the first claim. So whoever fences this run finds each claim that it has made and
+        raises the fence of each that it has not: if this dispatch slept meanwhile, its claims fail when it wakes.
         """
-        mine: list[Member] = []
-        left = list(members)
-        for _ in range(TRIES):
-            if not left:
-                break
-            alive = self.store.checking((header.pk, header.sk), Header.st == HeaderState.RUNNING)
-            writes = [("ConditionCheck", alive), *(("Update", self._claiming(header, member)) for member in left)]
-            try:
-                self.store.transact(writes)
-            except Cancelled as refused:
-                if 0 in refused.failed:
-                    raise RunNotOpen(f"run {header.sk} of {header.job} was fenced while it claimed") from refused
-                had, left = self._sift(header, left, refused.failed)
-                mine += had
-            else:
-                return mine + left
-        return mine
+        chunks.write_members(self.store, header.tenant, header.sk, members)
+        self._still_running(header, [Header.listed.set(True)])
+        mine = self.store.each(lambda member: self._claim_one(header, member), members)
+        claimed = [member for member, got in zip(members, mine, strict=True) if got]
+        if len(claimed) < len(members):
+            chunks.rewrite_members(self.store, header.tenant, header.sk, members, claimed)
+        if claimed:
+            self._seal(header, claimed)
+        return claimed
 
-    def _claiming(self, header: Header, member: Member) -> dict[str, Any]:
+    def _claim_one(self, header: Header, member: Member) -> bool:
+        """False: it is another's, or was moved since it was listed as waiting; the next dispatch sees it anew."""
         actions = [
             Claim.st.set(ClaimState.CLAIMED),
             Claim.owner.set(header.sk),
+            Claim.fence.set(member.fence + 1),
             Claim.g2pk.remove(),
             Claim.g2sk.remove(),
             Claim.retry_at.remove(),
+            Claim.group.remove(),
         ]
-        takeable = Claim.st.is_in(ClaimState.RECEIVED, ClaimState.RETRY) & (Claim.attempt == member.attempt)
         key = (table.file_pk(header.tenant, member.fid), table.claim_sk(member.ver, header.job))
-        return self.store.updating(key, actions, takeable)
-
-    def _sift(
-        self, header: Header, members: Sequence[Member], refused: Mapping[int, Item | None]
-    ) -> tuple[list[Member], list[Member]]:
-        """What is this run's already (an answer was lost), and what to try again. The rest belongs to others."""
-        mine: list[Member] = []
-        again: list[Member] = []
-        for position, member in enumerate(members, start=1):
-            claim = refused.get(position)
-            if position not in refused:
-                again.append(member)
-            elif isinstance(claim, Claim) and claim.st == ClaimState.CLAIMED and claim.owner == header.sk:
-                mine.append(member)
-            elif isinstance(claim, Claim) and self._takeable(header.tenant, claim):
-                key = (claim.pk, claim.sk)
-                found = self.store.get(Claim, key)
-                again += [member_of(found)] if found else []
-        return mine, again
-
-    def _takeable(self, tenant: str, claim: Claim) -> bool:
-        if claim.st == ClaimState.CLAIMED:
-            return self._free(tenant, claim)
-        return claim.st in {ClaimState.RECEIVED, ClaimState.RETRY}
-
-    def _free(self, tenant: str, claim: Claim) -> bool:
-        """Takes a claim from a dead owner: fenced first, so that nothing it still does can count."""
-        owner = self._header(tenant, claim.job, claim.owner)
-        if owner is None:
-            return False
-        if owner.st == HeaderState.COMPLETED:
-            self._settle(owner)
-            return False
-        if owner.st == HeaderState.RUNNING and not self._close_if_stale(owner):
-            return False
-        owner = self._header(tenant, claim.job, claim.owner)
-        if owner is None or owner.st not in {HeaderState.FAILED, HeaderState.FENCED}:
-            return False
-        self._release(owner, member_of(claim))
+        try:
+            self.store.update(key, actions, can_be_claimed(member))
+        except ConditionFailed as refused:
+            old = refused.old  # ours when the answer to the first try was lost
+            return isinstance(old, Claim) and old.st == ClaimState.CLAIMED and old.owner == header.sk
         return True
 
-    def _discard(self, header: Header) -> None:
-        """A run that got no file never was: header and slot go."""
-        key = (table.slots_pk(header.tenant), f"{header.job}#{header.dataset}")
-        writes = [
-            ("Delete", self.store.deleting((header.pk, header.sk), Header.st == HeaderState.RUNNING)),
-            ("Delete", self.store.deleting(key, SlotItem.run == header.sk)),
-        ]
-        try:
-            self.store.transact(writes)
-        except Cancelled:
-            return  # fenced meanwhile: whoever did that tidies up
-
     def _seal(self, header: Header, members: Sequence[Member]) -> None:
-        ids = [member.id for member in members]
         actions = [
             Header.sealed.set(True),
-            Header.batch.set(batch_id(ids, header.job, header.dataset)),
-            Header.files.set(len(ids)),
+            Header.batch.set(batch_of(members, header.job, header.dataset)),
+            Header.files.set(len(members)),
             Header.attempt.set(1 + max(member.attempt for member in members)),
             Header.hb.set(stamp(self.clock())),
         ]
-        if len(ids) <= chunks.INLINE:
-            actions.append(Header.inp.set(ids))
+        self._still_running(header, actions)
+
+    def _still_running(self, header: Header, actions: list[Any]) -> None:
         try:
             self.store.update((header.pk, header.sk), actions, Header.st == HeaderState.RUNNING)
         except ConditionFailed as fenced:
             raise RunNotOpen(f"run {header.sk} of {header.job} was fenced while it claimed its files") from fenced
 
-
-def batch_id(ids: Iterable[str], job: str, dataset: str) -> str:
-    """The same files for the same job are the same batch, whichever attempt it is."""
-    return hashlib.sha256("\n".join([*sorted(ids), job, dataset]).encode()).hexdigest()[:20]
+    def _discard(self, header: Header) -> None:
+        """A run that got no file never was: header, slot and seat go."""
+        writes = [
+            ("Delete", self.store.deleting((header.pk, header.sk), Header.st == HeaderState.RUNNING)),
+            *self.freeing(header.tenant, header.job, header.dataset, header.sk, header.seat),
+        ]
+        try:
+            self.store.transact(writes)
+        except Cancelled:
+            return  # fenced meanwhile: whoever did that tidies up

@@ -2,25 +2,41 @@
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from lineage import chunks, table
+from lineage import chunks, lifetimes, table
 from lineage.errors import RunNotOpen
-from lineage.history import is_stale, names_of
-from lineage.receipts import Receipts
-from lineage.store import Cancelled, ConditionFailed
+from lineage.history import claim_key, is_stale, names_of
+from lineage.receipts import Receipts, member_of, waits
+from lineage.store import Cancelled, ConditionFailed, Write, sets
 from lineage.table import Claim, Edge, PartitionCommit, Version
 from lineage.table import Run as Header
+from lineage.table import Seat as SeatItem
 from lineage.table import Slot as SlotItem
-from lineage.values import ClaimState, HeaderState, Member, Run, RunState, Slot, moment, stamp, zone_of
+from lineage.values import (
+    ClaimState,
+    HeaderState,
+    Member,
+    Run,
+    RunState,
+    Slot,
+    batch_of,
+    moment,
+    stamp,
+    zone_of,
+)
 
-MAX_ATTEMPTS = 3
+MAX_ATTEMPTS = 3  # of a batch as it is; after these it is halved, and a file that is alone is given up
 ERROR_LENGTH = 2000
 GRACE = timedelta(seconds=30)  # the owner of a closed run tidies up itself; after this somebody else does
 BACKOFF_S = 10  # first pause of files whose run failed; doubled and jittered per attempt
+UNSTARTED_S = (15, 30)  # pause of files whose run could not be started
+WAITING = (ClaimState.RECEIVED, ClaimState.RETRY)
+LOST = frozenset({HeaderState.FAILED, HeaderState.FENCED})
+NO_ROWS: chunks.Result = (0, 0, None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +49,17 @@ class Recovered:
     run: str
     outcome: str
     """`fenced`, `released` or `finalised`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fate:
+    """What becomes of a file whose run is lost. `group`: the batch in which it is tried again."""
+
+    state: ClaimState
+    attempt: int
+    reason: str
+    group: str | None = None
+    retry_at: datetime | None = None
 
 
 class Endings(Receipts):
@@ -48,14 +75,29 @@ class Endings(Receipts):
     def _settle(self, header: Header) -> None:
         results = chunks.results(self.store, header.tenant, header.sk)
         members = chunks.members(self.store, header.tenant, header.sk)
-        # Without a condition: nobody else writes a claim whose owner has committed, and whoever settles it writes this.
-        self.store.put_all([_done(header, member, results.get(member.id, (0, 0, None))) for member in members])
+        self.store.each(lambda member: self._done(header, member, results.get(member.id, NO_ROWS)), members)
         outputs = list(self.outputs_of(header).values())
         for output in outputs:
             if output.zone == "analytics-ready":
-                self.store.put(_partition_commit(header, output))
+                self.store.put(partition_commit(header, output))
         self._touch_graph(header, members, outputs)
         self._tidy(header)
+
+    def _done(self, header: Header, member: Member, result: chunks.Result) -> None:
+        """Only while it is that run's claim: who settles late must not close what a replay has opened again."""
+        rows, rejected, reason = result
+        known = {
+            "st": ClaimState.DONE,
+            "rows": rows,
+            "rejected": rejected,
+            "group": header.batch,
+            "ttl": self.lifetimes(header.tenant).of_object(zone_of(member.key), member.arrived_at),
+        }
+        actions = [*sets(Claim, known), Claim.reason.set(reason) if reason else Claim.reason.remove()]
+        try:
+            self.store.update(claim_key(header.tenant, member.id, header.job), actions, _held_by(header))
+        except ConditionFailed:
+            return  # settled already, by whosever hand
 
     def _touch_graph(self, header: Header, members: Sequence[Member], outputs: Sequence[Version]) -> None:
         """Source → sink of datasets, outside the commit, where it would make runs collide; at most hourly."""
@@ -86,7 +128,7 @@ class Endings(Receipts):
             return
 
     def fail(self, run: Run | RunState, error: str, *, counts: bool = True) -> bool:
-        """Ends an open run; its files wait again, or are DEAD after `MAX_ATTEMPTS`. False = it was not open.
+        """Ends an open run; its files wait again, or one that failed alone often enough is DEAD. False = not open.
 
         `counts` False: not the files' fault (the run could not be started), no attempt is counted.
         """
@@ -98,33 +140,45 @@ class Endings(Receipts):
             if not is_stale(header, self.clock()):
                 return False
             return self.fence(header)
-        return header.st in {HeaderState.FAILED, HeaderState.FENCED}
+        return header.st in LOST
 
-    def freeing(self, tenant: str, job: str, dataset: str, run: str) -> dict[str, Any]:
-        """The write that gives the slot back, in the transaction that closes its run."""
-        condition = SlotItem.run.does_not_exist() | (SlotItem.run == run)
-        return self.store.deleting((table.slots_pk(tenant), f"{job}#{dataset}"), condition)
+    def freeing(self, tenant: str, job: str, dataset: str, run: str, seat: float | None) -> list[Write]:
+        """The writes that give slot and seat back, in the transaction that closes their run."""
+        slot_is_ours = SlotItem.run.does_not_exist() | (SlotItem.run == run)
+        writes = [("Delete", self.store.deleting((table.slots_pk(tenant), f"{job}#{dataset}"), slot_is_ours))]
+        if seat is not None:
+            seat_is_ours = SeatItem.run.does_not_exist() | (SeatItem.run == run)
+            writes.append(("Delete", self.store.deleting((table.seats_pk(tenant), str(int(seat))), seat_is_ours)))
+        return writes
 
     def fence(self, header: Header) -> bool:
-        error = f"no sign of life since {header.hb}"
-        return self._close(header, HeaderState.FENCED, error, counts=True, seen=Header.hb == header.hb)
+        # One that never got as far as its batch has not tried its files.
+        return self._close(
+            header,
+            HeaderState.FENCED,
+            f"no sign of life since {header.hb}",
+            counts=bool(header.sealed),
+            seen=Header.hb == header.hb,
+        )
 
     def _close(self, header: Header | None, state: HeaderState, error: str, *, counts: bool, seen: Any = None) -> bool:
-        """Header and slot in one transaction, then the claims. `seen`: only if it still looks as it was judged."""
+        """Header, slot and seat in one transaction, then the claims. `seen`: only if it looks as it was judged."""
         if header is None:
             return False
-        actions = [
-            Header.st.set(state),
-            Header.ended.set(stamp(self.clock())),
-            Header.error.set(error[:ERROR_LENGTH]),
-            Header.counts.set(counts),
-        ]
+        now = self.clock()
+        known = {
+            "st": state,
+            "ended": stamp(now),
+            "error": error[:ERROR_LENGTH],
+            "counts": counts,
+            "ttl": lifetimes.of_run(state, now),
+        }
         condition = Header.st == HeaderState.RUNNING
         if seen is not None:
             condition &= seen
         writes = [
-            ("Update", self.store.updating((header.pk, header.sk), actions, condition)),
-            ("Delete", self.freeing(header.tenant, header.job, header.dataset, header.sk)),
+            ("Update", self.store.updating((header.pk, header.sk), sets(Header, known), condition)),
+            *self.freeing(header.tenant, header.job, header.dataset, header.sk, header.seat),
         ]
         try:
             self.store.transact(writes)
@@ -133,39 +187,54 @@ class Endings(Receipts):
         self._release_all(self._header(header.tenant, header.job, header.sk))
         return True
 
+    # -- the files of a lost run ---------------------------------------------------------------------------------
+
     def _release_all(self, header: Header | None) -> None:
+        """Everything follows from the header and its chunks, so that who resumes after a crash does the same."""
         if header is None:
             return
-        members = chunks.members(self.store, header.tenant, header.sk)
-        self.store.each(lambda member: self._release(header, member), members)
+        if header.listed or header.sealed:
+            members = chunks.members(self.store, header.tenant, header.sk)
+            fates = fates_of(header, members)
+            self.store.each(lambda member: self._release(header, member, fates[member.id]), members)
         self._tidy(header)
 
-    def _release(self, header: Header, member: Member) -> None:
-        attempt = member.attempt + (1 if header.counts else 0)
-        dead = attempt >= MAX_ATTEMPTS
-        # The same jitter for all files of a run: those that failed together come back together.
-        jitter = random.Random(header.sk).uniform(0.5, 1)  # noqa: S311 - no secret
-        pause = timedelta(seconds=BACKOFF_S * 2**member.attempt * jitter)
-        actions = [Claim.st.set(ClaimState.DEAD if dead else ClaimState.RETRY), Claim.attempt.set(attempt)]
-        if header.counts:
-            # What never ran has nothing against the file: it waits as before, without a reason and without a pause.
-            actions += [
-                Claim.reason.set(header.error or "the run ended without a word"),
-                Claim.retry_at.set(stamp(self.clock() + pause)),
-            ]
-        if not dead:
-            actions += [
-                Claim.g2pk.set(table.waiting_pk(header.tenant, header.dataset, header.job)),
-                Claim.g2sk.set(f"{stamp(member.arrived_at)}#{member.id}"),
-            ]
-        try:
-            self.store.update(
-                (table.file_pk(header.tenant, member.fid), table.claim_sk(member.ver, header.job)),
-                actions,
-                (Claim.owner == header.sk) & (Claim.st == ClaimState.CLAIMED),
-            )
-        except ConditionFailed:
-            return  # moved on already
+    def _release(self, header: Header, member: Member, fate: Fate) -> None:
+        """Gives the claim back. One that the run has not made yet is put out of its reach: its fence moves on."""
+        key = claim_key(header.tenant, member.id, header.job)
+        while True:
+            try:
+                self.store.update(key, _actions(header, member, fate), _held_by(header))
+            except ConditionFailed as refused:
+                if header.sealed or not _could_claim(refused.old, member):
+                    return  # moved on already
+            else:
+                return
+            try:
+                self.store.update(key, [Claim.fence.set(member.fence + 1)], can_be_claimed(member))
+            except ConditionFailed:
+                continue  # the run has just claimed it, or somebody else has
+            return
+
+    def free(self, tenant: str, claim: Claim) -> str | None:
+        """Takes a claim from a dead owner: fenced first, so that nothing it still does can count. None: it lives.
+
+        For a claim that nobody's header leads to any more; `recover` sees to all others.
+        """
+        if claim.st != ClaimState.CLAIMED:
+            return None
+        owner = self._header(tenant, claim.job, claim.owner)
+        if owner is not None and owner.st == HeaderState.COMPLETED:
+            self._settle(owner)
+            return "finalised"
+        if owner is not None and not self._close_if_stale(owner):
+            return None
+        owner = owner or Header(
+            tenant=tenant, job=claim.job, dataset=claim.dataset, sk=claim.owner, error="its run is not in the ledger"
+        )
+        member = member_of(claim)
+        self._release(owner, member, Fate(state=ClaimState.RETRY, attempt=member.attempt, reason=_why(owner)))
+        return "released"
 
     def recover(self) -> list[Recovered]:
         """Puts in order what died half way: fences silent runs, releases dead runs' files, settles commits."""
@@ -217,28 +286,90 @@ class Endings(Receipts):
         return None
 
 
-def _done(header: Header, member: Member, result: chunks.Result) -> Claim:
-    rows, rejected, reason = result
-    return Claim(
-        pk=table.file_pk(header.tenant, member.fid),
-        sk=table.claim_sk(member.ver, header.job),
-        st=ClaimState.DONE,
-        job=header.job,
-        dataset=header.dataset,
-        owner=header.sk,
-        attempt=member.attempt,
-        key=member.key,
-        version=member.version,
-        size=member.size,
-        etag=member.etag,
-        arrived=stamp(member.arrived_at),
-        rows=rows,
-        rejected=rejected,
-        reason=reason,
-    )
+def fates_of(header: Header, members: Sequence[Member]) -> Mapping[str, Fate]:
+    """Member id → what becomes of it now that the run is lost. A function of the header and its chunks alone.
+
+    The same files are tried again as the same batch, `MAX_ATTEMPTS` times; then its halves, and theirs, until the one
+    file that fails by itself is alone. The others go through on the way.
+    """
+    batch = header.batch
+    if not (header.counts and header.sealed):
+        # It never ran: nothing is known against its files.
+        pause = _jitter(header, *UNSTARTED_S)
+        return {
+            member.id: Fate(
+                state=ClaimState.RETRY,
+                attempt=member.attempt,
+                reason=_why(header),
+                group=batch or member.group,
+                retry_at=pause,
+            )
+            for member in members
+        }
+    if header.attempt < MAX_ATTEMPTS:
+        pause_s = BACKOFF_S * 2 ** (int(header.attempt) - 1)
+        pause = _jitter(header, pause_s / 2, pause_s)
+        return {member.id: _retry(header, member, batch, pause) for member in members}
+    if len(members) == 1:
+        [member] = members
+        return {member.id: Fate(state=ClaimState.DEAD, attempt=member.attempt + 1, reason=_why(header))}
+    return {
+        member.id: _retry(header, member, batch_of(half, header.job, header.dataset), None)
+        for half in halves(members)
+        for member in half
+    }
 
 
-def _partition_commit(header: Header, output: Version) -> PartitionCommit:
+def halves(members: Sequence[Member]) -> tuple[list[Member], list[Member]]:
+    ordered = sorted(members, key=lambda member: member.id)
+    middle = len(ordered) // 2
+    return ordered[:middle], ordered[middle:]
+
+
+def _retry(header: Header, member: Member, group: str | None, retry_at: datetime | None) -> Fate:
+    return Fate(state=ClaimState.RETRY, attempt=member.attempt + 1, reason=_why(header), group=group, retry_at=retry_at)
+
+
+def _why(header: Header) -> str:
+    return header.error or "the run ended without a word"
+
+
+def _jitter(header: Header, least_s: float, most_s: float) -> datetime:
+    """The same for all files of a run: those that failed together come back together."""
+    pause = random.Random(header.sk).uniform(least_s, most_s)  # noqa: S311 - no secret
+    return moment(header.ended) + timedelta(seconds=pause)
+
+
+def _actions(header: Header, member: Member, fate: Fate) -> list[Any]:
+    known: dict[str, Any] = {
+        "st": fate.state,
+        "attempt": fate.attempt,
+        "reason": fate.reason,
+        "group": fate.group,
+        "retry_at": stamp(fate.retry_at) if fate.retry_at else None,
+    }
+    if fate.state == ClaimState.RETRY:
+        known["g2pk"], known["g2sk"] = waits(header.tenant, header.dataset, header.job, member)
+    return sets(Claim, known)
+
+
+def _held_by(header: Header) -> Any:
+    return (Claim.owner == header.sk) & (Claim.st == ClaimState.CLAIMED)
+
+
+def can_be_claimed(member: Member) -> Any:
+    """The check of a claim: the file waits, and nobody has moved it since it was listed."""
+    unmoved = Claim.fence == member.fence
+    if member.fence == 0:
+        unmoved |= Claim.fence.does_not_exist()
+    return Claim.st.is_in(*WAITING) & unmoved
+
+
+def _could_claim(claim: Any, member: Member) -> bool:
+    return isinstance(claim, Claim) and claim.st in WAITING and int(claim.fence) == member.fence
+
+
+def partition_commit(header: Header, output: Version) -> PartitionCommit:
     partition = output.key.removeprefix(f"analytics-ready/{output.dataset}/").strip("/")
     return PartitionCommit(
         pk=table.dataset_pk(header.tenant, output.dataset),

@@ -1,7 +1,10 @@
 """What the ledger knows of tenants and datasets: how register finds an owner, and how a job finds its plan."""
 
+from datetime import datetime
+from typing import Any
+
 from lineage.errors import NotInLedger
-from lineage.store import Store
+from lineage.store import Store, sets
 from lineage.table import (
     FLEET,
     Dataset,
@@ -13,9 +16,10 @@ from lineage.table import (
     glue_job_pk,
     tenant_pk,
 )
-from lineage.values import DatasetEntry, TenantEntry
+from lineage.values import DatasetEntry, TenantEntry, moment, stamp
 
 DATASET_NAME = "D#"
+ERRANDS = "maintain"  # the job that a tenant's errand job is found as
 
 
 class Entries:
@@ -25,12 +29,24 @@ class Entries:
         self.store = store
 
     def put_tenant(self, entry: TenantEntry) -> None:
-        """Pointers first: a tenant that the fleet list names can be found from its bucket and its jobs."""
+        """Pointers first: a tenant that the fleet list names can be found from its bucket and its jobs.
+
+        An operator's hold is not the registry's: it stays as it is.
+        """
         self.store.put(Pointer(pk=bucket_pk(entry.bucket), sk="#", tenant=entry.tenant))
-        for job, glue_job in entry.jobs.items():
+        glue_jobs = {**entry.jobs, **({ERRANDS: entry.errand_job} if entry.errand_job else {})}
+        for job, glue_job in glue_jobs.items():
             self.store.put(Pointer(pk=glue_job_pk(glue_job), sk="#", tenant=entry.tenant, job=job))
-        for pk, sk in ((tenant_pk(entry.tenant), "#"), (FLEET, entry.tenant)):
-            self.store.put(_tenant_item(pk, sk, entry))
+        for key in tenant_keys(entry.tenant):
+            self.store.update(key, _tenant_actions(entry))
+
+    def put_hold(self, tenant: str, since: datetime | None, reason: str | None) -> None:
+        """Notes that an operator holds the tenant's files, or, without `since`, that nobody does any more."""
+        actions = [Tenant.held_since.remove(), Tenant.held_reason.remove()]
+        if since is not None:
+            actions = sets(Tenant, {"held_since": stamp(since), "held_reason": reason})
+        for key in tenant_keys(tenant):
+            self.store.update(key, actions, Tenant.pk.exists())
 
     def tenant(self, tenant: str) -> TenantEntry:
         item = self.store.get(Tenant, (tenant_pk(tenant), "#"))
@@ -61,6 +77,7 @@ class Entries:
             max_wait_s=entry.max_wait_s,
             max_files=entry.max_files,
             max_bytes=entry.max_bytes,
+            schedule=None if entry.schedule is None else dict(entry.schedule),
             plan=entry.plan,
         )
         self.store.put(item)
@@ -84,18 +101,26 @@ class Entries:
         return [_dataset_entry(found[key]) for key in keys if key in found]
 
 
-def _tenant_item(pk: str, sk: str, entry: TenantEntry) -> Tenant:
-    return Tenant(
-        pk=pk,
-        sk=sk,
-        tenant=entry.tenant,
-        st=entry.state,
-        bucket=entry.bucket,
-        account=entry.account,
-        database=entry.database,
-        jobs=dict(entry.jobs),
-        max_in_flight=entry.max_in_flight,
-    )
+def tenant_keys(tenant: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    """The tenant's own entry, and its copy for the fleet."""
+    return (tenant_pk(tenant), "#"), (FLEET, tenant)
+
+
+def _tenant_actions(entry: TenantEntry) -> list[Any]:
+    known = {
+        "tenant": entry.tenant,
+        "st": entry.state,
+        "bucket": entry.bucket,
+        "account": entry.account,
+        "database": entry.database,
+        "jobs": dict(entry.jobs),
+        "max_in_flight": entry.max_in_flight,
+        "retention": dict(entry.retention),
+    }
+    actions = [Tenant.kind.set(Tenant), *sets(Tenant, known)]
+    for attribute, value in ((Tenant.topic, entry.topic), (Tenant.errand_job, entry.errand_job)):
+        actions.append(attribute.set(value) if value else attribute.remove())
+    return actions
 
 
 def _tenant_entry(item: Tenant) -> TenantEntry:
@@ -107,6 +132,11 @@ def _tenant_entry(item: Tenant) -> TenantEntry:
         database=item.database,
         jobs=item.jobs,
         max_in_flight=int(item.max_in_flight),
+        errand_job=item.errand_job,
+        retention={zone: int(days) for zone, days in (item.retention or {}).items()},
+        topic=item.topic,
+        held_since=moment(item.held_since) if item.held_since else None,
+        held_reason=item.held_reason,
     )
 
 
@@ -118,5 +148,6 @@ def _dataset_entry(item: Dataset) -> DatasetEntry:
         max_wait_s=int(item.max_wait_s),
         max_files=int(item.max_files),
         max_bytes=int(item.max_bytes),
+        schedule=item.schedule,
         plan=item.plan,
     )

@@ -3,6 +3,7 @@
 LedgerError
 ├── NotInLedger          a tenant, dataset, run or file that has no entry
 ├── RunOpen              the job already has an open run on this dataset
+│   └── NoSeat           the tenant has as many runs in flight as it may have
 ├── NothingClaimed       every file of the batch belongs to somebody else by now
 ├── RunNotOpen           the run was fenced, has ended, or belongs to another Glue run: stop working
 ├── OutputTaken          an output is already the work of another completed run
@@ -21,6 +22,10 @@ class NotInLedger(LedgerError):
 
 class RunOpen(LedgerError):
     """Raised by `begin` when a living run of the same tenant, dataset and job exists; dispatch again when it ends."""
+
+
+class NoSeat(RunOpen):
+    """Raised by `begin` when the tenant has as many runs in flight as it may have; dispatch again when one ends."""
 
 
 class NothingClaimed(LedgerError):

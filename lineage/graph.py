@@ -178,7 +178,7 @@ class _Walk:
 
     def above(self, runs: Mapping[str, Header]) -> dict[str, Header]:
         """Adds what the runs read; gives the runs that made that."""
-        inputs = {run: self.ledger.inputs_of(header) for run, header in runs.items()}
+        inputs = self.ledger.inputs(self.tenant, runs.values())
         versions = self.ledger.versions(self.tenant, {node for nodes in inputs.values() for node in nodes})
         for run, nodes in inputs.items():
             for node in nodes:

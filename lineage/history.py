@@ -8,15 +8,19 @@ from datetime import datetime, timedelta
 from lineage import chunks, table
 from lineage.entries import Entries
 from lineage.errors import NotInLedger
+from lineage.lifetimes import Lifetimes
 from lineage.store import Store
 from lineage.table import Arrival, Claim, Version
 from lineage.table import Run as Header
 from lineage.values import ClaimState, FileState, FileStatus, HeaderState, RunState, moment
 
-# A taken run sends a heartbeat about every minute. One that nobody took yet may be queued at Glue; one that is not
-# even sealed is a dispatch that died, for no function runs that long.
+# A taken run sends a heartbeat about every minute. One that Glue has started may be queued there. One that was not
+# even started is a dispatch that died: begin and StartJobRun are seconds apart.
 SILENT_AFTER = timedelta(minutes=5)
 UNTAKEN_AFTER = timedelta(minutes=15)
+UNSTARTED_AFTER = timedelta(minutes=2)
+
+RETENTION_FOR = timedelta(minutes=5)  # what a tenant's entry said of it is believed that long
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +35,8 @@ class _Step:
     rows: int | None
     rejected: int | None
     reason: str | None
+    attempt: int = 0
+    epoch: int = 0
 
 
 NOT_YET = _Step(state=None, done=False, running=False, owner=None, commit=None, rows=None, rejected=None, reason=None)
@@ -41,7 +47,17 @@ class History(Entries):
 
     def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
         super().__init__(store)
-        self.clock = clock
+        self.clock = store.clock = clock
+        self._lifetimes: dict[str, tuple[datetime, Lifetimes]] = {}
+
+    def lifetimes(self, tenant: str) -> Lifetimes:
+        """How long what the ledger holds of the tenant's objects lives."""
+        until, known = self._lifetimes.get(tenant, (None, Lifetimes()))
+        if until is None or until < self.clock():
+            item = self.store.get(table.Tenant, (table.tenant_pk(tenant), "#"), consistent=False)
+            known = Lifetimes((item.retention if item else None) or {})
+            self._lifetimes[tenant] = self.clock() + RETENTION_FOR, known
+        return known
 
     # -- files ---------------------------------------------------------------------------------------------------
 
@@ -52,8 +68,7 @@ class History(Entries):
         listed: list[Arrival] = []
         for name in names:
             listed += self.store.query(Arrival, table.dataset_pk(tenant, name), "A#")
-        listed.sort(key=lambda arrival: arrival.sk)
-        return self._states(tenant, jobs, listed)
+        return self._states(tenant, jobs, _once(listed))
 
     def file(self, tenant: str, key: str, version: str | None = None) -> list[FileState]:
         """The versions of one key, oldest first; found by hashing its name."""
@@ -149,9 +164,11 @@ class History(Entries):
 
     def inputs_of(self, header: Header) -> list[str]:
         """`fid.ver` of what the run read."""
-        if header.inp is not None:
-            return list(header.inp)
-        return [member.id for member in chunks.members(self.store, header.tenant, header.sk)]
+        return self.inputs(header.tenant, [header])[header.sk]
+
+    def inputs(self, tenant: str, headers: Iterable[Header]) -> dict[str, list[str]]:
+        """Run → `fid.ver` of what it read."""
+        return chunks.inputs(self.store, tenant, {header.sk: int(header.files or 0) for header in headers})
 
     def versions(self, tenant: str, ids: Iterable[str]) -> dict[str, Version]:
         keys = {node: version_key(tenant, node) for node in ids}
@@ -179,11 +196,12 @@ class History(Entries):
             stale=header.st == HeaderState.RUNNING and is_stale(header, self.clock()),
             snapshot=header.snapshot,
             code=header.code,
+            contract=header.contract,
         )
 
 
 def is_stale(header: Header, now: datetime) -> bool:
-    patience = UNTAKEN_AFTER if header.sealed and not header.glue_run else SILENT_AFTER
+    patience = SILENT_AFTER if header.glue_run else UNTAKEN_AFTER if header.started_as else UNSTARTED_AFTER
     return moment(header.hb) + patience < now
 
 
@@ -208,6 +226,14 @@ def _whole(number: float | None) -> int | None:
 
 def _id(arrival: Arrival) -> str:
     return str(arrival.sk).rsplit("#", 1)[1]
+
+
+def _once(listed: Iterable[Arrival]) -> list[Arrival]:
+    """Oldest first, each file once: where a dataset has it rather than among the unrouted, and at its first time."""
+    found: dict[str, Arrival] = {}
+    for arrival in sorted(listed, key=lambda arrival: (_dataset(arrival) is None, arrival.sk)):
+        found.setdefault(_id(arrival), arrival)
+    return sorted(found.values(), key=lambda arrival: arrival.sk)
 
 
 def _arrival_of(tenant: str, item: Version) -> Arrival:
@@ -238,6 +264,8 @@ def _step(node: str, claim: Claim, header: Header | None, late: dict[str, dict[s
         rows=_whole(rows) if done else None,
         rejected=_whole(rejected) if done else None,
         reason=reason,
+        attempt=int(claim.attempt or 0),
+        epoch=int(claim.epoch or 0),
     )
 
 
@@ -255,6 +283,8 @@ def _file_state(arrival: Arrival, steps: Sequence[_Step]) -> FileState:
         run=first.owner,
         arrived_at=moment(arrival.sk.split("#")[1]),
         size=int(arrival.size),
+        attempt=last.attempt,
+        epoch=max((step.epoch for step in steps), default=0),
     )
 
 
@@ -281,5 +311,5 @@ def _before(step: _Step) -> FileStatus:
     if step.running:
         return FileStatus.PROCESSING
     if step.state == ClaimState.DEAD:
-        return FileStatus.FAILED
+        return FileStatus.QUARANTINED
     return FileStatus.HELD if step.state == ClaimState.HELD else FileStatus.RECEIVED

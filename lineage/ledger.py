@@ -2,41 +2,51 @@
 
 A run's life, and what each crash leaves behind:
 
-    receive    V + C(RECEIVED, waiting) + listing, one transaction            nothing, or all of it
-    begin      1 header RUNNING + slot, one transaction                       a run without members: stale, fenced
-               2 chunks: the members it is about to claim                     the same
-               3 claims, 99 to a transaction with a check of the header       a run that never seals: stale, fenced; its
+    receive    entry + listing, plain puts; then the claim if not there       an event that comes again does it again
+    begin      1 header RUNNING + slot + seat, one transaction                a run without members: stale, fenced
+               2 chunks: the members it is about to claim, with their fences  the same
+               3 header `listed` if RUNNING                                   the same
+               4 claims, one by one, if waiting and the fence is as listed    a run that never seals: stale, fenced; its
                                                                               chunks name every claim it can have made
-               4 header sealed: batch id, number of files                     a run that nobody starts: stale, fenced
+               5 header sealed: batch id, number of files                     a run that nobody starts: stale, fenced
     take       the header belongs to one Glue run                             stale without its heartbeat, fenced
     commit     results and spare outputs, then one transaction:               before it: as above
-               header COMPLETED if RUNNING, slot freed, outputs               after it: rolled forward
+               header COMPLETED if RUNNING, place freed, outputs              after it: rolled forward
     finalise   claims DONE, partition listing, table graph, header tidy       resumed from the header and the chunks
-    fail       header FAILED, slot freed; claims waiting again or DEAD        resumed from the header and the chunks
+    fail       header FAILED, place freed; claims waiting again or DEAD       resumed from the header and the chunks
 
 Chunks come before claims because a claim leaves the waiting list: were a run to die with claims that no chunk names,
-nobody would find them. A header keeps its place in the `open` index until everything that follows from its state is
+nobody would find them. Claims ask their own item alone, not the header: a dispatch that sleeps while its run is fenced
+must not claim when it wakes, so whoever fences a run that was not sealed raises the fence of each file that its chunks
+name and that it has not claimed. Before `listed` there can be no claim, and a fenced run is never listed.
+
+A run that fails gives its files back as one group: the same batch again, whose commit object may be there already.
+After `MAX_ATTEMPTS` the batch is halved, and so on, until a file that fails alone is DEAD.
+
+A header keeps its place in the `open` index until everything that follows from its state is
 done; `recover` walks that index. States FENCED, FAILED and COMPLETED are final, therefore whoever sees a dead header
 may move its claims without a further check than `owner is still that run`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError
 from pynamodb.exceptions import VerboseClientError
 
-from lineage import chunks, table
+from lineage import chunks, lifetimes, table
 from lineage.claims import Claims
 from lineage.endings import why_not
 from lineage.errors import OutputTaken, RunNotOpen
+from lineage.history import claim_key
+from lineage.receipts import member_of
 from lineage.store import Cancelled, ConditionFailed, Store, sets
+from lineage.table import Claim, Version
 from lineage.table import Run as Header
-from lineage.table import Version
-from lineage.values import CommitRecord, HeaderState, Output, Run, output_id, stamp
+from lineage.values import CommitRecord, HeaderState, Output, Run, RunState, batch_id, output_id, stamp
 
-TRANSACTION = 98  # outputs in the commit transaction beside the header and the slot: DynamoDB takes 100 actions
+TRANSACTION = 97  # outputs in the commit transaction beside header, slot and seat: DynamoDB takes 100 actions
 COMMITS = "/_commits/"
 
 
@@ -88,6 +98,7 @@ class Ledger(Claims):
             attempt=int(header.attempt),
             glue_run=glue_run,
             members=tuple(chunks.members(self.store, tenant, run)),
+            seat=None if header.seat is None else int(header.seat),
         )
 
     def heartbeat(self, run: Run) -> None:
@@ -123,20 +134,21 @@ class Ledger(Claims):
     ) -> None:
         superseded: dict[str, str] = {}
         while True:
-            writes = [
+            closing = [
                 ("Update", self._completing(run, record, via, ids)),
-                ("Delete", self.freeing(run.tenant, run.job, run.dataset, run.run)),
-                *(("Update", self._output(run, *version, superseded.get(version[0]))) for version in versions),
+                *self.freeing(run.tenant, run.job, run.dataset, run.run, run.seat),
             ]
+            entering = [("Update", self._output(run, *version, superseded.get(version[0]))) for version in versions]
+            first = len(closing)
             try:
-                self.store.transact(writes)
+                self.store.transact([*closing, *entering])
             except Cancelled as refused:
-                if 0 in refused.failed or 1 in refused.failed:
+                if min(refused.failed) < first:
                     self._committed_or_raise(run, refused)
                     return
                 for position, old in refused.failed.items():
-                    node = versions[position - 2][0]
-                    superseded[node] = self._superseded(run, versions[position - 2][1].key, old, superseded.get(node))
+                    node, output, _ = versions[position - first]
+                    superseded[node] = self._superseded(run, output.key, old, superseded.get(node))
             except (BotoCoreError, VerboseClientError) as unknown:
                 # The answer is lost, or the service refused: only the header knows.
                 self._committed_or_raise(run, unknown)
@@ -145,9 +157,11 @@ class Ledger(Claims):
                 return
 
     def _completing(self, run: Run, record: CommitRecord, via: str | None, ids: dict[str, Output]) -> dict[str, Any]:
+        now = self.clock()
         known = {
             "st": HeaderState.COMPLETED,
-            "ended": stamp(self.clock()),
+            "ended": stamp(now),
+            "ttl": lifetimes.of_run(HeaderState.COMPLETED, now),
             "rows_in": record.rows_in,
             "rows_out": record.rows_out,
             "rejected": record.rejected,
@@ -156,6 +170,7 @@ class Ledger(Claims):
             "commit": via,
             "snapshot": record.snapshot,
             "code": record.code or None,
+            "contract": record.contract or None,
         }
         return self.store.updating(_key(run), sets(Header, known), self.may_commit(run))
 
@@ -177,6 +192,7 @@ class Ledger(Claims):
             "run": run.run,
             "job": run.job,
             "via": via if output.zone == "processed" and via != node else None,
+            "ttl": self.lifetimes(run.tenant).of_object(output.zone, self.clock()),
         }
         mine = Version.run.does_not_exist() | (Version.run == run.run)
         if superseded:
@@ -201,6 +217,21 @@ class Ledger(Claims):
             raise OutputTaken(f"run {run.run}: {key} is the work of run {old.run if old else '?'}, which counts")
         return str(owner.sk)
 
+    def is_processed(
+        self, tenant: str, dataset: str, members: Iterable[str], job: str, *, code: str, contract: str
+    ) -> RunState | None:
+        """The run that did these inputs (`fid.ver`), and no others, by this code and contract; None: to be done."""
+        keys = {node: claim_key(tenant, node, job) for node in members}
+        claims = self.store.batch_get(Claim, keys.values())
+        owners = {claim.owner for claim in claims.values()}
+        if len(claims) < len(keys) or len(owners) != 1 or None in owners:
+            return None
+        header = self._header(tenant, job, owners.pop())
+        batch = batch_id((member_of(claim).ref for claim in claims.values()), job, dataset)
+        if header is None or header.batch != batch or not _answers(header, len(keys), code, contract):
+            return None
+        return self.run_state(header)
+
     def _committed_or_raise(self, run: Run, cause: Exception) -> None:
         header = self._header(run.tenant, run.job, run.run)
         if header is not None and header.st == HeaderState.COMPLETED and header.glue_run == run.glue_run:
@@ -208,6 +239,11 @@ class Ledger(Claims):
         if header is not None and header.st == HeaderState.RUNNING and not isinstance(cause, Cancelled):
             raise cause
         raise RunNotOpen(why_not(run.run, run.job, run.tenant, run.glue_run, header)) from cause
+
+
+def _answers(header: Header, members: int, code: str, contract: str) -> bool:
+    known = (header.st, int(header.files or 0), header.code, header.contract)
+    return known == (HeaderState.COMPLETED, members, code, contract)
 
 
 def _key(run: Run) -> tuple[str, str]:

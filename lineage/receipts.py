@@ -1,17 +1,15 @@
 """The way in: file versions entered, and the list of those that wait for a job."""
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lineage import table
 from lineage.history import History
-from lineage.store import Cancelled, sets
-from lineage.table import Arrival, Claim, Version
+from lineage.store import Cancelled, ConditionFailed, sets
+from lineage.table import Arrival, Claim, Item, Version
 from lineage.values import ClaimState, FileVersion, Member, moment, stamp, zone_of
-
-RECEIPTS = 33  # files in one transaction: three writes each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,59 +33,101 @@ class Receipts(History):
         return self.receive_all([Receipt(file=file, job=job, held=held, reason=reason)])[0]
 
     def receive_all(self, receipts: Sequence[Receipt]) -> list[bool]:
-        """Enters many, some in one transaction, each whole or not at all; False for those that are there already.
+        """Enters many, side by side; False for those that are there already. Whatever dies half way, do it again.
 
-        A commit object may be entered by the commit of its run first and by its event later, or the other way round:
-        only `arrived` tells whether the event was seen.
+        Entry and listing of a raw file are plain puts, the same ones whenever its event comes. The claim is the one
+        conditional write and comes last: what has a claim can be found, and what has none was never acknowledged.
         """
         first = {_identity(receipt): position for position, receipt in reversed(list(enumerate(receipts)))}
-        entered = [False] * len(receipts)
-        unique = sorted(first.values())
-        for start in range(0, len(unique), RECEIPTS):
-            page = unique[start : start + RECEIPTS]
-            for position in self._enter(receipts, page):
-                entered[position] = True
-        return entered
+        raw = [receipts[position] for position in first.values() if _is_raw(receipts[position])]
+        routed = [receipt for receipt in raw if _is_routed(receipt)]
+        self.store.put_all([item for receipt in routed for item in self._entry(receipt)])
+        self.store.put_all([self._listing(receipt) for receipt in raw if not _is_routed(receipt)])
+        positions = sorted(first.values())
+        entered = self.store.each(lambda position: self._enter(receipts[position]), positions)
+        new = dict(zip(positions, entered, strict=True))
+        return [new.get(position, False) for position in range(len(receipts))]
 
-    def _enter(self, receipts: Sequence[Receipt], page: Sequence[int]) -> Iterator[int]:
-        """The positions that are new; those that refuse the transaction are there already."""
-        left = list(page)
-        while left:
-            writes = [(position, *write) for position in left for write in self._receipt(receipts[position])]
-            try:
-                self.store.transact([(verb, request) for _, verb, request in writes])
-            except Cancelled as refused:
-                known = {writes[write][0] for write in refused.failed}
-                left = [position for position in left if position not in known]
-            else:
-                yield from left
-                return
+    def _enter(self, receipt: Receipt) -> bool:
+        if not _is_raw(receipt):
+            return self._enter_written(receipt)
+        item: Item = _claim(receipt) if _is_routed(receipt) else self._version(receipt)
+        try:
+            self.store.put(item, Item.pk.does_not_exist())
+        except ConditionFailed as known:
+            self._restate(receipt, known.old)
+            return False
+        return True
 
-    def _receipt(self, receipt: Receipt) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _restate(self, receipt: Receipt, old: Item | None) -> None:
+        """A file that came before under another time or dataset stays listed where it was, once."""
+        arrived, dataset = getattr(old, "arrived", None), getattr(old, "dataset", None)
+        if arrived is None or (moment(arrived), dataset) == (receipt.file.arrived_at, receipt.file.dataset):
+            return
+        listing = self._listing(receipt)
+        before = replace(
+            receipt,
+            file=replace(receipt.file, arrived_at=moment(arrived), dataset=dataset),
+            reason=None if dataset else receipt.reason,
+        )
+        self.store.put_all(self._entry(before))
+        self.store.delete((listing.pk, listing.sk))
+
+    def _enter_written(self, receipt: Receipt) -> bool:
+        """What a run wrote. Its commit may have entered it before, or will: only `arrived` tells of the event."""
         file = receipt.file
-        yield "Update", self._version_receipt(file, receipt.reason)
-        if file.key.startswith("raw/"):
-            yield "Put", self.store.putting(_arrival(file, receipt.reason))
-        if receipt.job is not None and file.dataset is not None:
-            state = ClaimState.HELD if receipt.held else ClaimState.RECEIVED
-            claim = _claim(file, file.dataset, receipt.job, state)
-            yield "Put", self.store.putting(claim, Claim.pk.does_not_exist())
+        key = (table.file_pk(file.tenant, file.fid), table.version_sk(file.ver))
+        known = {**self._told(receipt), "ttl": self._ttl(file)}
+        actions = [Version.kind.set(Version), *sets(Version, known)]
+        writes = [("Update", self.store.updating(key, actions, Version.arrived.does_not_exist()))]
+        if _is_routed(receipt):
+            writes.append(("Put", self.store.putting(_claim(receipt), Claim.pk.does_not_exist())))
+        try:
+            self.store.transact(writes)
+        except Cancelled:
+            return False
+        return True
 
-    def _version_receipt(self, file: FileVersion, reason: str | None) -> dict[str, Any]:
-        known = {
+    # -- items ---------------------------------------------------------------------------------------------------
+
+    def _entry(self, receipt: Receipt) -> list[Item]:
+        return [self._version(receipt), self._listing(receipt)]
+
+    def _told(self, receipt: Receipt) -> dict[str, Any]:
+        file = receipt.file
+        return {
             "key": file.key,
             "version": file.version,
             "zone": zone_of(file.key),
             "dataset": file.dataset,
             "size": file.size,
             "etag": file.etag,
-            "sequencer": file.sequencer,
+            "sequencer": file.sequencer or None,
             "arrived": stamp(file.arrived_at),
-            "reason": reason,
+            "reason": receipt.reason,
         }
-        actions = [Version.kind.set(Version), *sets(Version, known)]
-        key = (table.file_pk(file.tenant, file.fid), table.version_sk(file.ver))
-        return self.store.updating(key, actions, Version.arrived.does_not_exist())
+
+    def _ttl(self, file: FileVersion) -> int | None:
+        return self.lifetimes(file.tenant).of_object(zone_of(file.key), file.arrived_at)
+
+    def _version(self, receipt: Receipt) -> Version:
+        file = receipt.file
+        pk, sk = table.file_pk(file.tenant, file.fid), table.version_sk(file.ver)
+        return Version(pk=pk, sk=sk, ttl=self._ttl(file), **self._told(receipt))
+
+    def _listing(self, receipt: Receipt) -> Arrival:
+        file = receipt.file
+        return Arrival(
+            pk=table.dataset_pk(file.tenant, file.dataset),
+            sk=f"A#{stamp(file.arrived_at)}#{file.fid}.{file.ver}",
+            key=file.key,
+            version=file.version,
+            size=file.size,
+            reason=receipt.reason,
+            ttl=self._ttl(file),
+        )
+
+    # -- what waits ----------------------------------------------------------------------------------------------
 
     def waiting(self, tenant: str, dataset: str, job: str, *, limit: int = 5000) -> list[Member]:
         """The files that a run may claim now, oldest first.
@@ -123,13 +163,22 @@ def _identity(receipt: Receipt) -> tuple[str, str, str]:
     return receipt.file.tenant, receipt.file.fid, receipt.file.ver
 
 
-def _claim(file: FileVersion, dataset: str, job: str, state: ClaimState) -> Claim:
-    arrived = stamp(file.arrived_at)
-    waits = state == ClaimState.RECEIVED
+def _is_raw(receipt: Receipt) -> bool:
+    return receipt.file.key.startswith("raw/")
+
+
+def _is_routed(receipt: Receipt) -> bool:
+    return receipt.job is not None and receipt.file.dataset is not None
+
+
+def _claim(receipt: Receipt) -> Claim:
+    file = receipt.file
+    job, dataset = str(receipt.job), str(file.dataset)
+    waiting = table.held_pk(file.tenant) if receipt.held else table.waiting_pk(file.tenant, dataset, job)
     return Claim(
         pk=table.file_pk(file.tenant, file.fid),
         sk=table.claim_sk(file.ver, job),
-        st=state,
+        st=ClaimState.HELD if receipt.held else ClaimState.RECEIVED,
         job=job,
         dataset=dataset,
         key=file.key,
@@ -137,21 +186,15 @@ def _claim(file: FileVersion, dataset: str, job: str, state: ClaimState) -> Clai
         size=file.size,
         etag=file.etag,
         sequencer=file.sequencer,
-        arrived=arrived,
-        g2pk=table.waiting_pk(file.tenant, dataset, job) if waits else None,
-        g2sk=f"{arrived}#{file.fid}.{file.ver}" if waits else None,
+        arrived=stamp(file.arrived_at),
+        g2pk=waiting,
+        g2sk=f"{stamp(file.arrived_at)}#{file.fid}.{file.ver}",
     )
 
 
-def _arrival(file: FileVersion, reason: str | None) -> Arrival:
-    return Arrival(
-        pk=table.dataset_pk(file.tenant, file.dataset),
-        sk=f"A#{stamp(file.arrived_at)}#{file.fid}.{file.ver}",
-        key=file.key,
-        version=file.version,
-        size=file.size,
-        reason=reason,
-    )
+def waits(tenant: str, dataset: str, job: str, member: Member) -> tuple[str, str]:
+    """Where the index lists a file that waits for the job."""
+    return table.waiting_pk(tenant, dataset, job), f"{stamp(member.arrived_at)}#{member.id}"
 
 
 def member_of(claim: Claim) -> Member:
@@ -165,4 +208,9 @@ def member_of(claim: Claim) -> Member:
         arrived_at=moment(claim.arrived),
         attempt=int(claim.attempt),
         sequencer=claim.sequencer or "",
+        fence=int(claim.fence or 0),
+        group=claim.group,
+        epoch=int(claim.epoch or 0),
+        replaces=tuple(claim.replaces or ()),
+        retry_at=moment(claim.retry_at) if claim.retry_at else None,
     )

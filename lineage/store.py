@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from pynamodb.connection import Connection
@@ -22,6 +23,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Key = tuple[str, str]
+Write = tuple[str, dict[str, Any]]
+"""A verb of a transaction (Put, Update, Delete, ConditionCheck) and its request."""
 
 WORKERS = 16
 BATCH_GET = 100  # keys per BatchGetItem, DynamoDB's limit
@@ -55,11 +58,17 @@ class Store:
     pynamodb binds a model to one table for the whole process; here the models only give shape, and the table's name
     travels with the request, so that one process may read two ledgers. `update` and transactions use the raw request
     because `Model.update` cannot hand back the item that refused it (pynamodb PR #1304).
+
+    DynamoDB deletes what has expired days later: until then reading leaves it out. Conditions still see it, so what
+    is refused may be older than what can be read.
     """
 
-    def __init__(self, name: str, *, workers: int = WORKERS) -> None:
+    def __init__(
+        self, name: str, *, workers: int = WORKERS, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self.name = name
         self.workers = workers
+        self.clock = clock
         self._lock = threading.Lock()
         self._connection: Connection | None = None
 
@@ -102,7 +111,11 @@ class Store:
     def get(self, model: type[M], key: Key, *, consistent: bool = True) -> M | None:
         request = {"TableName": self.name, "Key": _key(key), "ConsistentRead": consistent}
         item = self.call("GetItem", request).get("Item")
-        return _typed(model, item) if item else None
+        return _typed(model, item) if item and self._lives(item) else None
+
+    def _lives(self, item: dict[str, Any]) -> bool:
+        ends = item.get(table.TTL)
+        return ends is None or float(ends["N"]) >= self.clock().timestamp()
 
     def query(
         self,
@@ -121,7 +134,7 @@ class Store:
         seen = 0
         while True:
             answer = self.call("Query", dict(request))
-            for item in answer["Items"]:
+            for item in filter(self._lives, answer["Items"]):
                 yield _typed(model, item)
                 seen += 1
                 if limit is not None and seen >= limit:
@@ -154,7 +167,7 @@ class Store:
         pages = [wanted[start : start + BATCH_GET] for start in range(0, len(wanted), BATCH_GET)]
         found: dict[Key, M] = {}
         for items in self.each(lambda page: self._page(page, consistent=consistent), pages):
-            for item in items:
+            for item in filter(self._lives, items):
                 found[item[table.PARTITION_KEY]["S"], item[table.SORT_KEY]["S"]] = _typed(model, item)
         return found
 
@@ -197,6 +210,9 @@ class Store:
     def checking(self, key: Key, condition: Any) -> dict[str, Any]:
         return self._write(*key, "Key", condition)
 
+    def delete(self, key: Key) -> None:
+        self.call("DeleteItem", self.deleting(key))
+
     def put_all(self, items: Sequence[Item]) -> None:
         """Many puts without conditions, 25 to a request; what DynamoDB leaves over is sent again."""
         raw = [{"PutRequest": {"Item": item.serialize()}} for item in items]
@@ -232,8 +248,8 @@ class Store:
             old = _response(error).get("Item")
             raise ConditionFailed(Item.from_raw_data(old) if old else None) from error
 
-    def transact(self, writes: Sequence[tuple[str, dict[str, Any]]]) -> None:
-        """All or nothing; each write is ("Put" | "Update" | "Delete" | "ConditionCheck", request). Raises Cancelled."""
+    def transact(self, writes: Sequence[Write]) -> None:
+        """All or nothing. Raises Cancelled."""
         try:
             self.call("TransactWriteItems", {"TransactItems": [{verb: request} for verb, request in writes]})
         except VerboseClientError as error:

@@ -22,10 +22,11 @@ TTL = "ttl"
 INDEX = "open"
 INDEX_PARTITION_KEY = "g2pk"
 INDEX_SORT_KEY = "g2sk"
+# What a member of a batch is made of, and no more: of a run the index gives the key alone, or each heartbeat and each
+# change of state would be a second write.
 INDEX_PROJECTION = (
-    "kind", "st", "owner", "job", "attempt", "retry_at",
-    "key", "version", "size", "etag", "sequencer", "arrived", "dataset", "fence", "group", "epoch", "replaces",
-    "started", "hb", "glue_run", "sealed", "batch", "error",
+    "kind", "job", "dataset", "attempt", "retry_at", "fence", "group", "epoch", "replaces",
+    "key", "version", "size", "etag", "sequencer", "arrived",
 )  # fmt: skip
 
 SHARDS = 16
@@ -75,6 +76,7 @@ class Tenant(Item, discriminator="tenant"):
     database = UnicodeAttribute()
     jobs = JSONAttribute()
     max_in_flight = NumberAttribute()
+    errand_job = UnicodeAttribute(null=True)
     retention = JSONAttribute(null=True)  # zone → days
     topic = UnicodeAttribute(null=True)
     held_since = UnicodeAttribute(null=True)  # an operator's hold; a deploy leaves it as it is
@@ -153,7 +155,7 @@ class Claim(Item, discriminator="claim"):
     attempt = NumberAttribute(default=0)
     retry_at = UnicodeAttribute(null=True)
     fence = NumberAttribute(default=0)  # raised by every claim, and by whoever fences a run that meant to claim it
-    group = UnicodeAttribute(null=True)  # id of the batch in which it is to be tried again, whole
+    group = UnicodeAttribute(null=True)  # id of the batch in which it is to be tried again, whole; DONE: was done
     epoch = NumberAttribute(default=0)  # replays so far
     replaces = JSONAttribute(null=True)  # of a replay: batches whose rows of this file give way
     key = UnicodeAttribute()

@@ -1,9 +1,10 @@
 """The values that go into the ledger and come out of it; none of them knows a database."""
 
+import hashlib
 import os
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -54,6 +55,8 @@ class TenantEntry:
     jobs: Mapping[str, str]
     """Job name → name of the Glue job, in the order in which the jobs follow each other."""
     max_in_flight: int = 2
+    errand_job: str | None = None
+    """Name of the Glue job that does the tenant's errands: work that is no batch of files."""
     retention: Mapping[str, int] = field(default_factory=dict)
     """Zone → days that its objects live; nothing expires from the ledger where it is not known."""
     topic: str | None = None
@@ -122,10 +125,17 @@ class Member:
     group: str | None = None
     epoch: int = 0
     replaces: tuple[str, ...] = ()
+    retry_at: datetime | None = None
+    """Of a file that waits again: not before then."""
 
     @property
     def id(self) -> str:
         return f"{self.fid}.{self.ver}"
+
+    @property
+    def ref(self) -> str:
+        """What its batch is named after: a replay makes another batch of the same file."""
+        return f"{self.id}@{self.epoch}" if self.epoch else self.id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +194,7 @@ class Run:
     attempt: int
     glue_run: str
     members: tuple[Member, ...] = field(repr=False)
+    seat: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,6 +289,15 @@ def new_run_id() -> str:
     value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
     value = value & ~(0xF << 76) | 0x7 << 76
     return str(uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62))
+
+
+def batch_id(refs: Iterable[str], job: str, dataset: str) -> str:
+    """The same files for the same job are the same batch, whichever attempt it is."""
+    return hashlib.sha256("\n".join([*sorted(refs), job, dataset]).encode()).hexdigest()[:20]
+
+
+def batch_of(members: Iterable[Member], job: str, dataset: str) -> str:
+    return batch_id((member.ref for member in members), job, dataset)
 
 
 def output_id(output: Output, run: str, snapshot: str | None) -> str:

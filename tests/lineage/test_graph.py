@@ -213,7 +213,7 @@ def test_the_way_down_costs_requests_per_level_not_per_file(ledger):
     ledger.finalise(run)
     ledger.receive(a_file(key=commit_key(run), version="c1"), ANALYTICS)
     merge(ledger)
-    ledger.store = Counts(ledger.store.name, workers=1)
+    ledger.store = Counts(ledger.store.name, workers=1, clock=ledger.clock)
 
     found = graph.up(ledger, "acme", "sales")
 

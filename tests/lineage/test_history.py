@@ -102,7 +102,7 @@ def test_files_are_read_in_batches_not_one_by_one(ledger, monkeypatch):
     ledger.receive_all([Receipt(file=a_file(f"{number:03d}.csv"), job=RAW) for number in range(25)])
     process(ledger)
     merge(ledger)
-    ledger.store = Counts(ledger.store.name, workers=1)
+    ledger.store = Counts(ledger.store.name, workers=1, clock=ledger.clock)
 
     assert {file.state for file in ledger.files("acme")} == {FileStatus.QUERYABLE}
     # tenant, names, two listings, three pages of claims, one of runs, one of the second job's claims and runs
