@@ -1,6 +1,7 @@
 """`lake up|down|status|env`: the local cloud as a person switches it."""
 
 import shlex
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from cli.connection import LOCAL, cloud_home, running_cloud
 from cli.errors import WrongInput
 from cli.exit_codes import ExitCode
 from cli.options import EnvironmentOption, JsonOption
+from cli.recovery import recover
 
 __all__ = ["down", "env", "facts", "start", "status", "up"]
 
@@ -41,10 +43,11 @@ def start(spares: int | None = None) -> dict[str, Any]:
     else:
         began = time.monotonic()
         with working("starting the local cloud"):
-            cloud = supervisor.start(home, spares=spares)
+            cloud = supervisor.start(home, spares=spares, recovery=[sys.executable, "-m", "cli.app", "up"])
         output.message(f"local cloud is up after {time.monotonic() - began:.1f} s; `lake down` stops it")
         for note in cloud.notes:
             output.message(f"note: {note}")
+    recover()
     return facts(home)
 
 

@@ -39,7 +39,24 @@ app = typer.Typer(
 
 def mount() -> None:
     """Every noun brings its commands; heavy imports stay inside the commands."""
-    from cli import cloud, demo, deploy, doctor, files, lineage, put, query, runs, tenant
+    from cli import (
+        cloud,
+        demo,
+        deploy,
+        doctor,
+        files,
+        hold,
+        lineage,
+        maintenance,
+        put,
+        query,
+        queue,
+        reconcile,
+        replay,
+        runs,
+        snapshots,
+        tenant,
+    )
 
     for command in (cloud.up, cloud.down, cloud.status, doctor.doctor, cloud.env):
         app.command(rich_help_panel="Local cloud")(command)
@@ -48,6 +65,12 @@ def mount() -> None:
     for every_day in (put.put, files.files, runs.runs, query.query, lineage.lineage):
         app.command(rich_help_panel="Data")(every_day)
     app.command(rich_help_panel="Data")(demo.demo)
+    for of_files in (replay.replay, hold.hold, hold.release, reconcile.reconcile, reconcile.backfill):
+        app.command(rich_help_panel="Operation")(of_files)
+    queues = "The queue of arrivals and its dead letters."
+    app.add_typer(queue.app, name="queue", help=queues, rich_help_panel="Operation")
+    for of_tables in (snapshots.snapshots, maintenance.rollback, maintenance.maintain, maintenance.rebuild_ledger):
+        app.command(rich_help_panel="Operation")(of_tables)
 
 
 mount()

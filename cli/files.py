@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KEYS", "STATES", "as_rows", "files"]
 
-KEYS = ("key", "version", "dataset", "state", "rows", "rejected", "reason", "run")
+KEYS = ("key", "version", "dataset", "state", "rows", "rejected", "reason", "run", "attempt", "epoch")
 STATES = (
     "RECEIVED",
     "HELD",
@@ -68,4 +68,5 @@ def show(rows: list[dict[str, Any]], *, as_json: bool) -> None:
     elif not rows:
         output.message("no files")
     else:
-        output.print_table(("key", "dataset", "state", "rows", "rejected", "reason", "version", "run"), rows)
+        counts = [name for name in ("attempt", "epoch") if any(row[name] for row in rows)]
+        output.print_table(("key", "dataset", "state", "rows", "rejected", *counts, "reason", "version", "run"), rows)

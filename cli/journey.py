@@ -17,13 +17,16 @@ from cli import output
 if TYPE_CHECKING:
     from lineage.values import FileState
 
-__all__ = ["ENDED", "WAY", "Arrival", "Journey", "follow", "stages", "summary"]
+__all__ = ["ENDED", "WAY", "Arrival", "Journey", "few", "follow", "refused", "stages", "summary"]
 
 WAY = ("received", "processing", "queryable")
 ENDED = frozenset({"QUERYABLE", "QUARANTINED", "FAILED", "UNROUTED", "HELD"})
 SHOWN_FILES = 18
 ASKED_BY_NAME = 4
 POLL_SECONDS = 0.25
+
+Id = tuple[str, str, str | None]
+"""Tenant, key, and what tells the versions of a key apart."""
 
 
 @dataclass(frozen=True)
@@ -38,18 +41,23 @@ class Arrival:
     unchanged: bool = False
     since: datetime | None = None
     """When S3 took these bytes under this key."""
+    arrived: datetime | None = None
+    """When the ledger says that it arrived, where that is known: then nothing else is this version."""
 
     def is_told_by(self, state: "FileState") -> bool:
         """Whether a ledger entry is of this very version; the emulator's events come without the version id."""
         if state.key != self.key:
             return False
+        if self.arrived is not None:
+            return (state.version, state.arrived_at) == (self.version, self.arrived)
         if state.version is not None or self.since is None:
             return state.version == self.version
         return state.size == self.size and state.arrived_at >= self.since
 
     @property
-    def id(self) -> tuple[str, str, str | None]:
-        return self.tenant, self.key, self.version
+    def id(self) -> "Id":
+        arrived = None if self.arrived is None else self.arrived.isoformat()
+        return self.tenant, self.key, self.version or arrived
 
 
 class Files(Protocol):
@@ -65,8 +73,8 @@ class Journey:
     """Where each arrival stands; `seconds` from the start to the moment it ended."""
 
     arrivals: Sequence[Arrival]
-    states: dict[tuple[str, str, str | None], "FileState"] = field(default_factory=dict)
-    seconds: dict[tuple[str, str, str | None], float] = field(default_factory=dict)
+    states: dict[Id, "FileState"] = field(default_factory=dict)
+    seconds: dict[Id, float] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
 
     def state(self, arrival: Arrival) -> str:
@@ -95,7 +103,7 @@ class Journey:
                     changed.append(each)
         return changed
 
-    def _enter(self, name: tuple[str, str, str | None], state: "FileState") -> bool:
+    def _enter(self, name: Id, state: "FileState") -> bool:
         old = self.states.get(name)
         self.states[name] = state
         if state.state in ENDED:
@@ -147,6 +155,27 @@ def _lines(journey: Journey, changed: Iterable[Arrival]) -> None:
         output.message(
             f"{stages(journey.state(arrival)):<40} {arrival.tenant} {arrival.key}{_counted(journey, arrival)}"
         )
+
+
+def refused(journey: Journey, timeout: float) -> str:
+    """Why not every file is queryable."""
+    late = journey.open()
+    if late:
+        return (
+            f"{len(late)} of {len(journey.arrivals)} files are not queryable after {timeout:.0f} s: "
+            f"{few([each.key for each in late])}; they go on, see `lake files` and `lake runs`"
+        )
+    bad = [each for each in journey.arrivals if journey.state(each) != "QUERYABLE"]
+    reasons = [
+        f"{each.key} is {journey.state(each)}: {journey.states[each.id].reason or 'no reason given'}" for each in bad
+    ]
+    return "\n".join(
+        reasons[:10] + ([f"and {len(reasons) - 10} more; {summary(journey)}"] if len(reasons) > 10 else [])
+    )
+
+
+def few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def stages(state: str) -> str:

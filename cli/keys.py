@@ -45,7 +45,7 @@ def address(
         return _routed(path, _raw(key, "--key"), datasets)
     if to is not None:
         prefix = to if to.startswith(RAW) or to == RAW.rstrip("/") else f"{RAW}{to.lstrip('/')}"
-        return _routed(path, f"{prefix.rstrip('/')}/{path.name}", datasets)
+        return _routed(path, _raw(f"{prefix.rstrip('/')}/{path.name}", f"--to {to}:"), datasets)
     found = [_routed(path, each, datasets) for each in _candidates(path.name, datasets, dataset)]
     wanted = [each for each in found if each.dataset is not None and dataset in {None, each.dataset}]
     return (wanted or found)[0]
@@ -66,6 +66,8 @@ def _begins(name: str, dataset: str) -> bool:
 def _raw(key: str, option: str) -> str:
     if not key.startswith(RAW) or key.endswith("/"):
         raise WrongInput(f"{option} {key}: files enter the lake under {RAW}, for instance {RAW}transactions/today.csv")
+    if not {"", ".", ".."}.isdisjoint(key.split("/")):
+        raise WrongInput(f"{option} {key}: no part of a key may be empty, '.' or '..'; readers would look elsewhere")
     return key
 
 

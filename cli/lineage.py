@@ -1,5 +1,6 @@
 """`lake lineage`: what something was made of, and what was made of it."""
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from cli import output
 from cli.connection import LOCAL, connect
 from cli.errors import NotFound
 from cli.options import EnvironmentOption, JsonOption, TenantArgument
+from cli.runs import find
 
 if TYPE_CHECKING:
     from lineage.graph import Graph
@@ -18,11 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["as_document", "lineage", "tree"]
 
 SHOWN_SIBLINGS = 8
+END_OF_RUN = re.compile(r"[0-9a-f-]{4,36}\Z")
 
 
 def lineage(
     tenant: TenantArgument,
-    start: Annotated[str, typer.Argument(metavar="START", help="A key (optionally key@version), dataset or run id.")],
+    start: Annotated[str, typer.Argument(metavar="START", help="A key (or key@version), dataset, run id or its end.")],
     *,
     up: Annotated[bool, typer.Option("--up", help="What it was made of.")] = False,
     down: Annotated[bool, typer.Option("--down", help="What was made of it.")] = False,
@@ -34,14 +37,18 @@ def lineage(
     connection = connect(environment, tenant)
     connection.deployed_tenant(tenant)
     from lineage import graph
+    from lineage.errors import NotInLedger
 
     begin = start.removeprefix(f"s3://{connection.names(tenant).bucket}/")
     both = not up and not down
-    found = [
-        (word, walk(connection.ledger, tenant, begin, depth))
-        for word, walk, wanted in (("made of", graph.up, up or both), ("led to", graph.down, down or both))
-        if wanted
-    ]
+    ways = [("made of", graph.up)] * (up or both) + [("led to", graph.down)] * (down or both)
+    try:
+        found = [(word, walk(connection.ledger, tenant, begin, depth)) for word, walk in ways]
+    except NotInLedger:
+        if not END_OF_RUN.match(begin):
+            raise
+        run = find(connection, tenant, begin).run
+        found = [(word, walk(connection.ledger, tenant, run, depth)) for word, walk in ways]
     if not any(each.nodes for _, each in found):
         raise NotFound(f"the ledger of tenant {tenant} knows no {start!r}; `lake files {tenant}` lists its files")
     if as_json:

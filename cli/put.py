@@ -14,7 +14,7 @@ from cli import output
 from cli.connection import LOCAL, Connection, connect
 from cli.errors import LakeError, WrongInput
 from cli.files import KEYS
-from cli.journey import Arrival, Journey, follow, summary
+from cli.journey import Arrival, Journey, few, follow, refused
 from cli.keys import Address, address, routes
 from cli.options import EnvironmentOption, JsonOption, TenantArgument
 
@@ -55,7 +55,7 @@ def put(
     journey = follow(connection.ledger, arrivals, timeout) if wait else Journey(arrivals)
     report(journey, as_json=as_json)
     if wait and not journey.is_good():
-        raise LakeError(_refused(journey, timeout))
+        raise LakeError(refused(journey, timeout))
 
 
 def _check(paths: Sequence[Path], to: str | None, key: str | None) -> None:
@@ -114,7 +114,7 @@ def upload(connection: Connection, uploads: Sequence[Upload], *, again: bool = F
         arrivals = [_put(s3, connection.names(each.tenant).bucket, each, advance, again=again) for each in uploads]
     same = [each.key for each in arrivals if each.unchanged]
     if same:
-        output.message(f"{len(same)} of {len(arrivals)} unchanged, not put again (--again does): {_few(same)}")
+        output.message(f"{len(same)} of {len(arrivals)} unchanged, not put again (--again does): {few(same)}")
     return arrivals
 
 
@@ -158,10 +158,6 @@ def _progress(total: int) -> Iterator[Any]:
         yield lambda count: bar.advance(task, count)
 
 
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
 def report(journey: Journey, *, as_json: bool) -> None:
     """One row per file with the keys of `lake files`; state PUT when nobody waited."""
     rows = [_row(journey, each) for each in journey.arrivals]
@@ -177,19 +173,3 @@ def _row(journey: Journey, arrival: Arrival) -> dict[str, Any]:
     if state is not None:
         row |= {name: getattr(state, name) for name in KEYS if name != "version"}
     return row | {"state": journey.state(arrival)}
-
-
-def _refused(journey: Journey, timeout: float) -> str:
-    late = journey.open()
-    if late:
-        return (
-            f"{len(late)} of {len(journey.arrivals)} files are not queryable after {timeout:.0f} s: "
-            f"{_few([each.key for each in late])}; they go on, see `lake files` and `lake runs`"
-        )
-    bad = [each for each in journey.arrivals if journey.state(each) != "QUERYABLE"]
-    reasons = [
-        f"{each.key} is {journey.state(each)}: {journey.states[each.id].reason or 'no reason given'}" for each in bad
-    ]
-    return "\n".join(
-        reasons[:10] + ([f"and {len(reasons) - 10} more; {summary(journey)}"] if len(reasons) > 10 else [])
-    )

@@ -36,18 +36,25 @@ Written by `python -m cli.reference` from `lake --help`; a test checks that it i
 
 | command | keys of `--json` |
 |---|---|
-| `files` | `[{key, version, dataset, state, rows, rejected, reason, run}]`, oldest first |
+| `files` | `[{key, version, dataset, state, rows, rejected, reason, run, attempt, epoch}]`, oldest first |
 | `put` | the same; without `--wait` the state is `PUT` |
 | `runs` | `[{run, job, dataset, state, started, ended, files, rows_in, rows_out, rejected, error}]`, newest first |
 | `runs --logs RUN` | `{run, glue_run, stdout, stderr}` |
 | `query` | rows as objects; whole numbers and floats are numbers, decimals (exact), dates and times are text |
 | `query --list` | `[{name, description, sql}]` |
 | `lineage` | `{nodes: [{id, kind, name}], edges: [{from, to, run}], truncated}`, edges as data flowed |
+| `replay` | `[{key, version, dataset, size, action, reason, epoch}]`; `epoch` counts a file's replays |
+| `hold` | `{tenant, held, since, reason}` |
+| `release` | `{tenant, was_held, released}` |
+| `snapshots` | `[{snapshot, time, operation, batches, run, rows_added, rows_deleted, rows, current, reachable}]` |
+| `rollback` | `{from, to, rows_before, rows_after, batches_out, snapshots_out}` |
+| `maintain`, `rebuild-ledger` | the result of the tenant's errand; with `--all` `{tenant: result}` |
 | `doctor` | `{checks: [{name, value, ok, advice}], differences: […], cannot_show: […]}` |
 
 States of a file: RECEIVED (waits for its batch), HELD (tenant suspended), UNROUTED (no contract takes its key),
 PROCESSING, PROCESSED (conformed, not in the table yet), QUERYABLE, QUARANTINED (no row was usable, see the reason),
 FAILED (given up after three attempts). A file with some bad rows is QUERYABLE and counts them under `rejected`.
+`attempt` counts the runs that failed with a file, `epoch` how often it was replayed.
 """
 
 

@@ -43,6 +43,8 @@ def runs(
     """List the runs of a tenant's jobs, newest first, or print the logs of one."""
     connection = connect(environment, tenant)
     connection.deployed_tenant(tenant)
+    if job is not None:
+        known_job(tenant, job)
     if logs is not None:
         print_logs(connection, tenant, logs, as_json=as_json)
         return
@@ -54,6 +56,14 @@ def runs(
         output.message("no runs")
     else:
         output.print_table(KEYS, rows)
+
+
+def known_job(tenant: str, job: str) -> str:
+    from glue_scripts.arguments import JOBS
+
+    if job not in JOBS:
+        raise NotFound(f"tenant {tenant} has no job {job!r} that makes runs; it has: {', '.join(JOBS)}")
+    return job
 
 
 def print_logs(connection: Connection, tenant: str, run: str, *, as_json: bool) -> None:

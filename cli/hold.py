@@ -1,0 +1,76 @@
+"""`lake hold` and `lake release`: a tenant's files are kept back, and let go again."""
+
+from typing import Annotated
+
+import typer
+
+from cli import output
+from cli.connection import LOCAL, connect
+from cli.errors import WrongInput
+from cli.options import EnvironmentOption, JsonOption, TenantArgument
+from cli.waking import wake
+
+__all__ = ["hold", "release"]
+
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+
+
+def hold(
+    tenant: TenantArgument,
+    *,
+    reason: Annotated[str, typer.Option(help="Why; whoever meets the held files reads it.")],
+    dry_run: DryRunOption = False,
+    environment: EnvironmentOption = LOCAL,
+    as_json: JsonOption = False,
+) -> None:
+    """Start nothing more for a tenant: what arrives is registered as HELD, runs that are open go on.
+
+    Nothing is lost; `lake release` lets the files go. A deploy leaves a hold as it is.
+    """
+    if not reason.strip():
+        raise WrongInput("--reason: empty; say in a few words why the tenant is held")
+    connection = connect(environment, tenant)
+    connection.deployed_tenant(tenant)
+    from lineage.holds import Holds
+
+    before = connection.ledger.tenant(tenant)
+    if not dry_run:
+        Holds(connection.ledger).hold(tenant, reason.strip())
+    entry = before if dry_run else connection.ledger.tenant(tenant)
+    if as_json:
+        output.print_json(
+            {
+                "tenant": tenant,
+                "held": entry.held_since is not None,
+                "since": entry.held_since,
+                "reason": entry.held_reason,
+            }
+        )
+    word = "would be held" if dry_run else "was held already, now" if before.held_since else "is held"
+    output.message(f"tenant {tenant} {word}: {reason.strip()}; `lake release {tenant}{connection.suffix}` lets it go")
+
+
+def release(
+    tenant: TenantArgument,
+    *,
+    dry_run: DryRunOption = False,
+    environment: EnvironmentOption = LOCAL,
+    as_json: JsonOption = False,
+) -> None:
+    """End a hold: files that were held wait for their batch now, in the order in which they arrived."""
+    connection = connect(environment, tenant)
+    connection.deployed_tenant(tenant)
+    from lineage.holds import Holds
+
+    entry = connection.ledger.tenant(tenant)
+    held = sum(each.state == "HELD" for each in connection.ledger.files(tenant)) if dry_run else 0
+    released = held if dry_run else Holds(connection.ledger).release(tenant)
+    if released and not dry_run:
+        wake(connection, tenant, [dataset.name for dataset in connection.tenant(tenant).datasets])
+    if as_json:
+        output.print_json({"tenant": tenant, "was_held": entry.held_since is not None, "released": released})
+    files = output.counted(released, "file")
+    if entry.held_since is None and not released:
+        output.message(f"tenant {tenant} was not held")
+    else:
+        output.message(f"tenant {tenant}: {files} {'would be' if dry_run else ''} released".replace("  ", " "))

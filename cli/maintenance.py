@@ -1,0 +1,154 @@
+"""`lake maintain`, `lake rollback`, `lake rebuild-ledger`: what a tenant's `maintain` job does on request."""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from cli import output
+from cli.connection import LOCAL, connect
+from cli.errands import attend
+from cli.errors import WrongInput, explain
+from cli.exit_codes import ExitCode
+from cli.options import EnvironmentOption, JsonOption, TenantArgument
+from cli.snapshots import Snapshot, versions
+
+__all__ = ["MAINTAIN", "REBUILD", "ROLLBACK", "maintain", "rebuild_ledger", "rebuilt", "rollback"]
+
+MAINTAIN, ROLLBACK, REBUILD = "maintain", "rollback", "rebuild"
+"""Tasks of the job."""
+
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+
+
+def maintain(
+    tenant: TenantArgument,
+    *,
+    dataset: Annotated[str | None, typer.Option(help="Only the table of this dataset.")] = None,
+    dry_run: DryRunOption = False,
+    environment: EnvironmentOption = LOCAL,
+    as_json: JsonOption = False,
+) -> None:
+    """Compact small files, expire old snapshots and remove orphaned files of a tenant's tables.
+
+    The schedule does the same by itself; nothing that is within the retention or read now is touched.
+    """
+    connection = connect(environment, tenant)
+    connection.deployed_tenant(tenant)
+    if dataset is not None:
+        connection.dataset(tenant, dataset)
+    show(attend(connection, tenant, MAINTAIN, {"dataset": dataset, "dry_run": dry_run}), as_json=as_json)
+
+
+def rollback(
+    tenant: TenantArgument,
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Dataset of the tenant.")],
+    snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT", help="Id of `lake snapshots`, or its end.")],
+    *,
+    dry_run: DryRunOption = False,
+    environment: EnvironmentOption = LOCAL,
+    as_json: JsonOption = False,
+) -> None:
+    """Return a dataset's table to an earlier snapshot, and say which batches are thereby out.
+
+    Their files stay as they are and can be brought in again: `lake replay`.
+    """
+    connection = connect(environment, tenant)
+    connection.deployed_tenant(tenant)
+    connection.dataset(tenant, dataset)
+    known = versions(connection, tenant, dataset)
+    target, out = known.find(snapshot), known.after(known.find(snapshot))
+    plan = _plan(target, known.current, out)
+    if target.current:
+        output.message(f"dataset {dataset} of tenant {tenant} is at snapshot {target.snapshot} already")
+    elif not target.reachable:
+        raise WrongInput(
+            f"snapshot {target.snapshot}: the current version does not build on it, it was rolled back; its batches "
+            f"come in again with `lake replay {tenant} --dataset {dataset}{connection.suffix}`"
+        )
+    elif not dry_run:
+        arguments = {"dataset": dataset, "snapshot": target.snapshot, "dry_run": False}
+        plan |= dict(attend(connection, tenant, ROLLBACK, arguments))
+    show(plan, as_json=as_json)
+    if out and dry_run:
+        output.message("nothing was changed: --dry-run")
+
+
+def _plan(target: Snapshot, current: Snapshot | None, out: Iterable[Snapshot]) -> dict[str, Any]:
+    """What a rollback means, read from the table's metadata."""
+    return {
+        "from": current and current.snapshot,
+        "to": target.snapshot,
+        "rows_before": current and current.rows,
+        "rows_after": target.rows,
+        "batches_out": sorted({batch for each in out for batch in each.batches}),
+        "snapshots_out": [each.snapshot for each in out],
+    }
+
+
+def rebuild_ledger(
+    tenant: Annotated[str | None, typer.Argument(metavar="[TENANT]", help="Tenant id.")] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Every tenant that is deployed.")] = False,
+    dry_run: DryRunOption = False,
+    environment: EnvironmentOption = LOCAL,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the ledger anew from what lies in S3, after its table was lost; also finds each table's last version.
+
+    What the ledger knows already stays as it is. `lake reconcile` then registers what no run has seen yet.
+    """
+    if (tenant is None) != every:
+        raise WrongInput("give one of: TENANT, --all")
+    connection = connect(environment, tenant)
+    tenants = [tenant] if tenant else [each.id for each in connection.registry.tenants]
+    results: dict[str, Any] = {}
+    for each in tenants:
+        if every and not connection.is_deployed(each):
+            continue
+        try:
+            connection.deployed_tenant(each)
+            results[each] = dict(attend(connection, each, REBUILD, {"dry_run": dry_run}))
+        except Exception as error:
+            if not every:
+                raise
+            results[each] = {"error": explain(error)[0]}
+    show(results if every else results[tenants[0]], as_json=as_json)
+    failed = [each for each, result in results.items() if "error" in result]
+    if failed:
+        output.message(f"lake: not rebuilt: {', '.join(failed)}")
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def rebuilt(result: Mapping[str, object]) -> str:
+    """A rebuild in a line: numbers by name."""
+    counts = [f"{value:,} {name}" for name, value in result.items() if isinstance(value, int)]
+    return ", ".join(counts) or "nothing to rebuild"
+
+
+def show(result: Mapping[str, Any], *, as_json: bool) -> None:
+    """Numbers and words as lines, lists of objects as a table of their own."""
+    if as_json:
+        output.print_json(result)
+        return
+    plain = {name: value for name, value in result.items() if not _is_table(value)}
+    if plain:
+        output.print_table(("what", "value"), [(name, _text(value)) for name, value in plain.items()])
+    for name in result.keys() - plain.keys():
+        rows = result[name]
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        output.print_table(columns, [{key: _text(row.get(key)) for key in columns} for row in rows])
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(each, Mapping) for each in value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_text(each)}" for name, each in value.items())
+    if isinstance(value, list | tuple):
+        return " ".join(map(_text, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

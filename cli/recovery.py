@@ -1,0 +1,228 @@
+"""What `lake up` does after a kill of the local cloud: everything is there again, and it says how.
+
+The emulator comes back with all objects, but with stacks, ledger, catalog and queues of its last clean stop
+(`local_cloud.losses`). So what was deployed last is deployed again, the objects come back below it, the ledger is
+emptied of what it remembers of then, and every tenant's ledger and tables are made anew from its bucket. Each step is
+written down once it is done: a recovery that is interrupted goes on where it was.
+"""
+
+import fcntl
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli import output
+from cli.assembly import KEY, Assembly, read, synthesise
+from cli.connection import LOCAL, Connection, cloud_home, running_cloud
+from cli.errors import LakeError, explain
+from cli.options import tenants_folder
+
+if TYPE_CHECKING:
+    from local_cloud.losses import Loss
+
+__all__ = ["recover", "remember"]
+
+DEPLOYED = "deployed"
+"""Folder with the registry as it was deployed last, and `facts.json`."""
+
+KEPT = frozenset({"tenant", "pointer", "dataset", "dataset_name"})
+"""Kinds of items that a deploy writes, operators' holds among them: they are not of the past."""
+
+
+def remember(connection: Connection, assembly: Assembly, tenants: Sequence[str]) -> None:
+    """Keep what is deployed: the registry's files, the assembly's key, and the ids of all tenants so far."""
+    if not connection.is_local:
+        return
+    folder = cloud_home() / DEPLOYED
+    known = {tenant.id for tenant in connection.registry.tenants} & set(_facts(folder).get("tenants", ()))
+    facts = {"tenants": sorted(known | set(tenants)), "key": _key(assembly.folder)}
+    staging = folder.with_name(f".{DEPLOYED}")
+    shutil.rmtree(staging, ignore_errors=True)
+    for file in _files(tenants_folder()):
+        copy = staging / file.relative_to(tenants_folder())
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
+    (staging / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    staging.rename(folder)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for pattern in ("*.yaml", "contracts/*.yaml"):
+        yield from sorted(folder.glob(pattern))
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    try:
+        facts: dict[str, Any] = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return facts
+
+
+def _key(folder: Path) -> str:
+    stamp = folder / KEY
+    return stamp.read_text(encoding="utf-8") if stamp.exists() else ""
+
+
+def recover() -> None:
+    """Make good what a kill cost, if one did; a recovery that runs already is waited for."""
+    from local_cloud import losses
+    from local_cloud.state import Folders
+
+    folders = Folders(cloud_home())
+    if losses.read(folders) is None:
+        return
+    with _alone(folders.home / "recovery.lock"):
+        loss = losses.read(folders)
+        if loss is not None:
+            began = time.monotonic()
+            Recovery(folders.home, loss).run()
+            losses.settle(folders)
+            output.message(f"all is there again after {time.monotonic() - began:.1f} s")
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            output.message("waiting for the recovery that runs already; see logs/recovery.log")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@dataclass
+class Recovery:
+    """The steps from a restarted emulator to a lake as it was."""
+
+    home: Path
+    loss: "Loss"
+    connection: Connection = field(init=False)
+    tenants: list[str] = field(init=False)
+
+    def run(self) -> None:
+        facts = _facts(self.home / DEPLOYED)
+        if not facts:
+            self._step("objects", self._bring_back)
+            output.message("nothing was deployed from here; `lake deploy` does")
+            return
+        self._connect(facts)
+        self._step("past", self._forget)
+        self._step("stacks", lambda: self._deploy(facts))
+        self._step("objects", self._bring_back)
+        for tenant in self.tenants:
+            self._step(f"ledger of {tenant}", lambda tenant=tenant: self._rebuild(tenant))  # type: ignore[misc]
+            self._step(f"files of {tenant}", lambda tenant=tenant: self._reconcile(tenant))  # type: ignore[misc]
+
+    def _step(self, name: str, do: Callable[[], str]) -> None:
+        """Do a step that is not done yet and say in a line what it did."""
+        from local_cloud import losses
+        from local_cloud.state import Folders
+
+        if name in self.loss.done:
+            return
+        try:
+            said = do()
+        except Exception as error:
+            reason, _ = explain(error)
+            raise LakeError(
+                f"recovery after a kill: {name}: {reason}; nothing is lost, `lake up` goes on from here"
+            ) from error
+        self.loss = losses.step(Folders(self.home), self.loss, name)
+        if said:
+            output.message(f"{name}: {said}")
+
+    def _connect(self, facts: dict[str, Any]) -> None:
+        from tenants import registry
+
+        running_cloud()
+        loaded = registry.load(self.home / DEPLOYED)
+        self.connection = Connection(loaded, loaded.environment(LOCAL))
+        self.tenants = [tenant.id for tenant in loaded.tenants if tenant.id in facts["tenants"]]
+
+    def _deploy(self, facts: dict[str, Any]) -> str:
+        from cli.deploy import Deployment
+
+        tenants = [self.connection.tenant(tenant) for tenant in self.tenants]
+        report = Deployment(self.connection, self._assembly(facts), tenants, lambda _subject, _what: None).run()
+        if report.failures:
+            raise LakeError("; ".join(str(each.error) for each in report.failures))
+        changed = [each.stack for each in report.outcomes if each.action != "unchanged"]
+        return f"{len(changed)} of {len(report.outcomes)} deployed again" if changed else "as they were deployed last"
+
+    def _assembly(self, facts: dict[str, Any]) -> Assembly:
+        """The very one that was deployed last, unless another was made in its place since."""
+        folder = self.home / "assembly" / LOCAL
+        if facts["key"] and _key(folder) == facts["key"]:
+            return read(folder)
+        return synthesise(LOCAL, self.home / DEPLOYED, self.home)
+
+    def _bring_back(self) -> str:
+        from local_cloud import supervisor
+
+        names = supervisor.bring_back(self.home)
+        return f"{output.counted(len(names), 'bucket')} brought back with every version" if names else "all there"
+
+    def _forget(self) -> str:
+        """Waiting messages and the ledger's entries are of the last clean stop: what they would start was done."""
+        platform = self.connection.platform
+        count = 0
+        with _if_there():
+            sqs = self.connection.client("sqs")
+            sqs.purge_queue(QueueUrl=sqs.get_queue_url(QueueName=platform.queue)["QueueUrl"])
+        with _if_there():
+            count = _empty(self.connection.client("dynamodb"), platform.ledger)
+        return f"{output.counted(count, 'item')} of the ledger forgotten, it is made anew" if count else ""
+
+    def _rebuild(self, tenant: str) -> str:
+        from cli.errands import attend
+        from cli.maintenance import REBUILD, rebuilt
+
+        return rebuilt(attend(self.connection, tenant, REBUILD, {}))
+
+    def _reconcile(self, tenant: str) -> str:
+        from cli.reconcile import call
+
+        # What came since the kill has events of its own; until they are through, it is not known again.
+        report = call(self.connection, tenant, grace_s=time.time() - self.loss.at, any_age=True)
+        counts = {name: count for name, count in report["counts"].items() if count}
+        return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "nothing was missed"
+
+
+@contextmanager
+def _if_there() -> Iterator[None]:
+    """What the last clean stop did not have yet, it cannot remember."""
+    from botocore.exceptions import ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        if not any(word in error.response["Error"]["Code"] for word in ("NotFound", "NonExistent", "DoesNotExist")):
+            raise
+
+
+def _empty(dynamodb: Any, table: str) -> int:
+    """Delete every item but those of KEPT; how many."""
+    from lineage.table import PARTITION_KEY, SORT_KEY
+
+    count = 0
+    pages = dynamodb.get_paginator("scan").paginate(
+        TableName=table,
+        ProjectionExpression="#p, #s, #k",
+        ExpressionAttributeNames={"#p": PARTITION_KEY, "#s": SORT_KEY, "#k": "kind"},
+    )
+    stale = [item for page in pages for item in page["Items"] if item["kind"]["S"] not in KEPT]
+    for begin in range(0, len(stale), 25):
+        keys = [{PARTITION_KEY: each[PARTITION_KEY], SORT_KEY: each[SORT_KEY]} for each in stale[begin : begin + 25]]
+        pending = {table: [{"DeleteRequest": {"Key": key}} for key in keys]}
+        while pending:
+            pending = dynamodb.batch_write_item(RequestItems=pending).get("UnprocessedItems") or {}
+        count += len(keys)
+    return count
