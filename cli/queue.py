@@ -22,6 +22,7 @@ SHOWN = 10
 PAGE = 10  # messages in one request, SQS's limit
 LOOK_S = 10  # how long a message is out of sight while it is looked at; it is given back at once
 MOVE_S = 120  # the same while it is moved
+WAIT_S = 1  # for the second of two empty answers
 EMPTY = 2  # empty answers in a row before a queue counts as empty: one answer asks some of its servers only
 
 COUNTS = {
@@ -130,7 +131,7 @@ def _pages(sqs: Any, url: str, *, visibility: int) -> Iterator[list[Mapping[str,
             QueueUrl=url,
             MaxNumberOfMessages=PAGE,
             VisibilityTimeout=visibility,
-            WaitTimeSeconds=1 if empty else 0,
+            WaitTimeSeconds=WAIT_S if empty else 0,
             AttributeNames=["All"],
             MessageAttributeNames=["All"],
         )
