@@ -154,6 +154,8 @@ class LedgerWorld:
         wrong = [f"{file.key}: {found}" for file in self.files if (found := self._wrong(file, consumed))]
         wrong += [f"unfinished {run.run} {run.state}" for run in self.ledger.unfinished()]
         wrong += [f"slot of {slot.run}" for slot in self.ledger.slots("acme")]
+        listed = Counter(file.key for file in self.ledger.files("acme"))
+        wrong += [f"{file.key}: listed {listed[file.key]} times" for file in self.files if listed[file.key] != 1]
         left = [key for key in self.rows.items if key[0] == table.seats_pk("acme")]
         return wrong + [f"seat {key[1]}" for key in left]
 
