@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 MULTIPART_FROM = 32 * 1024 * 1024  # bytes
+PER_DELETE = 1000  # keys that DeleteObjects takes
 
 _ABSENT = {"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed", "405"}
 _UNVERSIONED = {None, "", "null"}
@@ -90,6 +92,17 @@ class Bucket:
             ExpectedBucketOwner=self.account,
             ExpectedSourceBucketOwner=self.account,
         )
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Removes objects, or what hides their versions is put on top; keys without an object are none's concern."""
+        for start in range(0, len(keys), PER_DELETE):
+            wanted = [{"Key": key} for key in keys[start : start + PER_DELETE]]
+            answer = client().delete_objects(
+                Bucket=self.name, Delete={"Objects": wanted, "Quiet": True}, ExpectedBucketOwner=self.account
+            )
+            if answer.get("Errors"):
+                refused = answer["Errors"][0]
+                raise OSError(f"{refused['Key']}: S3 did not delete it: {refused['Code']} {refused.get('Message', '')}")
 
 
 def _renamed(error: ClientError) -> Exception:

@@ -5,7 +5,8 @@ JobError
 ├── PlanUnreadable       the dataset's plan in the ledger is not what this code can execute
 ├── CommitObjectUnreadable   a commit object is gone or is not what `raw_to_processed` writes
 ├── PartitionNotRegistered   Glue refused a partition
-└── TableUnfit           the table in analytics-ready has a shape the plan cannot be written into
+├── TableUnfit           the table in analytics-ready has a shape the plan cannot be written into
+└── TableMoved           somebody else has committed to the table since this run looked at it
 """
 
 
@@ -27,6 +28,10 @@ class CommitObjectUnreadable(JobError):
 
 class TableUnfit(JobError):
     """Raised when a column of the table and of the contract differ in a way no table can follow."""
+
+
+class TableMoved(JobError):
+    """Raised when a commit to the table was refused, or has an unknown outcome, because of others' commits."""
 
 
 class PartitionNotRegistered(JobError):

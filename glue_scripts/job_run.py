@@ -40,6 +40,10 @@ class JobRun:
         with self.step("commit to the ledger"):
             self.ledger.commit(self.run, record)
 
+    def still_ours(self) -> None:
+        """Raises RunNotOpen when the run was fenced: somebody else may do its work by now."""
+        self.ledger.heartbeat(self.run)
+
     def finalise(self) -> None:
         with self.step("finalise"):
             self.ledger.finalise(self.run)

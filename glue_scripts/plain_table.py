@@ -3,6 +3,9 @@
 The commit object of the first job is the redo log: each file it names is copied to a name made from batch and place in
 the list, so that whoever repeats the copy writes the same objects. Files appear one by one; a reader who needs whole
 batches takes an Iceberg table.
+
+Rows cannot be taken out of a file. A replay therefore replaces whole batches: it must bring all files of those that it
+replaces, and their copies are deleted once its own are there.
 """
 
 from collections.abc import Sequence
@@ -10,23 +13,30 @@ from concurrent.futures import ThreadPoolExecutor
 
 from botocore.exceptions import ClientError
 
+from glue_scripts import replaced
 from glue_scripts.arguments import JobArguments
 from glue_scripts.bucket import Bucket
 from glue_scripts.catalog import PARQUET, add_partitions, client
-from glue_scripts.commit_object import CommitObject
+from glue_scripts.commit_object import CommitObject, SourceFile
 from glue_scripts.errors import TableUnfit
+from glue_scripts.job_run import JobRun
 from glue_scripts.plan import Plan
 from glue_scripts.zones import stored_columns
 
+FORMAT = "parquet"
 COPIES = 16
 
 
-def publish(arguments: JobArguments, bucket: Bucket, plan: Plan, commits: Sequence[CommitObject]) -> None:
-    """Files first, then their partitions. Raises TableUnfit for what cannot be a plain Parquet table."""
+def publish(job: JobRun, commits: Sequence[CommitObject]) -> None:
+    """Files first, then their partitions, then what they replace. Raises TableUnfit for what no plain table can be."""
+    arguments, bucket, plan = job.arguments, job.bucket, job.plan
     if plan.processed_format != "parquet" or plan.primary_key:
         raise TableUnfit(
-            f"{plan.dataset}: format parquet needs processed files in Parquet and a contract without primary key."
+            f"{plan.dataset}: format parquet is append-only; it needs processed files in Parquet and a contract "
+            "without primary key."
         )
+    batches = whole_batches(bucket, plan.dataset, [source for commit in commits for source in commit.sources])
+    job.still_ours()
     copies = [pair for commit in commits for pair in _copies(commit)]
     with ThreadPoolExecutor(COPIES) as pool:
         list(pool.map(lambda pair: bucket.copy(*pair), copies))
@@ -36,6 +46,19 @@ def publish(arguments: JobArguments, bucket: Bucket, plan: Plan, commits: Sequen
     root = f"s3://{bucket.name}/analytics-ready/{plan.dataset}"
     partitions = [([year, month], f"{root}/year={year}/month={month}") for year, month in places]
     add_partitions(arguments, plan.dataset, partitions, columns)
+    bucket.delete([target for batch in batches for _, target in _copies(batch)])
+
+
+def whole_batches(bucket: Bucket, dataset: str, sources: Sequence[SourceFile]) -> list[CommitObject]:
+    """The batches that a replay replaces. Raises TableUnfit where it leaves out some of a batch's files."""
+    batches = replaced.earlier(bucket, dataset, sources)
+    left = replaced.left_over(sources, batches)
+    if left:
+        raise TableUnfit(
+            f"{dataset}: format parquet is append-only: a replay must bring all files of a batch again, and this one "
+            f"leaves out {len(left)}, the first: {left[0]}. Replay the whole dataset."
+        )
+    return [commit for commit in batches.values() if commit is not None]
 
 
 def _copies(commit: CommitObject) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from glue_scripts import zones
+from glue_scripts import plain_table, zones
 from glue_scripts.arguments import PROCESSED_TO_ANALYTICS, RAW_TO_PROCESSED
 from glue_scripts.bucket import Bucket, Content, ObjectGone
 from glue_scripts.catalog import register_partitions
@@ -53,6 +53,8 @@ def main(argv: Sequence[str]) -> None:
 
 def process(job: JobRun, spark: SparkSession) -> Published:
     """One batch from raw to processed."""
+    if job.plan.format == plain_table.FORMAT:
+        plain_table.whole_batches(job.bucket, job.run.dataset, _replays(job.run.members))
     with job.step("read, conform, write"):
         written = convert(job, spark)
     with job.step("commit object"):
@@ -108,6 +110,10 @@ def _commit_object(job: JobRun, sources: Sequence[Source], results: Sequence[Any
         glue_run=run.glue_run,
         attempt=run.attempt,
     )
+
+
+def _replays(members: Sequence[Member]) -> list[SourceFile]:
+    return [SourceFile(key=m.key, version=m.version, rows=0, rejected=0, id=m.id, replaces=m.replaces) for m in members]
 
 
 def in_order(members: Sequence[Member]) -> list[Source]:

@@ -2,9 +2,13 @@
 
 A row keeps in `_batch` the batch of the first job that made it. Batches are the same on every attempt, so that a
 repeated run replaces or finds its own rows and never adds them twice.
+
+Nothing is written but on top of the snapshot that was looked at: whoever slept since, while others committed, is
+refused by Iceberg (`TableMoved`) and looks again. Between the look and the write a run makes sure that it still owns
+its batch; so what a run wrote that woke too late is never part of the table.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,20 +21,31 @@ from pyspark.sql.types import StructType
 
 from glue_scripts.bucket import Bucket
 from glue_scripts.commit_object import CommitObject
-from glue_scripts.errors import TableUnfit
+from glue_scripts.errors import TableMoved, TableUnfit
 from glue_scripts.plan import Plan
+from glue_scripts.reading.task import FILE_ROWS
+from glue_scripts.replaced import Portion
 from glue_scripts.transforms.newest import age_columns, newest
 from glue_scripts.zones import stored_columns
 
 CATALOG = "lake"
 BATCH_PROPERTY, RUN_PROPERTY = "lake.batch", "lake.run"
 PARTITION_TYPES = {"year": "int", "month": "string"}
+LISTED = 200  # batches that a scan is told by name, so that it can pass files over
 
 _CATALOG_CONF = {
     "": "org.apache.iceberg.spark.SparkCatalog",
     ".type": "glue",
     ".io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
+    # What this process has read of a table stays until it asks again: a write stands on the snapshot of its look.
+    ".cache-enabled": "true",
+    ".cache.expiration-interval-ms": "-1",
 }
+
+SAME_ROW = "ON old._batch = new._batch AND old._row = new._row"
+
+_REFUSED = ("exceptions.ValidationException", "exceptions.CommitFailedException", "CommitStateUnknownException")
+"""What Iceberg says where others have committed meanwhile, or where it does not know whether it has."""
 
 _PROPERTIES = {
     "format-version": "2",  # Athena reads no version 3
@@ -63,8 +78,17 @@ class Snapshot:
     batches: frozenset[str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What a run brings: the batches' rows, and of which files' rows in earlier batches they take the place."""
+
+    rows: DataFrame
+    commits: Sequence[CommitObject]
+    replaced: Sequence[Portion] = ()
+
+
 class Table:
-    """One dataset's table; made if it is not there."""
+    """One dataset's table; made if it is not there, with the columns that the contract has gained."""
 
     def __init__(self, spark: SparkSession, bucket: Bucket, database: str, plan: Plan) -> None:
         self._spark = spark
@@ -72,6 +96,11 @@ class Table:
         self._location = f"s3://{bucket.name}/analytics-ready/{plan.dataset}"
         self._name = f"{CATALOG}.{database}.{plan.dataset}"
         self._table = self._load() or self._create()
+        self.fit()
+
+    def look(self) -> None:
+        """Reads anew where the table stands; what follows stands on that."""
+        self._table.refresh()
 
     def snapshots_since(self, moment: datetime) -> Iterator[Snapshot]:
         """The commits of our jobs from `moment` on, newest first."""
@@ -83,10 +112,11 @@ class Table:
             parent = snapshot.parentId()
             snapshot = self._table.snapshot(parent) if parent is not None else None
 
-    def fit(self, contract: StructType) -> None:
+    def fit(self) -> None:
         """Adds columns that the contract has gained. Raises TableUnfit where the two differ in a type."""
+        self.look()
         there = {field.name: field.dataType.simpleString() for field in self._spark.table(self._name).schema}
-        wanted = {field.name: field.dataType.simpleString() for field in contract}
+        wanted = {field.name: field.dataType.simpleString() for field in self._contract()}
         differing = [
             f"{name} is {there[name]} in the table and {kind} in the contract"
             for name, kind in wanted.items()
@@ -97,18 +127,29 @@ class Table:
         added = ", ".join(f"`{name}` {kind}" for name, kind in wanted.items() if name not in there)
         if added:
             self._spark.sql(f"ALTER TABLE {self._sql_name} ADD COLUMNS ({added})")
+            self.look()
 
-    def write(self, rows: DataFrame, commits: Sequence[CommitObject], run: str) -> str | None:
-        """Merges by key, or puts batches in the place of themselves; gives the id of the snapshot."""
-        self.fit(rows.schema)
-        with self._labelled(commits, run):
+    def write(self, change: Change, labels: Mapping[str, str]) -> str | None:
+        """Merges by key, or puts batches in the place of themselves; gives the id of the snapshot.
+
+        One commit, whose summary carries the batches and the labels. Raises TableMoved when others have committed
+        since the last look.
+        """
+        batches = ",".join(sorted(commit.batch for commit in change.commits))
+        with self._labelled({BATCH_PROPERTY: batches} | dict(labels)), _moves_told(self._name):
             if self._plan.primary_key:
-                self._merge(newest(self._shaped(rows), self._plan.primary_key, self._plan.version_column))
+                self._merge(change)
+            elif change.replaced:
+                self._exchange(change)
             else:
-                self._replace(self._shaped(rows), commits)
-        self._table.refresh()
+                self._replace(change)
+        self.look()
         current = self._table.currentSnapshot()
         return str(current.snapshotId()) if current is not None else None
+
+    def _contract(self) -> StructType:
+        types = stored_columns(self._plan) | {"_batch": "string"} | PARTITION_TYPES
+        return self._spark.createDataFrame([], ", ".join(f"`{name}` {kind}" for name, kind in types.items())).schema
 
     @property
     def _sql_name(self) -> str:
@@ -145,23 +186,63 @@ class Table:
             )
         )
 
-    def _merge(self, rows: DataFrame) -> None:
+    def _merge(self, change: Change) -> None:
+        """By key: the newer row stays. A row that is replaced gives way to an older one too, and goes if none comes."""
+        rows = newest(self._shaped(change.rows), self._plan.primary_key, self._plan.version_column)
         key = " AND ".join(f"old.`{name}` = new.`{name}`" for name in self._plan.primary_key)
-        newer = self._newer()
-        self._run_merge(rows, f"ON {key} WHEN MATCHED AND {newer} THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *")
+        if not change.replaced:
+            clauses = f"WHEN MATCHED AND {self._newer()} THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
+            self._run_merge(rows, f"ON {key} {clauses}")
+            return
+        keys = list(self._plan.primary_key)
+        taken = self._replaced(change.replaced).select(*(F.col(f"`{name}`") for name in keys))
+        both = rows.withColumn("_comes", F.lit(True)).join(taken.withColumn("_goes", F.lit(True)), keys, "full_outer")
+        self._run_merge(
+            both.select(*(F.col(f"`{name}`") for name in rows.columns), "_comes", "_goes"),
+            f"ON {key} WHEN MATCHED AND new._comes IS NULL THEN DELETE "
+            f"WHEN MATCHED AND (new._goes OR {self._newer()}) THEN UPDATE SET * "
+            "WHEN NOT MATCHED AND new._comes THEN INSERT *",
+        )
+
+    def _replaced(self, portions: Sequence[Portion]) -> DataFrame:
+        """The table's rows that the portions name."""
+        rows = self._spark.table(self._name)
+        batches = sorted({portion.batch for portion in portions})
+        if len(batches) <= LISTED:
+            rows = rows.where(F.col("_batch").isin(batches))
+        named = self._spark.createDataFrame(
+            [(portion.batch, portion.place, portion.key, portion.arrived_at) for portion in portions],
+            "_old_batch string, _old_place bigint, _old_key string, _old_arrival string",
+        )
+        by_place = F.expr(f"_row DIV {FILE_ROWS} = _old_place")
+        by_name = F.expr(
+            "_old_place IS NULL AND _source_file = _old_key AND _arrived_at = CAST(_old_arrival AS timestamp)"
+        )
+        matches = (F.col("_batch") == F.col("_old_batch")) & (by_place | by_name)
+        return rows.join(F.broadcast(named), matches, "left_semi")
 
     def _newer(self) -> str:
         """Compared field by field; a row without a version is older than any with one.
 
-        `_row` orders the rows of one batch only. Of two batches that arrived in the same second the later one to be
-        merged is the later one.
+        `_row` orders the rows of one batch only; files of several batches that arrived in the same second are ordered
+        by name, as those of one batch are. Of two versions of one file the later one to be merged is the later one.
         """
         names = [name for name in age_columns(self._plan.version_column) if name != "_row"]
         new, old = (f"struct({', '.join(f'{side}.`{name}`' for name in names)})" for side in ("new", "old"))
         return f"({new} > {old} OR ({new} <=> {old} AND (new._batch <> old._batch OR new._row > old._row)))"
 
-    def _replace(self, rows: DataFrame, commits: Sequence[CommitObject]) -> None:
+    def _exchange(self, change: Change) -> None:
+        """Rows that are replaced go, the batches' rows come, if they are not there yet."""
+        comes = self._shaped(change.rows).withColumn("_comes", F.lit(True))
+        goes = self._replaced(change.replaced).select("_batch", "_row").withColumn("_comes", F.lit(False))
+        self._run_merge(
+            comes.unionByName(goes, allowMissingColumns=True),
+            f"{SAME_ROW} WHEN MATCHED AND NOT new._comes THEN DELETE WHEN NOT MATCHED AND new._comes THEN INSERT *",
+        )
+
+    def _replace(self, change: Change) -> None:
         """Deletes the batches' rows and adds them, in one commit, if nobody else has added any meanwhile."""
+        rows, commits = self._shaped(change.rows), change.commits
         batches = ", ".join(f"'{commit.batch}'" for commit in commits)
         # The time of arrival keeps the files of other batches out of the question.
         first, last = min(commit.arrived[0] for commit in commits), max(commit.arrived[1] for commit in commits)
@@ -176,7 +257,7 @@ class Table:
             if "some, but not all, rows match" not in str(error):
                 raise
             # Compaction has put other batches' rows into the same files: whole files cannot be replaced.
-            self._run_merge(rows, "ON old._batch = new._batch AND old._row = new._row WHEN NOT MATCHED THEN INSERT *")
+            self._run_merge(rows, f"{SAME_ROW} WHEN NOT MATCHED THEN INSERT *")
 
     def _run_merge(self, rows: DataFrame, clauses: str) -> None:
         view = f"batch_of_{self._plan.dataset}"
@@ -187,9 +268,8 @@ class Table:
             self._spark.catalog.dropTempView(view)
 
     @contextmanager
-    def _labelled(self, commits: Sequence[CommitObject], run: str) -> Iterator[None]:
-        """Commits made inside carry batch and run in their summary: SQL has no option for it as writers have."""
-        labels = {BATCH_PROPERTY: ",".join(sorted(commit.batch for commit in commits)), RUN_PROPERTY: run}
+    def _labelled(self, labels: Mapping[str, str]) -> Iterator[None]:
+        """Commits made inside carry the labels in their summary: SQL has no option for it as writers have."""
         context = self._spark._jvm.org.apache.iceberg.EnvironmentContext  # noqa: SLF001
         for name, value in labels.items():
             context.put(name, value)
@@ -198,6 +278,17 @@ class Table:
         finally:
             for name in labels:
                 context.remove(name)
+
+
+@contextmanager
+def _moves_told(name: str) -> Iterator[None]:
+    """Raises TableMoved where Iceberg has refused a commit because of others, or does not know what became of it."""
+    try:
+        yield
+    except Exception as error:
+        if any(kind in str(error) for kind in _REFUSED):
+            raise TableMoved(f"{name}: others have committed since it was looked at; look again.") from error
+        raise
 
 
 def _comment(text: str | None) -> str:

@@ -1,6 +1,6 @@
 """The zones as Spark sees them: the only place that knows the session, paths and parallelism."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
@@ -9,7 +9,7 @@ from glue_scripts.bucket import Bucket
 from glue_scripts.commit_object import CommitObject
 from glue_scripts.plan import Plan
 from glue_scripts.reading.source import Layout, Source
-from glue_scripts.reading.task import INTERNAL, ReadTask
+from glue_scripts.reading.task import FILE_ROWS, INTERNAL, ReadTask
 from glue_scripts.writing import RESULT, WriteTask
 
 MB = 1024 * 1024
@@ -66,20 +66,33 @@ def write_processed(rows: DataFrame, plan: Plan, task: WriteTask) -> list[Row]:
 
 def read_processed(spark: SparkSession, bucket: Bucket, plan: Plan, commits: Sequence[CommitObject]) -> DataFrame:
     """The rows that commit objects name, each under `_batch`, in tasks that hold rows of one batch only."""
-    return _union([_read_batch(spark, bucket, plan, commit) for commit in commits])
+    frames = [_read_batch(spark, bucket, plan, commit) for commit in commits if commit.files]
+    return _union(frames) if frames else spark.createDataFrame([], f"{_stored(plan)}, _batch string")
 
 
 def _read_batch(spark: SparkSession, bucket: Bucket, plan: Plan, commit: CommitObject) -> DataFrame:
     folder = f"s3://{bucket.name}/processed/{plan.dataset}"
     paths = [f"s3://{bucket.name}/{file.key}" for file in commit.files]
-    columns = [f"`{name}` {kind}" for name, kind in stored_columns(plan).items()]
-    reader = spark.read.schema(", ".join([*columns, "year int", "month string"])).option("basePath", folder)
+    reader = spark.read.schema(_stored(plan)).option("basePath", folder)
     # Our writer is Arrow, whose dates before 1582 are what they say; Spark's own older files are what it fears.
     reader = reader.option("datetimeRebaseMode", "CORRECTED").option("int96RebaseMode", "CORRECTED")
     rows = reader.json(paths) if plan.processed_format == "json" else reader.parquet(*paths)
     if sum(file.bytes for file in commit.files) < SMALL_BATCH:
         rows = rows.coalesce(1)
     return rows.withColumn("_batch", F.lit(commit.batch))
+
+
+def without(rows: DataFrame, places: Mapping[str, Collection[int]]) -> DataFrame:
+    """The rows but for those of the files at these places, by batch."""
+    for batch, numbers in places.items():
+        of_these = F.expr(f"_row DIV {FILE_ROWS}").isin(sorted(numbers))
+        rows = rows.where(~((F.col("_batch") == batch) & of_these))
+    return rows
+
+
+def _stored(plan: Plan) -> str:
+    columns = [f"`{name}` {kind}" for name, kind in stored_columns(plan).items()]
+    return ", ".join([*columns, "year int", "month string"])
 
 
 def stored_columns(plan: Plan) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """One Spark session for the room, and a small cloud beside it for what needs S3, Glue and the ledger."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -83,6 +84,15 @@ def endpoint(spark, tmp_path_factory):
     if not EMULATOR.exists():
         pytest.skip("the emulator is not installed: make setup")
     yield from a_cloud(spark, tmp_path_factory.mktemp("cloud"))
+
+
+@pytest.fixture
+def lake(spark, endpoint, request):
+    """Makes lakes of a dataset named after the test."""
+    from tests.glue_scripts.lake import Lake
+
+    name = re.sub("[^a-z0-9]", "_", request.node.name.removeprefix("test_").lower())[-38:].strip("_")
+    return lambda **plan: Lake(spark, name, **plan)
 
 
 def a_cloud(spark, folder: Path):

@@ -6,8 +6,10 @@ pytestmark = pytest.mark.spark
 
 
 def kept(spark, version_column, *rows):
-    frame = spark.createDataFrame(list(rows), "id string, version int, _arrived_at string, _row bigint")
-    return sorted(tuple(row) for row in newest(frame, ["id"], version_column).collect())
+    rows = [row if len(row) == 5 else (*row[:3], "a.csv", row[3]) for row in rows]
+    types = "id string, version int, _arrived_at string, _source_file string, _row bigint"
+    frame = newest(spark.createDataFrame(rows, types), ["id"], version_column)
+    return sorted(tuple(row) for row in frame.select("id", "version", "_arrived_at", "_row").collect())
 
 
 def test_the_row_that_arrived_last_stays(spark):
@@ -19,6 +21,10 @@ def test_the_row_that_arrived_last_stays(spark):
 
 def test_of_rows_of_one_arrival_the_last_one_stays(spark):
     assert kept(spark, None, ("a", 1, "10:00", 1), ("a", 2, "10:00", 2)) == [("a", 2, "10:00", 2)]
+
+
+def test_of_files_of_one_arrival_the_order_of_their_names_decides_in_whatever_batches_they_came(spark):
+    assert kept(spark, None, ("a", 1, "10:00", "a.csv", 7), ("a", 2, "10:00", "b.csv", 1)) == [("a", 2, "10:00", 1)]
 
 
 def test_a_higher_version_stays_whenever_it_arrived(spark):

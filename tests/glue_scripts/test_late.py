@@ -1,0 +1,69 @@
+"""Runs that wake up after others have done their work: what they write must not become part of the table."""
+
+from contextlib import contextmanager
+from decimal import Decimal
+
+import pytest
+
+from glue_scripts import processed_to_analytics
+from glue_scripts.job_run import JobRun
+from tests.glue_scripts.conftest import DATABASE
+
+pytestmark = [pytest.mark.cloud, pytest.mark.spark]
+
+SECOND = "processed_to_analytics"
+
+
+def sleep_and_be_replaced(lake, monkeypatch, afterwards):
+    """The next run of the second job sleeps before its write; meanwhile it is fenced, and another does its work.
+
+    `afterwards` is a statement on the table, executed before it wakes. Both see the table as processes of their own do.
+    """
+    elsewhere = _other_process(lake.spark)
+    is_ours, asleep = JobRun.still_ours, iter([True])
+
+    def still_ours(job):
+        is_ours(job)
+        if next(asleep, False):
+            lake.wait(minutes=10)
+            lake.ledger.recover()
+            lake.wait(minutes=10)
+            with monkeypatch.context() as patch:
+                patch.setattr(processed_to_analytics, "session", _given(elsewhere))
+                lake.run(SECOND)
+            elsewhere.sql(afterwards.format(table=f"lake.{DATABASE}.{lake.dataset}"))
+
+    monkeypatch.setattr(JobRun, "still_ours", still_ours)
+
+
+def _other_process(spark):
+    """A session with a catalog, and therefore a memory of tables, of its own."""
+    other = spark.newSession()
+    for name in ("glue.endpoint", "s3.endpoint", "s3.path-style-access", "client.region"):
+        other.conf.set(f"spark.sql.catalog.lake.{name}", spark.conf.get(f"spark.sql.catalog.lake.{name}"))
+    return other
+
+
+def _given(session):
+    @contextmanager
+    def given(*_):
+        yield session
+
+    return given
+
+
+@pytest.mark.parametrize("primary_key", [["id"], []])
+@pytest.mark.parametrize("first", [False, True])
+def test_a_run_that_slept_while_another_took_its_place_writes_nothing(lake, monkeypatch, primary_key, first):
+    lake = lake(primary_key=primary_key)
+    if not first:
+        lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
+        lake.flow()
+    lake.put("b.csv", "id,at,amount\n2,2024-09-20,2\n3,2024-09-20,3\n")
+    lake.run("raw_to_processed")
+    lake.enter_commits()
+    sleep_and_be_replaced(lake, monkeypatch, "DELETE FROM {table} WHERE id = '3'")
+
+    lake.run(SECOND)
+
+    assert lake.rows() == [("1", Decimal(1)), ("2", Decimal(2))][first:]
