@@ -6,8 +6,8 @@ from typing import Any
 from lineage import chunks, table
 from lineage.endings import Endings, can_be_claimed
 from lineage.errors import NoSeat, NothingClaimed, RunNotOpen, RunOpen
-from lineage.store import Cancelled, ConditionFailed
-from lineage.table import Claim
+from lineage.store import Cancelled, ConditionFailed, Key
+from lineage.table import Claim, Item
 from lineage.table import Run as Header
 from lineage.table import Seat as SeatItem
 from lineage.table import Slot as SlotItem
@@ -53,7 +53,7 @@ class Claims(Endings):
             except Cancelled as refused:
                 if refused.failed.get(0) is not None:
                     return header  # it is there, whole: the answer to the first try was lost
-                if 1 in refused.failed and not self._vacate(tenant, job, (slot.pk, slot.sk)):
+                if 1 in refused.failed and not self._vacate_slot(tenant, job, (slot.pk, slot.sk)):
                     raise RunOpen(
                         f"{job} on {tenant}/{dataset} has an open run already; dispatch again when it ends"
                     ) from refused
@@ -66,8 +66,8 @@ class Claims(Endings):
         places = self.tenant(tenant).max_in_flight
         taken = self._seats(tenant)
         if len(taken) >= places:
-            for run in taken.values():
-                self._close_if_dead(tenant, run)
+            for number, run in taken.items():
+                self._vacate_seat(tenant, number, run)
             taken = self._seats(tenant)
         free = [number for number in range(places) if number not in taken]
         if len(taken) >= places or not free:
@@ -77,15 +77,24 @@ class Claims(Endings):
     def _seats(self, tenant: str) -> dict[int, str]:
         return {int(seat.sk): seat.run for seat in self.store.query(SeatItem, table.seats_pk(tenant))}
 
-    def _close_if_dead(self, tenant: str, run: str) -> None:
-        for header in self.headers(tenant, [(job, run) for job in self.tenant(tenant).jobs]).values():
-            self._close_if_stale(header)
+    def _vacate_seat(self, tenant: str, number: int, run: str) -> None:
+        headers = self.headers(tenant, [(job, run) for job in self.tenant(tenant).jobs])
+        self._vacate((table.seats_pk(tenant), str(number)), run, headers.get(run))
 
-    def _vacate(self, tenant: str, job: str, key: tuple[str, str]) -> bool:
+    def _vacate_slot(self, tenant: str, job: str, key: Key) -> bool:
         """True = the slot is free now, or its owner was dead and is fenced."""
         slot = self.store.get(SlotItem, key)
-        owner = self._header(tenant, job, slot.run) if slot else None
-        return slot is None or (owner is not None and self._close_if_stale(owner))
+        return slot is None or self._vacate(key, slot.run, self._header(tenant, job, slot.run))
+
+    def _vacate(self, key: Key, run: str, owner: Header | None) -> bool:
+        if owner is not None and owner.st == HeaderState.RUNNING:
+            return self._close_if_stale(owner)
+        # Who closes a run frees its place with it; this one was left by a table that was restored, say.
+        try:
+            self.store.delete(key, Item.pk.does_not_exist() | (SlotItem.run == run))
+        except ConditionFailed:
+            return False
+        return True
 
     def _new_header(self, tenant: str, job: str, dataset: str) -> Header:
         run, now = new_run_id(), stamp(self.clock())

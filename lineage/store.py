@@ -210,8 +210,9 @@ class Store:
     def checking(self, key: Key, condition: Any) -> dict[str, Any]:
         return self._write(*key, "Key", condition)
 
-    def delete(self, key: Key) -> None:
-        self.call("DeleteItem", self.deleting(key))
+    def delete(self, key: Key, condition: Any = None) -> None:
+        """Raises ConditionFailed with the old item."""
+        self._conditional("DeleteItem", self.deleting(key, condition))
 
     def put_all(self, items: Sequence[Item]) -> None:
         """Many puts without conditions, 25 to a request; what DynamoDB leaves over is sent again."""
