@@ -1,0 +1,229 @@
+"""The plan of a replay: which settled files would be opened again, as what, and why others not. Reads only."""
+
+import json
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from lineage import chunks, routing
+from lineage.history import claim_key
+from lineage.ledger import Ledger
+from lineage.receipts import member_of
+from lineage.table import Claim
+from lineage.table import Run as Header
+from lineage.values import ClaimState, DatasetEntry, Member, TenantEntry
+
+RUNS = 20  # of the latest, to learn which code works now
+
+NO_CONTRACT = "no contract matches the key"
+FOLDER_MARKER = "a folder marker: it has no rows"
+IN_FLIGHT = "in flight: it will be done anyway"
+HELD = "held: it goes on when its tenant is released"
+WAITS_ALREADY = "already waiting for replay"
+SAME = "already processed by this code and contract (--force does it again)"
+HALF_ENTERED = "not entered whole: `lake reconcile` mends it"
+NO_RUN = "its run is not in the ledger: `lake rebuild-ledger` first"
+NOT_DEPLOYED = "dataset {} is not deployed any more"
+NOT_WHOLE = "format parquet is append-only: the {} files of its batch can only be replayed together (--dataset)"
+
+WAITING = (ClaimState.RECEIVED, ClaimState.RETRY)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayFile:
+    """One file version of a plan.
+
+    `commit`: key of the commit object that is repeated for it, where only the second job gave the file up. `member`:
+    what is opened, as it will be then; None for a file that no contract took until now.
+    """
+
+    tenant: str
+    node: str
+    key: str
+    version: str | None
+    dataset: str | None
+    size: int
+    arrived_at: datetime
+    job: str | None = None
+    commit: str | None = None
+    member: Member | None = field(default=None, repr=False)
+    owner: str | None = field(default=None, repr=False)
+    """The run that settled it."""
+
+    @property
+    def epoch(self) -> int:
+        """The one that it gets; 0: its first."""
+        return self.member.epoch if self.member else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayPlan:
+    """What a replay would do. `begun`: files that a replay before this one has opened and that still wait."""
+
+    tenant: str
+    files: tuple[ReplayFile, ...]
+    skipped: tuple[tuple[ReplayFile, str], ...]
+    begun: tuple[ReplayFile, ...] = field(default=(), repr=False)
+
+
+class Skip(Exception):
+    """Why a file is not replayed. `begun`: it was opened by a replay before this one."""
+
+    def __init__(self, why: str, begun: Member | None = None) -> None:
+        super().__init__(why)
+        self.why = why
+        self.begun = begun
+
+
+class Look:
+    """One look at what is known of the files: claims, their runs, the commit objects' claims. Batch gets only."""
+
+    def __init__(self, ledger: Ledger, tenant: TenantEntry, files: Sequence[ReplayFile], *, force: bool) -> None:
+        self.ledger = ledger
+        self.tenant = tenant
+        self.files = files
+        self.force = force
+        self.first, *later = tenant.jobs
+        self.second = later[0] if later else None
+        self.datasets = {entry.dataset: entry for entry in ledger.datasets(tenant.tenant)}
+        self.rules = [routing.Rule(dataset=name, files=entry.files) for name, entry in self.datasets.items()]
+        self.claims = self._claims(self.first, [file.node for file in files])
+        owners = {claim.owner for claim in self.claims.values() if claim.owner}
+        self.headers = ledger.headers(tenant.tenant, [(self.first, owner) for owner in owners])
+        commits = {header.commit for header in self.headers.values() if header.commit}
+        self.commits = self._claims(self.second, commits) if self.second else {}
+        self.code = self._code() if files and not force else None
+
+    def _claims(self, job: str, nodes: Iterable[str]) -> dict[str, Claim]:
+        keys = {node: claim_key(self.tenant.tenant, node, job) for node in nodes}
+        found = self.ledger.store.batch_get(Claim, keys.values())
+        return {node: found[key] for node, key in keys.items() if key in found}
+
+    def _code(self) -> str | None:
+        latest = self.ledger.runs(self.tenant.tenant, self.first, limit=RUNS)
+        return next((run.code for run in latest if run.code), None)
+
+    def plan(self) -> ReplayPlan:
+        chosen: list[ReplayFile] = []
+        skipped: list[tuple[ReplayFile, str]] = []
+        begun: list[ReplayFile] = []
+        for file in self.files:
+            try:
+                chosen.append(self._verdict(file))
+            except Skip as skip:
+                skipped.append((file, skip.why))
+                if skip.begun:
+                    begun.append(replace(file, job=self.first, member=skip.begun))
+        whole, parts = self._whole_batches(chosen, {file.node for file in begun})
+        return ReplayPlan(tenant=self.tenant.tenant, files=tuple(whole), skipped=(*skipped, *parts), begun=tuple(begun))
+
+    # -- one file ------------------------------------------------------------------------------------------------
+
+    def _verdict(self, file: ReplayFile) -> ReplayFile:
+        """The file as it would be replayed. Raises Skip."""
+        claim = self.claims.get(file.node)
+        if claim is None:
+            return self._unrouted(file)
+        if claim.dataset not in self.datasets:
+            raise Skip(NOT_DEPLOYED.format(claim.dataset))
+        file = replace(file, dataset=claim.dataset, job=self.first, owner=claim.owner)
+        if claim.st == ClaimState.DEAD:
+            return replace(file, member=_reopened(claim, tuple(claim.replaces or ())))
+        if claim.st != ClaimState.DONE:
+            raise _moving(claim)
+        return self._done(file, claim)
+
+    def _unrouted(self, file: ReplayFile) -> ReplayFile:
+        if file.dataset is not None:
+            raise Skip(HALF_ENTERED)
+        if file.key.endswith("/") and file.size == 0:
+            raise Skip(FOLDER_MARKER)
+        dataset = routing.dataset_of(file.key, self.rules)
+        if dataset is None:
+            raise Skip(NO_CONTRACT)
+        return replace(file, dataset=dataset, job=self.first)
+
+    def _done(self, file: ReplayFile, claim: Claim) -> ReplayFile:
+        header = self.headers.get(claim.owner)
+        batch = claim.group or (header.batch if header else None)
+        if batch is None:
+            raise Skip(NO_RUN)
+        if header is not None and not header.tidy:
+            raise Skip(IN_FLIGHT)
+        unchanged = self._is_unchanged(claim, header)
+        commit = self._commit(header)
+        if commit is not None and commit.st == ClaimState.DEAD and unchanged and not self.force:
+            return replace(file, commit=commit.key, job=self.second, member=_reopened(commit, ()))
+        if unchanged and not self.force and self.code in (None, header.code if header else None):
+            raise Skip(SAME)
+        return replace(file, member=_reopened(claim, (batch, *(claim.replaces or ()))))
+
+    def _commit(self, header: Header | None) -> Claim | None:
+        """The second job's claim on the commit object. Raises Skip while that is not settled."""
+        if self.second is None or header is None or header.commit is None:
+            return None
+        commit = self.commits.get(header.commit)
+        if commit is None or commit.st not in {ClaimState.DONE, ClaimState.DEAD}:
+            raise Skip(HELD if commit is not None and commit.st == ClaimState.HELD else IN_FLIGHT)
+        return commit
+
+    def _is_unchanged(self, claim: Claim, header: Header | None) -> bool:
+        now = _fact(self.datasets[claim.dataset], "fingerprint")
+        return now is not None and header is not None and header.contract == now
+
+    # -- append-only tables --------------------------------------------------------------------------------------
+
+    def _whole_batches(
+        self, chosen: Sequence[ReplayFile], begun: AbstractSet[str]
+    ) -> tuple[list[ReplayFile], list[tuple[ReplayFile, str]]]:
+        """A plain Parquet file holds rows of a whole batch: all files behind it give way together, or none does."""
+        batches = {file.owner for file in chosen if file.owner and file.member and self._is_plain(file)}
+        members = {
+            owner: {member.id for member in chunks.members(self.ledger.store, self.tenant.tenant, owner)}
+            for owner in batches
+        }
+        taken = {file.node for file in chosen} | begun
+        torn = {owner: len(nodes) for owner, nodes in members.items() if not nodes <= taken}
+        whole = [file for file in chosen if file.owner not in torn]
+        return whole, [(file, NOT_WHOLE.format(torn[file.owner])) for file in chosen if file.owner in torn]
+
+    def _is_plain(self, file: ReplayFile) -> bool:
+        """Has brought rows to a table of plain Parquet files."""
+        return (
+            file.commit is None
+            and bool(file.member and file.member.replaces)
+            and is_plain(self.datasets[str(file.dataset)])
+        )
+
+
+def _reopened(claim: Claim, replaces: tuple[str, ...]) -> Member:
+    before = member_of(claim)
+    return replace(
+        before,
+        epoch=before.epoch + 1,
+        fence=before.fence + 1,
+        attempt=0,
+        group=None,
+        retry_at=None,
+        replaces=tuple(dict.fromkeys(replaces)),
+    )
+
+
+def _moving(claim: Claim) -> Skip:
+    if claim.st == ClaimState.HELD:
+        return Skip(HELD)
+    if claim.st in WAITING and claim.epoch:
+        return Skip(WAITS_ALREADY, begun=member_of(claim))
+    return Skip(IN_FLIGHT)
+
+
+def is_plain(entry: DatasetEntry) -> bool:
+    """Is its table plain Parquet files, which can only be added or dropped whole."""
+    return bool(_fact(entry, "format") == "parquet")
+
+
+def _fact(entry: DatasetEntry, name: str) -> Any:
+    """One word of the compiled contract; None where it does not say."""
+    return json.loads(entry.plan or "{}").get(name)
