@@ -29,11 +29,13 @@ class Maintenance:
         ledger: Ledger,
         jobs: GlueJobs,
         *,
+        worth: int = COMMITS,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.ledger = ledger
         self.errands = Errands(ledger)
         self.jobs = jobs
+        self.worth = worth
         self.clock = clock
 
     def look(self, tenant: TenantEntry) -> Errand | None:
@@ -43,9 +45,8 @@ class Maintenance:
         errands = self.errands.list(tenant.tenant, ERRANDS)
         for errand in errands:
             if errand.state in OPEN and errand.asked + LOST_AFTER < self.clock():
-                self.errands.fail(
-                    tenant.tenant, errand.id, f"no sign of its end for {LOST_AFTER.seconds // 3600} hours"
-                )
+                error = f"no sign of its end since {errand.asked:%Y-%m-%d %H:%M} UTC"
+                self.errands.fail(tenant.tenant, errand.id, error)
         last = next((errand for errand in errands if errand.task == MAINTAIN), None)
         if any(errand.state in OPEN for errand in errands) or not self._is_time(tenant.tenant, last):
             return None
@@ -55,11 +56,11 @@ class Maintenance:
         now = self.clock()
         if last is not None and now - last.asked < HOUR:
             return False
-        runs = self.ledger.runs(tenant, PROCESSED_TO_ANALYTICS, limit=COMMITS)
+        runs = self.ledger.runs(tenant, PROCESSED_TO_ANALYTICS, limit=self.worth)
         ended = [_end(run) for run in runs if run.state == HeaderState.COMPLETED]
-        commits = [end for end in ended if last is None or end > last.asked]
+        commits = [end for end in ended if last is None or end >= last.asked]
         since = last.asked if last else min(commits, default=now)
-        return len(commits) >= COMMITS or (bool(commits) and now - since > DAY)
+        return len(commits) >= self.worth or (bool(commits) and now - since > DAY)
 
     def _start(self, tenant: TenantEntry, glue_job: str) -> Errand | None:
         errand = self.errands.ask(tenant.tenant, MAINTAIN, {"dataset": None, "dry_run": False})

@@ -1,5 +1,6 @@
 """What dispatch looks after besides starting runs: failed runs, dead files, files that wait too long, dead letters."""
 
+import functools
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -56,7 +57,7 @@ class Watch:
         self._carefully(self._dead_letters)
         for tenant in tenants:
             self.failures(tenant)
-            self._carefully(lambda tenant=tenant: self._waiting(tenant), tenant.tenant)
+            self._carefully(functools.partial(self._waiting, tenant), tenant.tenant)
 
     def failures(self, tenant: TenantEntry) -> None:
         """Runs that failed a moment ago, and the files that were given up with them."""

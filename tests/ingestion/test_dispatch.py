@@ -1,9 +1,25 @@
 import pytest
 
+from ingestion.alerts import Alerts
 from ingestion.dispatch import Dispatcher
-from lineage.values import FileStatus, HeaderState
-from tests.ingestion.builders import Glue
-from tests.lineage.builders import ANALYTICS, RAW, a_dataset, a_file, begin, commit_key, enter, processed
+from ingestion.watch import Watch
+from lineage.errands import Errands
+from lineage.holds import Holds
+from lineage.notices import Notices
+from lineage.values import ErrandState, FileStatus, HeaderState
+from tests.ingestion.builders import Glue, Queue, Topics, with_topic
+from tests.lineage.builders import (
+    ANALYTICS,
+    RAW,
+    a_dataset,
+    a_file,
+    begin,
+    commit_key,
+    enter,
+    merged,
+    process,
+    processed,
+)
 
 TOLD = {"tenant": "acme", "dataset": "sales", "job": RAW}
 TICK: dict[str, str] = {}
@@ -17,6 +33,19 @@ def glue():
 @pytest.fixture
 def dispatcher(ledger, glue, clock):
     return Dispatcher(ledger, glue, clock=clock, sleep=lambda seconds: clock.move(seconds=seconds), side_by_side=1)
+
+
+@pytest.fixture
+def topics():
+    return Topics()
+
+
+@pytest.fixture
+def watched(ledger, glue, topics, clock):
+    """A dispatcher that tells."""
+    alerts = Alerts(Notices(ledger), topics, topic="platform", environment="dev")
+    watch = Watch(ledger, alerts, Queue(), "https://sqs/dead", clock=clock)
+    return Dispatcher(ledger, glue, watch=watch, clock=clock, sleep=lambda seconds: None, side_by_side=1)
 
 
 def ended(state: str, glue_run: str = "jr_1", job: str = "lake-acme-dev-raw-to-processed") -> dict[str, object]:
@@ -145,7 +174,7 @@ def test_a_death_that_is_told_before_the_start_was_noted_is_not_missed(ledger, g
     assert ledger.run("acme", run).state == HeaderState.FAILED
 
 
-def test_after_three_deaths_the_file_has_failed(dispatcher, ledger, clock):
+def test_after_three_deaths_a_file_that_is_alone_is_set_aside(dispatcher, ledger, clock):
     ledger.receive(a_file(), RAW)
     for number in (1, 2, 3):
         dispatcher.handle(TICK)
@@ -154,7 +183,7 @@ def test_after_three_deaths_the_file_has_failed(dispatcher, ledger, clock):
 
     assert dispatcher.handle(TICK) == []
     [file] = ledger.files("acme")
-    assert (file.state, "Command failed" in file.reason) == (FileStatus.FAILED, True)
+    assert (file.state, "Command failed" in file.reason) == (FileStatus.QUARANTINED, True)
 
 
 def test_the_end_of_a_second_glue_run_of_the_same_run_changes_nothing(dispatcher, ledger):
@@ -180,18 +209,6 @@ def test_a_state_that_is_not_an_end_closes_nothing(dispatcher, ledger):
     assert ledger.run("acme", run).state == HeaderState.RUNNING
 
 
-def test_a_busy_glue_is_tried_again(ledger, clock):
-    glue = Glue(errors=("ConcurrentRunsExceededException", "ThrottlingException"))
-    pauses: list[float] = []
-    dispatcher = Dispatcher(ledger, glue, clock=clock, sleep=pauses.append)
-    ledger.receive(a_file(), RAW)
-
-    assert len(dispatcher.handle(TOLD)) == 1
-    assert len(pauses) == 2
-    assert 0.5 <= pauses[0] <= 1
-    assert 1 <= pauses[1] <= 2
-
-
 @pytest.mark.parametrize("errors", [("ConcurrentRunsExceededException",) * 5, ("EntityNotFoundException",)])
 def test_a_run_that_cannot_be_started_costs_its_files_no_attempt(ledger, clock, errors):
     dispatcher = Dispatcher(ledger, Glue(errors=errors), clock=clock, sleep=lambda seconds: None)
@@ -204,6 +221,21 @@ def test_a_run_that_cannot_be_started_costs_its_files_no_attempt(ledger, clock, 
     assert member.attempt == 0
     [run] = ledger.runs("acme")
     assert (run.state, errors[0] in run.error) == (HeaderState.FAILED, True)
+
+
+def test_a_run_that_cannot_be_started_shows_why_on_its_files(ledger, clock):
+    glue = Glue(errors=("EntityNotFoundException",))
+    dispatcher = Dispatcher(ledger, glue, clock=clock, sleep=lambda seconds: None)
+    ledger.receive(a_file(), RAW)
+
+    dispatcher.handle(TOLD)
+
+    [file] = ledger.files("acme")
+    assert (file.state, file.attempt) == (FileStatus.RECEIVED, 0)
+    assert "could not be started" in file.reason
+    assert "EntityNotFoundException" in file.reason
+    clock.move(minutes=1)
+    assert len(dispatcher.handle(TICK)) == 1
 
 
 def test_a_suspended_tenant_starts_nothing(dispatcher, ledger):
@@ -241,3 +273,223 @@ def test_a_tenant_that_cannot_be_read_does_not_keep_the_others_waiting(dispatche
     with pytest.raises(ValueError, match="broken entry"):
         dispatcher.handle(TICK)
     assert len(glue.started) == 1
+
+
+def play(ledger, dispatcher, glue, *, poison: str) -> None:
+    """Plays Glue for all that a tick starts, and what starts after it: a run fails that has the poison in it."""
+    runs = dispatcher.handle(TICK)
+    while runs:
+        run = runs.pop(0)
+        glue_run = f"jr_{1 + [arguments['--run'] for _, arguments in glue.started].index(run)}"
+        taken = ledger.take("acme", RAW, run, glue_run)
+        fails = any(member.key.endswith(poison) for member in taken.members)
+        if not fails:
+            ledger.commit(taken, processed(taken))
+            ledger.finalise(taken)
+        runs += dispatcher.handle(ended("FAILED" if fails else "SUCCEEDED", glue_run))
+
+
+def test_a_failed_batch_is_tried_again_as_it_was_and_what_came_meanwhile_goes_by_itself(dispatcher, ledger, clock):
+    ledger.receive(a_file("a.csv"), RAW)
+    ledger.receive(a_file("b.csv"), RAW)
+    [first] = dispatcher.handle(TICK)
+    batch = ledger.run("acme", first).batch
+    dispatcher.handle(ended("FAILED"))
+    clock.move(seconds=1)
+    ledger.receive(a_file("c.csv"), RAW)
+    clock.move(minutes=1)
+
+    [second] = dispatcher.handle(TICK)
+
+    found = ledger.run("acme", second)
+    assert (found.batch, found.files, found.attempt) == (batch, 2, 2)
+
+
+def test_one_bad_file_is_found_and_the_others_go_through(dispatcher, ledger, glue, clock):
+    names = [f"{number}.csv" for number in range(6)]
+    for name in names:
+        ledger.receive(a_file(name), RAW)
+
+    for _ in range(4):
+        play(ledger, dispatcher, glue, poison="4.csv")
+        clock.move(minutes=1)
+
+    states = {file.key: file.state for file in ledger.files("acme")}
+    assert states.pop("raw/sales/4.csv") == FileStatus.QUARANTINED
+    assert set(states.values()) == {FileStatus.PROCESSED}
+    assert len(glue.started) <= 3 + 2 * 3  # three attempts, then two halves on each of three levels
+
+
+def test_a_failed_batch_stays_whole_though_the_dataset_takes_fewer_files_now(dispatcher, ledger, clock):
+    for name in ("a.csv", "b.csv", "c.csv"):
+        ledger.receive(a_file(name), RAW)
+    dispatcher.handle(TICK)
+    dispatcher.handle(ended("FAILED"))
+    ledger.put_dataset(a_dataset(max_files=1))
+    clock.move(minutes=1)
+
+    [run] = dispatcher.handle(TICK)
+
+    assert ledger.run("acme", run).files == 3
+
+
+def test_a_look_that_is_out_of_date_starts_no_more_runs_than_there_are_places(ledger, glue, clock, monkeypatch):
+    for name in ("one", "two", "three"):
+        ledger.put_dataset(a_dataset(dataset=name))
+        ledger.receive(a_file(key=f"raw/{name}/a.csv", dataset=name), RAW)
+    dispatcher = Dispatcher(ledger, glue, clock=clock, side_by_side=1)
+    assert len(dispatcher.handle(TICK)) == 2
+
+    monkeypatch.setattr(ledger, "slots", lambda tenant: [])  # as another dispatch saw it a moment before
+
+    assert dispatcher.handle(TICK) == []
+    assert len(glue.started) == 2
+
+
+def test_a_held_tenant_starts_nothing_until_it_is_released(dispatcher, ledger):
+    ledger.receive(a_file(), RAW)
+    Holds(ledger).hold("acme", "the source sends rubbish")
+
+    assert dispatcher.handle(TICK) == []
+    assert dispatcher.handle(TOLD) == []
+    assert dispatcher.handle(ended("SUCCEEDED")) == []
+
+    Holds(ledger).release("acme")
+    assert len(dispatcher.handle(TICK)) == 1
+
+
+def test_what_was_entered_as_held_after_the_release_is_let_go_by_the_next_tick(dispatcher, ledger):
+    ledger.receive(a_file(), RAW, held=True)
+
+    assert len(dispatcher.handle(TICK)) == 1
+
+
+def test_what_is_held_of_a_held_tenant_stays(dispatcher, ledger):
+    Holds(ledger).hold("acme", "maintenance at the source")
+    ledger.receive(a_file(), RAW, held=True)
+
+    dispatcher.handle(TICK)
+
+    assert [file.state for file in ledger.files("acme")] == [FileStatus.HELD]
+
+
+def test_a_dataset_on_schedule_starts_when_it_is_due(dispatcher, ledger, clock):
+    six_in_the_evening = {"minutes": [0], "hours": [18], "days": None, "months": [9], "weekdays": None, "years": None}
+    ledger.put_dataset(a_dataset(schedule={"cron": six_in_the_evening}))
+    ledger.receive(a_file("a.csv"), RAW)
+    clock.move(hours=5, minutes=59)
+    assert dispatcher.handle(TICK) == []
+    assert dispatcher.handle(TOLD) == []
+
+    clock.move(minutes=1)
+    [run] = dispatcher.handle(TICK)
+    assert ledger.run("acme", run).files == 1
+
+
+def test_what_a_scheduled_run_wrote_goes_on_at_once(dispatcher, ledger, glue):
+    ledger.put_dataset(a_dataset(schedule={"rate_s": 86400}))
+    ledger.receive(a_file(), RAW)
+    process(ledger)
+
+    assert len(dispatcher.handle(TICK)) == 1
+    assert glue.started[0][0] == "lake-acme-dev-processed-to-analytics"
+
+
+def test_a_death_is_told_at_once(watched, ledger, topics):
+    ledger.receive(a_file(), RAW)
+    watched.handle(TOLD)
+
+    watched.handle(ended("FAILED"))
+
+    assert topics.told("platform") == ["batch_failed"]
+
+
+def test_a_failure_that_the_job_noted_itself_is_told_at_once_too(watched, ledger, topics):
+    ledger.receive(a_file(), RAW)
+    [run] = watched.handle(TOLD)
+    ledger.fail(ledger.take("acme", RAW, run, "jr_1"), "the table is unfit")
+
+    watched.handle(ended("FAILED"))
+
+    assert "reason: the table is unfit" in topics.published[0]["Message"]
+
+
+def test_that_no_run_can_be_started_is_told_unless_glue_is_only_busy(watched, ledger, glue, topics, clock):
+    ledger.receive(a_file(), RAW)
+    glue.errors = ["ThrottlingException"] * 5
+    watched.handle(TOLD)
+    assert topics.told("platform") == []
+
+    clock.move(minutes=1)
+    glue.errors = ["EntityNotFoundException"]
+    watched.handle(TOLD)
+    assert topics.told("platform") == ["batch_failed"]
+
+
+def test_ten_minutes_pass_between_two_looks_at_the_fleet(watched, topics, clock):
+    watched.handle(TICK)
+    watched.watch.sqs.depth = 3
+    clock.move(minutes=9)
+    watched.handle(TICK)
+    assert topics.told("platform") == []
+
+    clock.move(minutes=1)
+    watched.handle(TICK)
+    assert topics.told("platform") == ["dead_letters"]
+
+
+def test_tables_are_maintained_by_the_tick(watched, ledger, glue, clock):
+    with_topic(ledger, "owner", errand_job="lake-acme-dev-maintain")
+    ledger.receive(a_file(), RAW)
+    process(ledger)
+    watched.handle(TICK)
+    run = ledger.take("acme", ANALYTICS, glue.started[0][1]["--run"], "jr_1")
+    ledger.commit(run, merged(run))
+    ledger.finalise(run)
+    clock.move(hours=25)
+
+    watched.handle(TICK)
+
+    [errand] = Errands(ledger).list("acme", 5)
+    assert glue.started[-1] == ("lake-acme-dev-maintain", {"--run": errand.id})
+
+
+def test_an_errand_that_died_has_failed_and_is_told(watched, ledger, glue, topics):
+    with_topic(ledger, "owner", errand_job="lake-acme-dev-maintain")
+    errand = Errands(ledger).ask("acme", "maintain", {})
+    glue.start_job_run(JobName="lake-acme-dev-maintain", Arguments={"--run": errand.id})
+
+    assert watched.handle(ended("TIMEOUT", "jr_1", "lake-acme-dev-maintain")) == []
+
+    assert Errands(ledger).get("acme", errand.id).state == ErrandState.FAILED
+    assert topics.told("owner") == ["errand_failed"]
+    assert topics.published[0]["Message"].splitlines()[-1] == "lake maintain acme -e dev"
+
+
+def test_a_look_after_things_that_fails_keeps_no_run_from_starting(watched, ledger, monkeypatch):
+    ledger.receive(a_file(), RAW)
+
+    def broken(*args):
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(watched.watch.sqs, "get_queue_attributes", broken)
+    monkeypatch.setattr(watched.maintenance, "look", broken)
+    monkeypatch.setattr(watched.holds, "drain", broken)
+
+    assert len(watched.handle(TICK)) == 1
+
+
+def test_tenants_go_on_side_by_side(ledger, glue, clock):
+    """A queue that lets one go at a time, say by the tenant's name, would let all wait for the slowest."""
+    for tenant in ("skyline", "northwind"):
+        enter(ledger, tenant)
+    for number in range(30):
+        ledger.receive(a_file(f"{number}.csv"), RAW)
+    for tenant in ("skyline", "northwind"):
+        ledger.receive(a_file(tenant=tenant), RAW)
+
+    Dispatcher(ledger, glue, clock=clock, side_by_side=1).handle(TICK)
+
+    assert {job for job, _ in glue.started} == {
+        f"lake-{tenant}-dev-raw-to-processed" for tenant in ("acme", "skyline", "northwind")
+    }
