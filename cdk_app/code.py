@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from glue_scripts.arguments import JOBS
+from glue_scripts.arguments import SCRIPTS
 
 __all__ = ["Code", "pack"]
 
@@ -31,7 +31,7 @@ def pack(root: Path, folder: Path) -> Code:
     pynamodb = package_folder("pynamodb")
     functions = archive(folder / "functions.zip", root, LAMBDA_MODULES, pynamodb)
     library = archive(folder / "lake.zip", root, JOB_MODULES, pynamodb)
-    scripts = {job: root / "glue_scripts" / f"{job}.py" for job in JOBS}
+    scripts = {name: root / "glue_scripts" / f"{name}.py" for name in SCRIPTS}
     return Code(functions=functions, library=library, scripts=scripts, version=version([library, *scripts.values()]))
 
 

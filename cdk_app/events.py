@@ -65,7 +65,7 @@ def rules_allowed(site: Site, queue: sqs.Queue) -> iam.PolicyStatement:
 class ArrivalRule(Construct):
     """Objects created under `raw/`, and commit objects, of one tenant's bucket go to the platform's queue."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, site: Site, name: str, bucket: str) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, site: Site, name: str, bucket: str, tenant: str) -> None:
         super().__init__(scope, construct_id)
         platform = site.platform
         self.rule = events.CfnRule(
@@ -89,6 +89,8 @@ class ArrivalRule(Construct):
                     dead_letter_config=events.CfnRule.DeadLetterConfigProperty(
                         arn=site.arn("sqs", platform.dead_letter_queue)
                     ),
+                    # A standard queue with groups is fair: a tenant's burst does not stand in the others' way.
+                    sqs_parameters=events.CfnRule.SqsParametersProperty(message_group_id=tenant),
                 )
             ],
         )

@@ -212,6 +212,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "AWS::IAM::Role": (bounded_role, tagged),
     "AWS::KMS::Alias": (),
     "AWS::KMS::Key": (rotated, pinned_policy, tagged),
+    "AWS::Lambda::EventInvokeConfig": (),
     "AWS::Lambda::EventSourceMapping": (),
     "AWS::Lambda::Function": (own_log_group, tagged),
     "AWS::Lambda::Permission": (pinned_caller,),

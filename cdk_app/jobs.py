@@ -1,6 +1,7 @@
-"""The two Glue jobs of a tenant, and where they log."""
+"""The Glue jobs of a tenant, and where they log."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_kms as kms
@@ -10,12 +11,15 @@ from constructs import Construct
 
 from cdk_app.code import Code
 from cdk_app.values import Site
-from glue_scripts.arguments import JobDefaults
+from glue_scripts.arguments import MAINTAIN, JobDefaults
 
 __all__ = ["JobCode", "JobLogs", "Jobs"]
 
 GLUE_VERSION = "5.1"
 TIMEOUT_MINUTES = 120
+# Errands of a tenant follow each other: two of them would rewrite the same table.
+MAINTENANCE_WORKERS = 2
+MAINTENANCE_RUNS = 1
 ICEBERG = "spark.sql.extensions=org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
 
 
@@ -26,7 +30,9 @@ class JobCode(Construct):
         super().__init__(scope, construct_id)
         self.version = code.version
         self.library = assets.Asset(self, "Library", path=str(code.library))
-        self.scripts = {job: assets.Asset(self, camel(job), path=str(script)) for job, script in code.scripts.items()}
+        self.scripts = {
+            name: assets.Asset(self, camel(name), path=str(script)) for name, script in code.scripts.items()
+        }
 
 
 class JobLogs(Construct):
@@ -46,7 +52,7 @@ class JobLogs(Construct):
 
 
 class Jobs(Construct):
-    """One definition per job; a run gets nothing but its run id on top."""
+    """One definition per job, and the one for errands; a run gets nothing but its id on top."""
 
     def __init__(
         self,
@@ -54,6 +60,7 @@ class Jobs(Construct):
         construct_id: str,
         *,
         names: Mapping[str, str],
+        maintenance: str,
         code: JobCode,
         defaults: JobDefaults,
         role_arn: str,
@@ -63,24 +70,46 @@ class Jobs(Construct):
         max_concurrent_runs: int,
     ) -> None:
         super().__init__(scope, construct_id)
+        define = partial(
+            self._define,
+            code=code,
+            role_arn=role_arn,
+            arguments={**glue_options(code, log_prefix), **defaults.options()},
+            worker_type=worker_type,
+        )
         for job, name in names.items():
-            glue.CfnJob(
-                self,
-                camel(job),
-                name=name,
-                role=role_arn,
-                command=glue.CfnJob.JobCommandProperty(
-                    name="glueetl", python_version="3", script_location=code.scripts[job].s3_object_url
-                ),
-                default_arguments={**glue_options(code, log_prefix), **defaults.options()},
-                glue_version=GLUE_VERSION,
-                worker_type=worker_type,
-                number_of_workers=workers,
-                # The ledger tries again, under a new run; a run that Glue repeats would find its claims taken.
-                max_retries=0,
-                timeout=TIMEOUT_MINUTES,
-                execution_property=glue.CfnJob.ExecutionPropertyProperty(max_concurrent_runs=max_concurrent_runs),
-            )
+            define(job, name, workers=workers, max_concurrent_runs=max_concurrent_runs)
+        define(MAINTAIN, maintenance, workers=MAINTENANCE_WORKERS, max_concurrent_runs=MAINTENANCE_RUNS)
+
+    def _define(
+        self,
+        script: str,
+        name: str,
+        *,
+        code: JobCode,
+        role_arn: str,
+        arguments: Mapping[str, str],
+        worker_type: str,
+        workers: int,
+        max_concurrent_runs: int,
+    ) -> None:
+        glue.CfnJob(
+            self,
+            camel(script),
+            name=name,
+            role=role_arn,
+            command=glue.CfnJob.JobCommandProperty(
+                name="glueetl", python_version="3", script_location=code.scripts[script].s3_object_url
+            ),
+            default_arguments=arguments,
+            glue_version=GLUE_VERSION,
+            worker_type=worker_type,
+            number_of_workers=workers,
+            # The ledger tries again, under a new run; a run that Glue repeats would find its claims taken.
+            max_retries=0,
+            timeout=TIMEOUT_MINUTES,
+            execution_property=glue.CfnJob.ExecutionPropertyProperty(max_concurrent_runs=max_concurrent_runs),
+        )
 
 
 def glue_options(code: JobCode, log_prefix: str) -> dict[str, str]:

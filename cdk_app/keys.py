@@ -30,7 +30,7 @@ def logs_allowed(site: Site, log_groups: list[str]) -> iam.PolicyStatement:
 
 
 class PlatformKey(Construct):
-    """Key of everything that tenants share: ledger, queues, topic, code and the platform's logs."""
+    """Key of everything that tenants share, and of what is told about them: ledger, queues, topics, code and logs."""
 
     def __init__(self, scope: Construct, construct_id: str, *, site: Site) -> None:
         super().__init__(scope, construct_id)
@@ -39,12 +39,11 @@ class PlatformKey(Construct):
             self,
             "Key",
             alias=platform.key_alias,
-            description=f"Ledger, queues, topic and code of {platform.stack}",
+            description=f"Ledger, queues, topics and code of {platform.stack}",
             enable_key_rotation=True,
             removal_policy=site.removal_policy,
         )
-        functions = (platform.register_function, platform.dispatch_function)
-        self.key.add_to_resource_policy(logs_allowed(site, [f"/aws/lambda/{name}" for name in functions]))
+        self.key.add_to_resource_policy(logs_allowed(site, [f"/aws/lambda/{name}" for name in platform.functions]))
         self.key.add_to_resource_policy(self._service("Events", site, "events", "rule/", site.organization))
         self.key.add_to_resource_policy(self._service("Alarms", site, "cloudwatch", "alarm:", site.organization))
 

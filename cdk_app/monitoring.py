@@ -1,86 +1,23 @@
-"""Alarms, and the topic that carries them to whoever operates the environment."""
+"""Alarms: metrics that tell of what no alert of the control plane can tell of."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_events as events
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
-from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from cdk_app.denials import plain_text_denied
-from cdk_app.ingestion import job_names
 from cdk_app.values import Site
 
-__all__ = ["Alarm", "Alerts", "PlatformAlarms", "TenantAlarms"]
+__all__ = ["Alarm", "PlatformAlarms", "TenantAlarms"]
 
 FIVE_MINUTES = 300
 DAY = 86_400
 
 
-class Alerts(Construct):
-    """The topic, whoever reads it, and the mail about a job that failed."""
-
-    def __init__(self, scope: Construct, construct_id: str, *, site: Site, key: kms.IKey) -> None:
-        super().__init__(scope, construct_id)
-        self.topic = sns.Topic(self, "Topic", topic_name=site.platform.topic, master_key=key)
-        self.topic.add_to_resource_policy(plain_text_denied("sns:Publish", [self.topic.topic_arn]))
-        for service, kind in (("cloudwatch", "alarm:"), ("events", "rule/")):
-            self.topic.add_to_resource_policy(self._publisher(site, service, kind))
-        self._tell_of_failed_jobs(site)
-        if site.notification:
-            # The L2 subscription would put the address into the logical id.
-            sns.CfnSubscription(
-                self, "Mail", topic_arn=self.topic.topic_arn, protocol="email", endpoint=site.notification
-            )
-
-    def _publisher(self, site: Site, service: str, kind: str) -> iam.PolicyStatement:
-        return iam.PolicyStatement(
-            sid=service.capitalize(),
-            principals=[iam.ServicePrincipal(f"{service}.amazonaws.com")],
-            actions=["sns:Publish"],
-            resources=[self.topic.topic_arn],
-            conditions={
-                "StringEquals": {"aws:SourceAccount": site.account},
-                "ArnLike": {"aws:SourceArn": site.arn(service, f"{kind}{site.organization}-*")},
-            },
-        )
-
-    def _tell_of_failed_jobs(self, site: Site) -> None:
-        events.CfnRule(
-            self,
-            "FailedJobs",
-            name=f"{site.platform.topic}-failed-jobs",
-            event_pattern={
-                "source": ["aws.glue"],
-                "account": [site.account],
-                "detail-type": ["Glue Job State Change"],
-                "detail": {
-                    "jobName": [{"wildcard": name} for name in job_names(site)],
-                    "state": ["FAILED", "TIMEOUT", "ERROR"],
-                },
-            },
-            targets=[
-                events.CfnRule.TargetProperty(
-                    id="Alerts",
-                    arn=self.topic.topic_arn,
-                    input_transformer=events.CfnRule.InputTransformerProperty(
-                        input_paths_map={
-                            "job": "$.detail.jobName",
-                            "message": "$.detail.message",
-                            "run": "$.detail.jobRunId",
-                            "state": "$.detail.state",
-                        },
-                        input_template='"Job <job>, run <run>: <state>. <message>"',
-                    ),
-                )
-            ],
-        )
-
-
 class Alarm(cloudwatch.CfnAlarm):
-    """A metric that reaches `threshold`; no data is no alarm. `period` in seconds."""
+    """A metric that reaches `threshold`; no data is no alarm. `period` in seconds.
+
+    The platform's topic hears of it, and so do `topics`.
+    """
 
     def __init__(
         self,
@@ -97,6 +34,7 @@ class Alarm(cloudwatch.CfnAlarm):
         statistic: str = "Sum",
         period: int = FIVE_MINUTES,
         periods: int = 1,
+        topics: Sequence[str] = (),
     ) -> None:
         super().__init__(
             scope,
@@ -114,7 +52,7 @@ class Alarm(cloudwatch.CfnAlarm):
             threshold=threshold,
             comparison_operator="GreaterThanOrEqualToThreshold",
             treat_missing_data="notBreaching",
-            alarm_actions=[site.arn("sns", site.platform.topic)],
+            alarm_actions=[site.arn("sns", topic) for topic in (site.platform.topic, *topics)],
         )
 
 
@@ -164,6 +102,17 @@ class PlatformAlarms(Construct):
                 threshold=1,
                 periods=3,
             )
+        Alarm(
+            self,
+            "ReconcileErrors",
+            site=site,
+            name=f"{platform.reconcile_function}-errors",
+            description=f"{platform.reconcile_function} failed: buckets were not compared with the ledger",
+            namespace="AWS/Lambda",
+            metric="Errors",
+            dimensions={"FunctionName": platform.reconcile_function},
+            threshold=1,
+        )
 
 
 class TenantAlarms(Construct):
@@ -179,6 +128,7 @@ class TenantAlarms(Construct):
         jobs: Mapping[str, str],
         workgroup: str,
         bytes_a_day: float,
+        owner_topic: str,
     ) -> None:
         super().__init__(scope, construct_id)
         Alarm(
@@ -203,6 +153,7 @@ class TenantAlarms(Construct):
             dimensions={"WorkGroup": workgroup},
             period=DAY,
             threshold=bytes_a_day,
+            topics=[owner_topic],
         )
         for job, name in jobs.items():
             Alarm(

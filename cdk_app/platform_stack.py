@@ -3,12 +3,13 @@
 import aws_cdk as cdk
 from constructs import Construct
 
+from cdk_app.alerts import Alerts, Chat
 from cdk_app.code import Code
 from cdk_app.events import Arrivals
 from cdk_app.ingestion import REGISTER_TIMEOUT, ControlPlane
 from cdk_app.keys import PlatformKey
 from cdk_app.ledger import Ledger
-from cdk_app.monitoring import Alerts, PlatformAlarms
+from cdk_app.monitoring import PlatformAlarms
 from cdk_app.storage import CodeBucket
 from cdk_app.values import Site
 
@@ -38,8 +39,10 @@ class PlatformStack(cdk.Stack):
             key=key,
             visibility_timeout=cdk.Duration.seconds(6 * REGISTER_TIMEOUT.to_seconds()),
         )
-        ControlPlane(self, "ControlPlane", site=site, archive=code.functions, key=key, queue=arrivals.queue)
-        Alerts(self, "Alerts", site=site, key=key)
+        ControlPlane(self, "ControlPlane", site=site, archive=code.functions, key=key, arrivals=arrivals)
+        topic = Alerts(self, "Alerts", site=site, key=key).topic
+        if site.webhook:
+            Chat(self, "Chat", site=site, webhook=site.webhook, archive=code.functions, key=key, topic=topic)
         PlatformAlarms(self, "Alarms", site=site)
         cdk.CfnOutput(self, "KeyArn", value=key.key_arn, export_name=site.key_export)
         for name, value in site.tags.items():

@@ -95,7 +95,23 @@ class Lake(PrivateBucket):
             event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(event_bridge_enabled=True)
         )
         self.add_to_resource_policy(foreign_tenants_denied(site, roles, "s3:*", self.everything))
+        for statement in self._platform_denied(site):
+            self.add_to_resource_policy(statement)
         self.add_to_resource_policy(self._other_keys_denied(key))
+
+    def _platform_denied(self, site: Site) -> list[iam.PolicyStatement]:
+        """Whatever the platform's functions are ever given: none opens an object, and reconcile, which lists, deletes
+        only where jobs leave things lying about.
+        """
+        roles = {name: site.role_arn(name) for name in site.platform.functions}
+        reconcile = roles.pop(site.platform.reconcile_function)
+        staging = [self.arn_for_objects(f"{zone}*") for zone in (PROCESSED, QUARANTINE)]
+        listing = ["s3:ListBucket", "s3:ListBucketVersions"]
+        return [
+            denied("PlatformFunctions", list(roles.values()), actions=["s3:*"], resources=self.everything),
+            denied("Reconcile", [reconcile], not_actions=[*listing, "s3:DeleteObject"], resources=self.everything),
+            denied("Staging", [reconcile], actions=["s3:DeleteObject"], not_resources=staging),
+        ]
 
     def _other_keys_denied(self, key: kms.IKey) -> iam.PolicyStatement:
         """Objects are written with the tenant's key or, by saying nothing, with the bucket's default: the same."""
@@ -108,6 +124,27 @@ class Lake(PrivateBucket):
             resources=[self.arn_for_objects("*")],
             conditions={"Null": {header: "false"}, "StringNotEquals": {header: key.key_arn}},
         )
+
+
+def denied(
+    sid: str,
+    roles: list[str],
+    *,
+    actions: list[str] | None = None,
+    not_actions: list[str] | None = None,
+    resources: list[str] | None = None,
+    not_resources: list[str] | None = None,
+) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        sid=sid,
+        effect=iam.Effect.DENY,
+        principals=[iam.AnyPrincipal()],
+        actions=actions,
+        not_actions=not_actions,
+        resources=resources,
+        not_resources=not_resources,
+        conditions={"ArnEquals": {"aws:PrincipalArn": roles}},
+    )
 
 
 def expiry(rule: str, prefix: str, days: int) -> s3.LifecycleRule:

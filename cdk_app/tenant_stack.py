@@ -4,6 +4,7 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from cdk_app.access import Access, Reach
+from cdk_app.alerts import OwnerAlerts
 from cdk_app.catalog import Catalog
 from cdk_app.code import Code
 from cdk_app.events import ArrivalRule
@@ -19,7 +20,10 @@ __all__ = ["TenantStack"]
 
 
 class TenantStack(cdk.Stack):
-    """Bucket, key, rule, jobs, roles, catalog, workgroup, alarms. Its shape is the tenant's datasets and queries."""
+    """Bucket, key, rule, jobs, roles, catalog, workgroup, topic, alarms.
+
+    Its shape is the tenant's datasets and queries.
+    """
 
     def __init__(self, scope: Construct, construct_id: str, *, site: Site, values: TenantValues, code: Code) -> None:
         names = values.names
@@ -47,7 +51,7 @@ class TenantStack(cdk.Stack):
             processed_days=values.processed_days,
             quarantine_days=values.quarantine_days,
         )
-        ArrivalRule(self, "ArrivalRule", site=site, name=names.rule, bucket=names.bucket)
+        ArrivalRule(self, "ArrivalRule", site=site, name=names.rule, bucket=names.bucket, tenant=values.tenant)
         platform_key_arn = cdk.Fn.import_value(site.key_export)
         self.access = Access(
             self,
@@ -58,7 +62,7 @@ class TenantStack(cdk.Stack):
         self._queries(key.key_arn)
         self._jobs(code)
         JobLogs(self, "JobLogs", site=site, prefix=names.log_group, key=key)
-        self._alarms()
+        self._alerts(platform_key_arn)
         for name, value in {**site.tags, "tenant": values.tenant}.items():
             cdk.Tags.of(self).add(name, value)
 
@@ -84,6 +88,7 @@ class TenantStack(cdk.Stack):
             self,
             "Jobs",
             names=values.jobs,
+            maintenance=values.maintenance,
             code=JobCode(self, "Code", code=code),
             defaults=JobDefaults(
                 tenant=values.tenant,
@@ -100,8 +105,17 @@ class TenantStack(cdk.Stack):
             max_concurrent_runs=values.max_concurrent_runs,
         )
 
-    def _alarms(self) -> None:
+    def _alerts(self, platform_key_arn: str) -> None:
         values, names = self.values, self.values.names
+        OwnerAlerts(
+            self,
+            "Alerts",
+            site=self.site,
+            name=names.topic,
+            alarms=f"{names.workgroup}-*",
+            owner=values.owner,
+            key_arn=platform_key_arn,
+        )
         TenantAlarms(
             self,
             "Alarms",
@@ -110,4 +124,5 @@ class TenantStack(cdk.Stack):
             jobs=values.jobs,
             workgroup=names.workgroup,
             bytes_a_day=values.daily_bytes_alarm,
+            owner_topic=names.topic,
         )

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import aws_cdk as cdk
 
-from glue_scripts.arguments import JOBS
-from tenants.model import Environment, Tenant
-from tenants.naming import PlatformNames, TenantNames
+from glue_scripts.arguments import JOBS, MAINTAIN
+from tenants.model import Environment, Tenant, Webhook
+from tenants.naming import PlatformNames, TenantNames, arn, partition_of
 from tenants.registry import Registry
 
 __all__ = ["ANALYTICS_READY", "ATHENA_RESULTS", "PROCESSED", "QUARANTINE", "RAW", "SavedQuery", "Site", "TenantValues"]
@@ -33,6 +33,8 @@ class Site:
     account: str
     region: str
     notification: str | None
+    webhook: Webhook | None
+    writes_to_owners: bool
     termination_protection: bool
     destroys_data: bool
 
@@ -43,6 +45,8 @@ class Site:
             account=environment.account,
             region=environment.region,
             notification=environment.notification,
+            webhook=environment.webhook,
+            writes_to_owners=not environment.is_local,
             termination_protection=environment.termination_protection,
             destroys_data=environment.removal_policy == "destroy",
         )
@@ -72,10 +76,10 @@ class Site:
 
     @property
     def partition(self) -> str:
-        return {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(self.region.rsplit("-", 2)[0], "aws")
+        return partition_of(self.region)
 
     def arn(self, service: str, resource: str) -> str:
-        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
+        return arn(service, self.region, self.account, resource)
 
     def role_arn(self, role: str) -> str:
         return f"arn:{self.partition}:iam::{self.account}:role/{role}"
@@ -98,6 +102,11 @@ class Site:
         return [self.role_arn(f"{self.every_tenant}job"), self.role_arn(f"{self.every_tenant}analyst")]
 
     @property
+    def every_lake(self) -> str:
+        """Pattern of the ARNs of all tenants' buckets."""
+        return self.bucket_arn(f"{self.every_tenant}datalake")
+
+    @property
     def key_export(self) -> str:
         """Name under which the platform's stack exports the ARN of its key."""
         return f"{self.platform.stack}-key"
@@ -117,6 +126,7 @@ class TenantValues:
     """One tenant in one environment. Retention in days, limits in bytes."""
 
     tenant: str
+    owner: str
     names: TenantNames
     raw_days: int
     processed_days: int
@@ -134,6 +144,7 @@ class TenantValues:
     def of(cls, tenant: Tenant, registry: Registry, environment: str) -> "TenantValues":
         return cls(
             tenant=tenant.id,
+            owner=tenant.owner,
             names=registry.names(tenant.id, environment),
             raw_days=tenant.retention.raw,
             processed_days=tenant.retention.processed,
@@ -157,6 +168,11 @@ class TenantValues:
     def jobs(self) -> dict[str, str]:
         """Glue's name of each job."""
         return {job: self.names.job(job) for job in JOBS}
+
+    @property
+    def maintenance(self) -> str:
+        """Glue's name of the job for errands."""
+        return self.names.job(MAINTAIN)
 
 
 def saved_queries(tenant: Tenant, registry: Registry) -> tuple[SavedQuery, ...]:

@@ -205,7 +205,7 @@ class _Compiler:
             if column.is_nested or column.kind in ("double", "float"):
                 self.problems.append(((*column.place, "primaryKey"), f"a {column.kind} cannot be a key"))
         if keys and self.settings.format == "parquet":
-            message = "lake.format parquet only appends; a table with a primary key needs iceberg"
+            message = "lake.format parquet is append-only; a table with a primary key needs iceberg"
             self.problems.append(((*keys[0].place, "primaryKey"), message))
         return [column.name for column in sorted(keys, key=lambda item: item.odcs.primaryKeyPosition or 0)]
 

@@ -64,7 +64,7 @@ class TenantEntry(Value):
     retention: RetentionEntry = RetentionEntry()
     """How many days each zone keeps its objects."""
     datasets: tuple[Dataset, ...] = Field(min_length=1)
-    """What the tenant sends: a name, or a mapping with name, contract, max_wait, max_files, max_bytes."""
+    """What the tenant sends: a name, or a mapping with name, contract, max_wait or schedule, max_files, max_bytes."""
 
 
 class TenantsFile(Value):

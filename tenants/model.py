@@ -16,8 +16,9 @@ from tenants.naming import (
     check_tenant,
 )
 from tenants.quantities import Days, Seconds, Size
+from tenants.schedule import check_schedule
 
-__all__ = ["Dataset", "Environment", "EnvironmentEntry", "Retention", "Tenant", "Tier"]
+__all__ = ["Dataset", "Environment", "EnvironmentEntry", "Retention", "Tenant", "Tier", "Webhook"]
 
 # A comma or quote in these would have to be escaped in tags and in mails.
 LINE = r"^[^\x00-\x1f\x7f]+$"
@@ -32,9 +33,24 @@ Organization = Annotated[str, AfterValidator(check_organization), _as_schema(ORG
 TenantId = Annotated[str, AfterValidator(check_tenant), _as_schema(TENANT)]
 DatasetName = Annotated[str, AfterValidator(check_dataset), _as_schema(DATASET)]
 EnvironmentName = Annotated[str, AfterValidator(check_environment), _as_schema(ENVIRONMENT)]
+Schedule = Annotated[
+    str,
+    AfterValidator(check_schedule),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^(rate\([1-9][0-9]* +(minute|hour|day)s?\)|cron\([^()]+\))$",
+            "examples": ["rate(1 day)", "cron(0 6 * * ? *)"],
+        }
+    ),
+]
 WorkerType = Literal["G.1X", "G.2X", "G.4X", "G.8X", "G.12X", "G.16X", "R.1X", "R.2X", "R.4X", "R.8X"]
 State = Literal["active", "suspended", "offboarding"]
 RemovalPolicy = Literal["retain", "destroy"]
+WebhookFormat = Literal["slack", "teams"]
+
+LOCAL = "local"
+"""The environment that is one machine: nothing of it reaches people elsewhere."""
 
 
 class Value(BaseModel):
@@ -75,11 +91,13 @@ class Dataset(Value):
     contract: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")
     """The file in contracts/ without .yaml; the dataset's name if not given."""
     max_wait: Annotated[Seconds, Field(ge=0, le=7 * 86_400)] = 900
-    """How long a file may wait for others before its run starts; 0 starts at once."""
+    """How long a file may wait for others before its run starts; 0 starts at once. Excludes schedule."""
     max_files: int = Field(default=5_000, ge=1, le=100_000)
-    """A batch of this many files starts without waiting."""
+    """A batch of this many files starts without waiting; no batch takes more."""
     max_bytes: Annotated[Size, Field(ge=1)] = 10**9
     """A batch of this size starts without waiting; units are decimal."""
+    schedule: Schedule | None = None
+    """When runs start, whatever arrived before: rate(1 day) or cron(0 6 * * ? *), in UTC. Excludes max_wait."""
 
     @model_validator(mode="before")
     @classmethod
@@ -89,6 +107,12 @@ class Dataset(Value):
         if isinstance(value, dict) and isinstance(value.get("name"), str):
             value = {"contract": value["name"], **value}
         return value
+
+    @model_validator(mode="after")
+    def _starts_in_one_way(self) -> Self:
+        if self.schedule is not None and "max_wait" in self.model_fields_set:
+            raise ValueError("schedule and max_wait exclude each other: a run starts by the clock or by what arrives")
+        return self
 
 
 class Tenant(Value):
@@ -110,6 +134,15 @@ class Tenant(Value):
         return next((dataset for dataset in self.datasets if dataset.name == name), None)
 
 
+class Webhook(Value):
+    """A chat that alerts go to, by an incoming webhook."""
+
+    parameter: str = Field(pattern=r"^(/[A-Za-z0-9_.-]+)+$", max_length=1_000)
+    """Name of the SSM parameter (a SecureString, beginning with a slash) that holds the webhook's URL."""
+    format: WebhookFormat
+    """Who reads it: slack or teams."""
+
+
 class EnvironmentEntry(Value):
     """An account and Region with its policies."""
 
@@ -119,6 +152,8 @@ class EnvironmentEntry(Value):
     """AWS Region."""
     notification: str | None = Field(default=None, pattern=EMAIL)
     """Mail address of whoever operates this environment."""
+    webhook: Webhook | None = None
+    """A chat of whoever operates this environment; none if not given."""
     removal_policy: RemovalPolicy = "retain"
     """What happens to buckets, keys and tables whose stack is deleted."""
     termination_protection: bool = True
@@ -137,6 +172,10 @@ class Environment(EnvironmentEntry):
     """An environment under its name."""
 
     name: EnvironmentName
+
+    @property
+    def is_local(self) -> bool:
+        return self.name == LOCAL
 
     def max_wait_of(self, dataset: Dataset) -> int:
         """Seconds that a file of `dataset` may wait here: its own max_wait under this environment's ceiling."""

@@ -14,11 +14,13 @@ __all__ = [
     "RESERVED_TENANTS",
     "PlatformNames",
     "TenantNames",
+    "arn",
     "check_dataset",
     "check_environment",
     "check_organization",
     "check_tenant",
     "check_tenant_in",
+    "partition_of",
 ]
 
 # \Z, not $: $ also accepts a trailing newline.
@@ -33,6 +35,15 @@ RESERVED_TENANTS = frozenset(
 )
 # S3 keeps bucket names that begin with these for itself.
 RESERVED_ORGANIZATIONS = frozenset({"sthree", "amzn", "aws"})
+
+
+def arn(service: str, region: str, account: str, resource: str) -> str:
+    """`arn:aws:sns:eu-central-1:111122223333:name`; services without Regions or accounts want these empty."""
+    return f"arn:{partition_of(region)}:{service}:{region}:{account}:{resource}"
+
+
+def partition_of(region: str) -> str:
+    return {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(region.rsplit("-", 2)[0], "aws")
 
 
 def check_organization(name: str) -> str:
@@ -133,6 +144,11 @@ class PlatformNames:
         return self._of("webhook")
 
     @property
+    def functions(self) -> tuple[str, ...]:
+        """Every function that works for all tenants; their roles and log groups are named as they are."""
+        return self.register_function, self.dispatch_function, self.reconcile_function, self.webhook_function
+
+    @property
     def code_bucket(self) -> str:
         return self._of("platform-code")
 
@@ -214,6 +230,7 @@ class TenantNames:
             "analyst_role",
             "key_alias",
             "rule",
+            "topic",
             "log_group",
         )
         return {word: getattr(self, word) for word in words}

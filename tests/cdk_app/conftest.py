@@ -48,7 +48,8 @@ GLOBEX = """
 ENVIRONMENTS = """
 environments:
   local: {account: "000000000000", region: us-east-1, removal_policy: destroy, termination_protection: false, max_wait: 0}
-  prod: {account: "777788889999", region: eu-central-1, notification: platform@mycompany.example}
+  prod: {account: "777788889999", region: eu-central-1, notification: platform@mycompany.example,
+         webhook: {parameter: /lake/chat, format: teams}}
 """
 ORDERS = """
 apiVersion: v3.0.2

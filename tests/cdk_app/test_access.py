@@ -11,6 +11,7 @@ LEDGER = "arn:aws:dynamodb:eu-central-1:777788889999:table/mycompany-prod-ledger
 def values():
     return TenantValues(
         tenant="acme",
+        owner="data@acme.example",
         names=TenantNames("mycompany", "acme", "prod"),
         raw_days=90,
         processed_days=365,

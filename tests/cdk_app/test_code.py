@@ -1,5 +1,10 @@
+import subprocess
+import sys
+import sysconfig
 import zipfile
 from pathlib import Path
+
+import pytest
 
 from cdk_app.code import pack
 
@@ -14,7 +19,8 @@ def names(archive):
 def test_functions_carry_their_packages_and_nothing_of_the_jobs_but_the_arguments(tmp_path):
     found = names(pack(PROJECT, tmp_path).functions)
 
-    assert {"ingestion/register.py", "ingestion/dispatch.py", "lineage/ledger.py", "pynamodb/models.py"} <= found
+    handlers = {f"ingestion/{name}.py" for name in ("register", "dispatch", "reconcile", "webhook")}
+    assert {*handlers, "lineage/ledger.py", "pynamodb/models.py"} <= found
     assert {name for name in found if name.startswith("glue_scripts/")} == {
         "glue_scripts/__init__.py",
         "glue_scripts/arguments.py",
@@ -37,3 +43,21 @@ def test_the_same_sources_make_the_same_bytes_at_any_time(tmp_path):
     assert first.library.read_bytes() == second.library.read_bytes()
     assert first.functions.read_bytes() == second.functions.read_bytes()
     assert first.version == second.version
+
+
+@pytest.mark.parametrize("function", ["register", "dispatch", "reconcile", "webhook"])
+def test_a_function_finds_all_that_it_imports_in_its_archive(tmp_path, function):
+    """Beside boto3, which is there already in Lambda."""
+    archive = pack(PROJECT, tmp_path).functions
+    # Without `site`, so that nothing but the archive and what is installed beside it can be found.
+    code = (
+        f"import sys; sys.path[:0] = [{str(archive)!r}]; sys.path.append({sysconfig.get_path('purelib')!r});"
+        f"import ingestion.{function} as module; print(module.__file__)"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(archive))

@@ -5,7 +5,14 @@ from cdk_app.events import ArrivalRule, Arrivals
 
 
 def rule(stack, site, found):
-    ArrivalRule(stack, "Rule", site=site, name="mycompany-acme-prod-arrivals", bucket="mycompany-acme-prod-datalake")
+    ArrivalRule(
+        stack,
+        "Rule",
+        site=site,
+        name="mycompany-acme-prod-arrivals",
+        bucket="mycompany-acme-prod-datalake",
+        tenant="acme",
+    )
     (properties,) = found(stack, "AWS::Events::Rule")
     return properties
 
@@ -32,6 +39,12 @@ def test_what_a_rule_cannot_deliver_is_kept(stack, site, found):
 
     assert target["Arn"] == "arn:aws:sqs:eu-central-1:777788889999:mycompany-prod-arrivals"
     assert target["DeadLetterConfig"] == {"Arn": "arn:aws:sqs:eu-central-1:777788889999:mycompany-prod-arrivals-dead"}
+
+
+def test_the_queue_is_told_whose_each_event_is_so_that_nobodys_burst_holds_up_the_others(stack, site, found):
+    (target,) = rule(stack, site, found)["Targets"]
+
+    assert target["SqsParameters"] == {"MessageGroupId": "acme"}
 
 
 def test_an_event_that_cannot_be_registered_five_times_is_set_aside_for_two_weeks(stack, site, found):

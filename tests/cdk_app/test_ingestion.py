@@ -1,7 +1,8 @@
+import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_sqs as sqs
 
+from cdk_app.events import Arrivals
 from cdk_app.ingestion import ControlPlane
 from ingestion.settings import Settings
 
@@ -10,14 +11,9 @@ from ingestion.settings import Settings
 def plane(stack, site, tmp_path):
     archive = tmp_path / "functions.zip"
     archive.write_bytes(b"PK")
-    return ControlPlane(
-        stack,
-        "ControlPlane",
-        site=site,
-        archive=archive,
-        key=kms.Key(stack, "Key"),
-        queue=sqs.Queue(stack, "Queue"),
-    )
+    key = kms.Key(stack, "Key")
+    arrivals = Arrivals(stack, "Arrivals", site=site, key=key, visibility_timeout=cdk.Duration.minutes(6))
+    return ControlPlane(stack, "ControlPlane", site=site, archive=archive, key=key, arrivals=arrivals)
 
 
 def functions(stack, found):
@@ -39,13 +35,20 @@ def test_the_functions_are_those_of_the_ingestion_room(plane, stack, found):
     assert handlers == {
         "mycompany-prod-register": "ingestion.register.handler",
         "mycompany-prod-dispatch": "ingestion.dispatch.handler",
+        "mycompany-prod-reconcile": "ingestion.reconcile.handler",
     }
 
 
 def test_functions_read_their_settings_from_what_the_template_gives(plane, stack, found):
     for function in functions(stack, found).values():
         assert Settings.from_environment(function["Environment"]["Variables"]) == Settings(
-            ledger="mycompany-prod-ledger", dispatch_function="mycompany-prod-dispatch"
+            ledger="mycompany-prod-ledger",
+            dispatch_function="mycompany-prod-dispatch",
+            reconcile_function="mycompany-prod-reconcile",
+            topic="arn:aws:sns:eu-central-1:777788889999:mycompany-prod-alerts",
+            queue="https://sqs.eu-central-1.amazonaws.com/777788889999/mycompany-prod-arrivals",
+            dead_letter_queue="https://sqs.eu-central-1.amazonaws.com/777788889999/mycompany-prod-arrivals-dead",
+            environment="prod",
         )
 
 
@@ -55,6 +58,7 @@ def test_functions_log_into_groups_that_are_kept_for_a_time_and_encrypted(plane,
     assert {group["LogGroupName"] for group in groups} == {
         "/aws/lambda/mycompany-prod-register",
         "/aws/lambda/mycompany-prod-dispatch",
+        "/aws/lambda/mycompany-prod-reconcile",
     }
     assert {group["RetentionInDays"] for group in groups} == {90}
     assert all("KmsKeyId" in group for group in groups)
@@ -78,13 +82,25 @@ def test_dispatch_is_called_every_minute_and_when_a_tenants_job_ends(plane, stac
     assert pattern["detail"]["jobName"] == [
         {"wildcard": "mycompany-*-prod-raw-to-processed"},
         {"wildcard": "mycompany-*-prod-processed-to-analytics"},
+        {"wildcard": "mycompany-*-prod-maintain"},
     ]
 
 
-def test_only_those_two_rules_may_call_dispatch(plane, stack, found):
+def test_reconcile_looks_at_every_tenant_once_a_day_and_is_given_a_quarter_of_an_hour(plane, stack, found):
+    rules = {each["Name"]: each for each in found(stack, "AWS::Events::Rule")}
+    function = functions(stack, found)["mycompany-prod-reconcile"]
+    (config,) = found(stack, "AWS::Lambda::EventInvokeConfig")
+
+    assert rules["mycompany-prod-reconcile-daily"]["ScheduleExpression"] == "rate(1 day)"
+    assert rules["mycompany-prod-reconcile-daily"]["Targets"][0]["Input"] == "{}"
+    assert (function["Timeout"], function["MemorySize"]) == (900, 1024)
+    assert config["MaximumRetryAttempts"] == 1
+
+
+def test_only_those_three_rules_may_call_a_function(plane, stack, found):
     permissions = found(stack, "AWS::Lambda::Permission")
 
-    assert len(permissions) == 2
+    assert len(permissions) == 3
     assert all(each["Principal"] == "events.amazonaws.com" and "SourceArn" in each for each in permissions)
 
 
@@ -92,19 +108,70 @@ def test_dispatch_starts_jobs_of_this_environment_only(plane, stack, found):
     starts = [resource for action, resource, _ in allowed(stack, found, "Dispatch") if action == "glue:StartJobRun"]
 
     jobs = "arn:aws:glue:eu-central-1:777788889999:job"
-    assert starts == [[f"{jobs}/mycompany-*-prod-processed-to-analytics", f"{jobs}/mycompany-*-prod-raw-to-processed"]]
+    assert starts == [
+        [
+            f"{jobs}/mycompany-*-prod-maintain",
+            f"{jobs}/mycompany-*-prod-processed-to-analytics",
+            f"{jobs}/mycompany-*-prod-raw-to-processed",
+        ]
+    ]
 
 
-def test_neither_function_may_touch_an_object_or_pass_a_role(plane, stack, found):
-    for role in ("Register", "Dispatch"):
+def test_no_function_may_pass_a_role_and_only_reconcile_knows_of_buckets(plane, stack, found):
+    for role in ("Register", "Dispatch", "Reconcile"):
         actions = {action for action, _, _ in allowed(stack, found, role)}
-        assert not {action for action in actions if action.startswith(("s3:", "iam:", "sts:"))}
+        assert not {action for action in actions if action.startswith(("iam:", "sts:"))}
+        assert role == "Reconcile" or not {action for action in actions if action.startswith("s3:")}
+
+
+def test_reconcile_lists_every_lake_and_deletes_in_two_zones_and_reads_no_object(plane, stack, found):
+    lakes = "arn:aws:s3:::mycompany-*-prod-datalake"
+    rights = {
+        action: resource
+        for action, resource, _ in allowed(stack, found, "Reconcile")
+        if not action.startswith(("dynamodb:", "kms:", "logs:"))
+    }
+
+    function = "arn:aws:lambda:eu-central-1:777788889999:function:mycompany-prod"
+    assert rights == {
+        "s3:ListBucket": lakes,
+        "s3:ListBucketVersions": lakes,
+        "s3:DeleteObject": [f"{lakes}/processed/*", f"{lakes}/quarantine/*"],
+        "lambda:InvokeFunction": [f"{function}-dispatch", f"{function}-reconcile"],
+    }
+
+
+def test_reconcile_uses_the_platforms_key_for_the_ledger_only(plane, stack, found):
+    services = {
+        str(condition) for action, _, condition in allowed(stack, found, "Reconcile") if action.startswith("kms:")
+    }
+
+    assert services == {"{'StringEquals': {'kms:ViaService': 'dynamodb.eu-central-1.amazonaws.com'}}"}
+
+
+@pytest.mark.parametrize("role", ["Register", "Dispatch"])
+def test_what_was_seen_is_told_on_topics_of_this_environment_only(plane, stack, found, role):
+    (topics,) = [resource for action, resource, _ in allowed(stack, found, role) if action == "sns:Publish"]
+
+    account = "arn:aws:sns:eu-central-1:777788889999"
+    assert topics == [f"{account}:mycompany-*-prod-alerts", f"{account}:mycompany-prod-alerts"]
+    via = {str(condition) for action, _, condition in allowed(stack, found, role) if action == "kms:GenerateDataKey*"}
+    assert "{'StringEquals': {'kms:ViaService': 'sns.eu-central-1.amazonaws.com'}}" in via
+
+
+def test_dispatch_counts_dead_letters_and_takes_none(plane, stack, found):
+    queues = {
+        action: resource for action, resource, _ in allowed(stack, found, "Dispatch") if action.startswith("sqs:")
+    }
+
+    assert list(queues) == ["sqs:GetQueueAttributes"]
+    assert "DeadLetters" in str(queues)
 
 
 def test_the_control_plane_works_on_the_ledger_and_its_index_only(plane, stack, found):
     table = "arn:aws:dynamodb:eu-central-1:777788889999:table/mycompany-prod-ledger"
 
-    for role in ("Register", "Dispatch"):
+    for role in ("Register", "Dispatch", "Reconcile"):
         reached = {
             tuple(resource) for action, resource, _ in allowed(stack, found, role) if action.startswith("dynamodb:")
         }

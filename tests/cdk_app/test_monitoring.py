@@ -1,36 +1,4 @@
-from aws_cdk import aws_kms as kms
-
-from cdk_app.monitoring import Alerts, PlatformAlarms, TenantAlarms
-
-
-def test_alarms_and_rules_of_this_account_may_publish_and_nobody_else(stack, site, found):
-    Alerts(stack, "Alerts", site=site, key=kms.Key(stack, "Key"))
-
-    (policy,) = found(stack, "AWS::SNS::TopicPolicy")
-    publishers = {
-        each["Principal"]["Service"]: each["Condition"]["StringEquals"]
-        for each in policy["PolicyDocument"]["Statement"]
-        if each["Effect"] == "Allow"
-    }
-    assert publishers == {
-        "cloudwatch.amazonaws.com": {"aws:SourceAccount": "777788889999"},
-        "events.amazonaws.com": {"aws:SourceAccount": "777788889999"},
-    }
-
-
-def test_the_operators_address_is_no_part_of_a_logical_id(stack, site, found):
-    Alerts(stack, "Alerts", site=site, key=kms.Key(stack, "Key"))
-
-    (subscription,) = found(stack, "AWS::SNS::Subscription")
-    assert subscription["Endpoint"] == "platform@mycompany.example"
-    assert subscription["Protocol"] == "email"
-
-
-def test_a_failed_job_of_any_tenant_is_told(stack, site, found):
-    Alerts(stack, "Alerts", site=site, key=kms.Key(stack, "Key"))
-
-    (rule,) = found(stack, "AWS::Events::Rule")
-    assert rule["EventPattern"]["detail"]["state"] == ["FAILED", "TIMEOUT", "ERROR"]
+from cdk_app.monitoring import PlatformAlarms, TenantAlarms
 
 
 def test_the_platform_alarms_on_dead_letters_backlog_and_errors(stack, site, found):
@@ -44,10 +12,11 @@ def test_the_platform_alarms_on_dead_letters_backlog_and_errors(stack, site, fou
         "mycompany-prod-arrivals-age": ("ApproximateAgeOfOldestMessage", 900),
         "mycompany-prod-register-errors": ("Errors", 1),
         "mycompany-prod-dispatch-errors": ("Errors", 1),
+        "mycompany-prod-reconcile-errors": ("Errors", 1),
     }
 
 
-def test_every_alarm_goes_to_the_topic(stack, site, found):
+def test_every_alarm_goes_to_the_platforms_topic_and_the_cost_of_queries_to_the_owners_too(stack, site, found):
     PlatformAlarms(stack, "Platform", site=site)
     TenantAlarms(
         stack,
@@ -57,10 +26,11 @@ def test_every_alarm_goes_to_the_topic(stack, site, found):
         jobs={"raw_to_processed": "mycompany-acme-prod-raw-to-processed"},
         workgroup="mycompany-acme-prod",
         bytes_a_day=10**12,
+        owner_topic="mycompany-acme-prod-alerts",
     )
 
-    alarms = found(stack, "AWS::CloudWatch::Alarm")
-    assert len(alarms) == 7
-    assert {str(each["AlarmActions"]) for each in alarms} == {
-        "['arn:aws:sns:eu-central-1:777788889999:mycompany-prod-alerts']"
-    }
+    topic = "arn:aws:sns:eu-central-1:777788889999:mycompany"
+    alarms = {each["AlarmName"]: each["AlarmActions"] for each in found(stack, "AWS::CloudWatch::Alarm")}
+    assert len(alarms) == 8
+    assert alarms.pop("mycompany-acme-prod-scanned") == [f"{topic}-prod-alerts", f"{topic}-acme-prod-alerts"]
+    assert set(map(tuple, alarms.values())) == {(f"{topic}-prod-alerts",)}

@@ -18,6 +18,35 @@ STATEFUL = {
         "AWS::Glue::Database": ["CatalogDatabaseE63956BB"],
     },
 }
+# What has a name of its own.
+NAMED = {
+    "mycompany-prod-platform": [
+        "AlertsFailedJobs75083892",
+        "AlertsTopicCF7C81C9",
+        "ArrivalsDeadLettersA8145CD2",
+        "ArrivalsQueueC4D3E9A9",
+        "ChatWebhookFunction0B1256B2",
+        "ChatWebhookRole283E0F17",
+        "ControlPlaneClockEC5CE55C",
+        "ControlPlaneDaily171AE44D",
+        "ControlPlaneDispatchFunction2F644EA0",
+        "ControlPlaneDispatchRoleE1BFA78B",
+        "ControlPlaneJobEnds025AEA3D",
+        "ControlPlaneReconcileFunction9454D23F",
+        "ControlPlaneReconcileRole6D50E08D",
+        "ControlPlaneRegisterFunction83EFB2FE",
+        "ControlPlaneRegisterRoleFD163119",
+    ],
+    "mycompany-acme-prod-tenant": [
+        "AccessAnalystRoleE067322C",
+        "AccessJobRoleA905BD0D",
+        "AlertsTopicCF7C81C9",
+        "ArrivalRuleFC11DB1A",
+        "JobsMaintain9F9A1410",
+        "JobsProcessedToAnalytics439768B6",
+        "JobsRawToProcessed3536A6BE",
+    ],
+}
 
 
 def resources(template, kind):
@@ -89,7 +118,7 @@ def test_tenants_of_the_same_shape_differ_in_values_only(prod_with_globex):
     acme = json.dumps(prod_with_globex["mycompany-acme-prod-tenant"])
     globex = json.dumps(prod_with_globex["mycompany-globex-prod-tenant"])
 
-    assert acme.replace("acme", "globex") == globex
+    assert acme.replace("data@acme.example", "it@globex.example").replace("acme", "globex") == globex
 
 
 def test_all_tenants_run_the_same_objects_of_code(prod):
@@ -99,7 +128,7 @@ def test_all_tenants_run_the_same_objects_of_code(prod):
         for job in resources(template, "AWS::Glue::Job").values()
     }
 
-    assert len(places) == 2
+    assert len(places) == 3
     assert all(script.startswith("s3://mycompany-prod-platform-code/") for script, _ in places)
 
 
@@ -121,9 +150,15 @@ def test_values_of_a_tenant_reach_its_template(prod):
         for rule in bucket["Properties"]["LifecycleConfiguration"]["Rules"]
     }
     assert (days["raw/"], days["processed/"]) == (7, 365)
-    for job in resources(template, "AWS::Glue::Job").values():
-        assert job["Properties"]["WorkerType"] == "G.2X"
-        assert job["Properties"]["NumberOfWorkers"] == 10
+    workers = {
+        job["Properties"]["Name"]: (job["Properties"]["WorkerType"], job["Properties"]["NumberOfWorkers"])
+        for job in resources(template, "AWS::Glue::Job").values()
+    }
+    assert workers == {
+        "mycompany-acme-eu-prod-raw-to-processed": ("G.2X", 10),
+        "mycompany-acme-eu-prod-processed-to-analytics": ("G.2X", 10),
+        "mycompany-acme-eu-prod-maintain": ("G.2X", 2),
+    }
     (workgroup,) = resources(template, "AWS::Athena::WorkGroup").values()
     assert workgroup["Properties"]["WorkGroupConfiguration"]["BytesScannedCutoffPerQuery"] == 10**12
 
@@ -134,6 +169,22 @@ def test_a_query_that_two_datasets_bring_goes_under_each_datasets_name(prod):
 
     assert names(prod["mycompany-acme-prod-tenant"]) == ["newest"]
     assert names(prod["mycompany-acme-eu-prod-tenant"]) == ["orders_newest", "returns_newest"]
+
+
+def test_an_environment_without_a_webhook_has_no_function_for_it(local, prod):
+    def functions(templates, stack):
+        return {each["Properties"]["Handler"] for each in resources(templates[stack], "AWS::Lambda::Function").values()}
+
+    assert "ingestion.webhook.handler" in functions(prod, "mycompany-prod-platform")
+    assert "ingestion.webhook.handler" not in functions(local, "mycompany-local-platform")
+
+
+@pytest.mark.parametrize("stack", sorted(NAMED))
+def test_logical_ids_of_what_has_a_name_never_change(prod, stack):
+    """CloudFormation would make the new one first, and find the name taken."""
+    kinds = ("Events::Rule", "SNS::Topic", "Lambda::Function", "SQS::Queue", "IAM::Role", "Glue::Job")
+
+    assert sorted(name for kind in kinds for name in resources(prod[stack], f"AWS::{kind}")) == NAMED[stack]
 
 
 def test_everything_of_a_tenant_carries_its_tag(prod):

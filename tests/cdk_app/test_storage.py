@@ -109,3 +109,28 @@ def test_code_lies_in_a_bucket_of_the_platform_and_does_not_expire(stack, site, 
     (bucket,) = found(stack, "AWS::S3::Bucket")
     assert bucket["BucketName"] == "mycompany-prod-platform-code"
     assert [rule["Id"] for rule in bucket["LifecycleConfiguration"]["Rules"]] == ["leftovers"]
+
+
+ROLES = "arn:aws:iam::777788889999:role/mycompany-prod"
+
+
+def test_functions_of_the_platform_reach_nothing_in_a_lake_whatever_they_are_given(lake, stack, found):
+    (policy,) = found(stack, "AWS::S3::BucketPolicy")
+
+    denial = statements(policy)["PlatformFunctions"]
+    assert (denial["Effect"], denial["Action"]) == ("Deny", "s3:*")
+    assert denial["Condition"] == {
+        "ArnEquals": {"aws:PrincipalArn": [f"{ROLES}-register", f"{ROLES}-dispatch", f"{ROLES}-webhook"]}
+    }
+
+
+def test_reconcile_lists_a_lake_and_deletes_only_what_jobs_left_lying_about(lake, stack, found):
+    (policy,) = found(stack, "AWS::S3::BucketPolicy")
+
+    rest, staging = statements(policy)["Reconcile"], statements(policy)["Staging"]
+    assert (rest["Effect"], staging["Effect"]) == ("Deny", "Deny")
+    assert rest["NotAction"] == ["s3:ListBucket", "s3:ListBucketVersions", "s3:DeleteObject"]
+    assert staging["Action"] == "s3:DeleteObject"
+    assert [resource["Fn::Join"][1][-1] for resource in staging["NotResource"]] == ["/processed/*", "/quarantine/*"]
+    for denial in (rest, staging):
+        assert denial["Condition"] == {"ArnEquals": {"aws:PrincipalArn": [f"{ROLES}-reconcile"]}}

@@ -169,7 +169,7 @@ def test_queries_speak_of_the_datasets_table(contract):
         ("{property: lake.dateFormat, value: dd/MM}", "has no year"),
         ("{property: lake.queries, value: [{name: X, sql: s}]}", "'X': expected lower-case letters"),
         ("{property: lake.queries, value: [{name: x, sql: s, limit: 1}]}", "expected name, sql and perhaps"),
-        ("{property: lake.format, value: parquet}", "lake.format parquet only appends"),
+        ("{property: lake.format, value: parquet}", "lake.format parquet is append-only"),
         ("{property: lake.partitionBy, value: [amount]}", "expected one value"),
     ],
 )
