@@ -2,9 +2,12 @@ import json
 
 import pytest
 
+from ingestion.alerts import Alerts
 from ingestion.register import QUIET_S, Registrar
+from lineage.holds import Holds
+from lineage.notices import Notices
 from lineage.values import FileStatus
-from tests.ingestion.builders import Functions, an_event, messages
+from tests.ingestion.builders import Functions, Topics, an_event, messages, with_topic
 from tests.lineage.builders import ANALYTICS, RAW, a_dataset, begin, commit_key, enter, processed
 
 NOTHING_FAILED = {"batchItemFailures": []}
@@ -173,3 +176,86 @@ def test_every_arrival_is_one_line_of_json(registrar, capsys):
         "v1",
         "received",
     )
+
+
+@pytest.fixture
+def topics():
+    return Topics()
+
+
+@pytest.fixture
+def telling(ledger, functions, topics):
+    """A registrar that tells."""
+    with_topic(ledger, "owner")
+    return Registrar(
+        ledger, functions, DISPATCH, alerts=Alerts(Notices(ledger), topics, topic="platform", environment="dev")
+    )
+
+
+def test_the_owner_is_told_of_a_file_that_no_contract_takes(telling, topics):
+    telling.register(messages(an_event("raw/odd.bin")))
+
+    assert (topics.told("owner"), topics.told("platform")) == (["unrouted_file"], ["unrouted_file"])
+    lines = topics.published[0]["Message"].splitlines()
+    assert "file: raw/odd.bin" in lines
+    assert lines[-1] == "lake replay acme --unrouted -e dev"
+
+
+def test_ten_thousand_such_files_are_one_alert_a_folder(telling, topics):
+    for number in range(3):
+        telling.register(messages(*(an_event(f"raw/odd/{number}/{part}.bin") for part in range(10))))
+    telling.register(messages(an_event("raw/other/a.bin"), an_event("raw/b.bin")))
+
+    subjects = [message["Subject"] for message in topics.published if message["TopicArn"] == "owner"]
+    assert subjects == [
+        "[dev] acme: no contract takes 10 files in raw/odd/",
+        "[dev] acme: no contract takes a file in raw/other/",
+        "[dev] acme: no contract takes a file in raw/",
+    ]
+
+
+def test_folder_markers_and_duplicates_are_nothing_to_tell(telling, topics):
+    telling.register(messages(an_event("raw/odd/", size=0), an_event("raw/odd.bin")))
+    topics.published.clear()
+    telling.told.clear()
+
+    telling.register(messages(an_event("raw/odd.bin")))
+
+    assert topics.published == []
+
+
+def test_a_topic_that_cannot_be_reached_keeps_no_file_out(ledger, functions):
+    alerts = Alerts(Notices(ledger), Topics(refuses=("platform",)), topic="platform", environment="dev")
+
+    found = Registrar(ledger, functions, DISPATCH, alerts=alerts).register(
+        messages(an_event("raw/odd.bin"), an_event())
+    )
+
+    assert found == NOTHING_FAILED
+    assert set(states(ledger).values()) == {FileStatus.UNROUTED, FileStatus.RECEIVED}
+
+
+def test_files_of_a_tenant_on_hold_are_held_and_start_nothing(registrar, ledger, functions):
+    Holds(ledger).hold("acme", "the source sends rubbish")
+
+    registrar.register(messages(an_event()))
+
+    assert states(ledger) == {"raw/sales/a.csv": FileStatus.HELD}
+    assert functions.invoked == []
+
+
+def test_what_is_unrouted_while_the_tenant_is_held_is_still_listed(registrar, ledger):
+    Holds(ledger).hold("acme", "the source sends rubbish")
+
+    registrar.register(messages(an_event("raw/odd.bin")))
+
+    assert states(ledger) == {"raw/odd.bin": FileStatus.UNROUTED}
+
+
+def test_a_dataset_on_schedule_is_left_to_the_clock_however_much_arrives(registrar, ledger, functions):
+    ledger.put_dataset(a_dataset(schedule={"rate_s": 86400}, max_files=2))
+
+    registrar.register(messages(*(an_event(f"raw/sales/{number}.csv") for number in range(5))))
+
+    assert functions.invoked == []
+    assert set(states(ledger).values()) == {FileStatus.RECEIVED}
