@@ -1,8 +1,8 @@
 """What the ledger knows of tenants and datasets: how register finds an owner, and how a job finds its plan."""
 
-from datetime import datetime
 from typing import Any
 
+from lineage import lifetimes
 from lineage.errors import NotInLedger
 from lineage.store import Store, sets
 from lineage.table import (
@@ -16,7 +16,7 @@ from lineage.table import (
     glue_job_pk,
     tenant_pk,
 )
-from lineage.values import DatasetEntry, TenantEntry, moment, stamp
+from lineage.values import DatasetEntry, TenantEntry, moment
 
 DATASET_NAME = "D#"
 ERRANDS = "maintain"  # the job that a tenant's errand job is found as
@@ -37,16 +37,11 @@ class Entries:
         glue_jobs = {**entry.jobs, **({ERRANDS: entry.errand_job} if entry.errand_job else {})}
         for job, glue_job in glue_jobs.items():
             self.store.put(Pointer(pk=glue_job_pk(glue_job), sk="#", tenant=entry.tenant, job=job))
+        old = self.store.get(Tenant, (tenant_pk(entry.tenant), "#"))
+        before = (old.retention or {}, old.raised or {}) if old else ({}, {})
+        raised = lifetimes.raised_by(before[0], entry.retention, before[1], self.store.clock())
         for key in tenant_keys(entry.tenant):
-            self.store.update(key, _tenant_actions(entry))
-
-    def put_hold(self, tenant: str, since: datetime | None, reason: str | None) -> None:
-        """Notes that an operator holds the tenant's files, or, without `since`, that nobody does any more."""
-        actions = [Tenant.held_since.remove(), Tenant.held_reason.remove()]
-        if since is not None:
-            actions = sets(Tenant, {"held_since": stamp(since), "held_reason": reason})
-        for key in tenant_keys(tenant):
-            self.store.update(key, actions, Tenant.pk.exists())
+            self.store.update(key, [*_tenant_actions(entry), Tenant.raised.set(raised)])
 
     def tenant(self, tenant: str) -> TenantEntry:
         item = self.store.get(Tenant, (tenant_pk(tenant), "#"))

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from lineage import chunks, table
 from lineage.entries import Entries
 from lineage.errors import NotInLedger
-from lineage.lifetimes import Lifetimes
+from lineage.lifetimes import BELIEVED, Lifetimes
 from lineage.store import Store
 from lineage.table import Arrival, Claim, Version
 from lineage.table import Run as Header
@@ -19,8 +19,6 @@ from lineage.values import ClaimState, FileState, FileStatus, HeaderState, RunSt
 SILENT_AFTER = timedelta(minutes=5)
 UNTAKEN_AFTER = timedelta(minutes=15)
 UNSTARTED_AFTER = timedelta(minutes=2)
-
-RETENTION_FOR = timedelta(minutes=5)  # what a tenant's entry said of it is believed that long
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +53,8 @@ class History(Entries):
         until, known = self._lifetimes.get(tenant, (None, Lifetimes()))
         if until is None or until < self.clock():
             item = self.store.get(table.Tenant, (table.tenant_pk(tenant), "#"), consistent=False)
-            known = Lifetimes((item.retention if item else None) or {})
-            self._lifetimes[tenant] = self.clock() + RETENTION_FOR, known
+            known = Lifetimes(item.retention or {}, item.raised or {}) if item else Lifetimes()
+            self._lifetimes[tenant] = self.clock() + BELIEVED, known
         return known
 
     # -- files ---------------------------------------------------------------------------------------------------

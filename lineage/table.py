@@ -95,6 +95,7 @@ class Tenant(Item, discriminator="tenant"):
     max_in_flight = NumberAttribute()
     errand_job = UnicodeAttribute(null=True)
     retention = JSONAttribute(null=True)  # zone → days
+    raised = JSONAttribute(null=True)  # zone → since when they are more, and how few they were
     topic = UnicodeAttribute(null=True)
     held_since = UnicodeAttribute(null=True)  # an operator's hold; a deploy leaves it as it is
     held_reason = UnicodeAttribute(null=True)

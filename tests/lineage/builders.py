@@ -21,7 +21,7 @@ class Clock:
         self.now += timedelta(**by)
 
 
-def enter(ledger: Ledger, tenant: str, *, state: str = "active", max_in_flight: int = 2) -> None:
+def enter(ledger: Ledger, tenant: str, *, state: str = "active", max_in_flight: int = 2, **more: Any) -> None:
     ledger.put_tenant(
         TenantEntry(
             tenant=tenant,
@@ -31,6 +31,7 @@ def enter(ledger: Ledger, tenant: str, *, state: str = "active", max_in_flight: 
             database=f"lake_{tenant}_dev",
             jobs={RAW: f"lake-{tenant}-dev-raw-to-processed", ANALYTICS: f"lake-{tenant}-dev-processed-to-analytics"},
             max_in_flight=max_in_flight,
+            **more,
         )
     )
     ledger.put_dataset(a_dataset(tenant))
