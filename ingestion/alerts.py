@@ -166,7 +166,7 @@ def batch_failed(tenant: str, run: RunState, members: Sequence[Member]) -> Alert
 
 
 def file_quarantined(tenant: str, run: RunState, member: Member, reason: str | None) -> Alert:
-    """The last run of a file, alone, failed. A commit object is replayed by replaying the files behind it."""
+    """The last run of a file, alone, failed. To replay a commit object is to replay the files behind it."""
     replay = ("lake", "replay", tenant, "--file", member.key)
     look = ("lake", "runs", tenant, "--logs", run.run)
     return Alert(
@@ -174,7 +174,7 @@ def file_quarantined(tenant: str, run: RunState, member: Member, reason: str | N
         headline=f"a file of {run.dataset} was set aside after its runs failed ({run.job})",
         reason=reason or run.error or "the run ended without a word",
         advice="Other files go on. Correct the file or its contract, deploy, then have it tried again.",
-        command=replay if member.key.startswith("raw/") and can_be_pasted(member.key) else look,
+        command=replay if can_be_pasted(member.key) else look,
         about=f"{member.id}@{member.epoch}#{run.job}",
         tenant=tenant,
         dataset=run.dataset,

@@ -25,7 +25,7 @@ from glue_scripts.arguments import MAINTAIN
 from ingestion import journal
 from ingestion.alerts import Alerts
 from ingestion.batching import AT_ONCE, Candidate, Rule, Share, choose, close
-from ingestion.glue import GlueJobs, is_busy
+from ingestion.glue import GlueJobs
 from ingestion.maintenance import Maintenance
 from ingestion.schedules import last_due
 from ingestion.settings import Settings
@@ -189,17 +189,18 @@ class Dispatcher:
     def dispatch(self, tenants: Iterable[TenantEntry], only: tuple[str, str] | None = None) -> list[str]:
         """Closes what can be closed, starts what may start; gives the runs. `only` one (dataset, job).
 
-        A tenant whose entries cannot be read does not keep the others waiting; it is raised at the end.
+        A tenant that cannot be read, or whose run cannot be begun, does not keep the others waiting; it is raised at
+        the end.
         """
         active = {tenant.tenant: tenant for tenant in tenants if not is_held(tenant)}
         looks = self._side_by_side(lambda tenant: self._look(tenant, only), active.values())
         seen = {name: look for name, look in zip(active, looks, strict=True) if isinstance(look, Look)}
         batches = {batch.candidate: batch for look in seen.values() for batch in look.batches}
         chosen = choose(batches, {name: look.share for name, look in seen.items()})
-        runs = self._side_by_side(lambda one: self._start(active[one.tenant], batches[one]), chosen)
-        for look in looks:
-            if isinstance(look, Exception):
-                raise look
+        runs = self._side_by_side(lambda one: self._carefully(active[one.tenant], batches[one]), chosen)
+        for done in (*looks, *runs):
+            if isinstance(done, Exception):
+                raise done
         return [run for run in runs if run]
 
     def _side_by_side(self, work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
@@ -250,6 +251,13 @@ class Dispatcher:
         )
         return Batch(candidate=candidate, members=tuple(members))
 
+    def _carefully(self, tenant: TenantEntry, batch: Batch) -> str | Exception | None:
+        try:
+            return self._start(tenant, batch)
+        except Exception as error:
+            journal.write("start_failed", tenant=tenant.tenant, error=type(error).__name__, why=str(error))
+            return error
+
     def _start(self, tenant: TenantEntry, batch: Batch) -> str | None:
         one = batch.candidate
         named = {"tenant": one.tenant, "dataset": one.dataset, "job": one.job}
@@ -263,7 +271,7 @@ class Dispatcher:
         except Exception as error:
             self.ledger.fail(self.ledger.run(one.tenant, run), f"could not be started: {error}", counts=False)
             journal.write("not_started", **named, run=run, error=type(error).__name__, why=str(error))
-            if self.watch and not is_busy(str(error)):
+            if self.watch:
                 self.watch.failures(tenant)
             return None
         self.ledger.started(one.tenant, one.job, run, glue_run)

@@ -173,7 +173,7 @@ DATASET = DatasetEntry(tenant="acme", dataset="sales", files=(), max_wait_s=0, m
         (
             alerts.file_quarantined("acme", RUN, a_member("processed/sales/_commits/b1.json"), None),
             Kind.FILE_QUARANTINED,
-            "lake runs acme --logs 01a1fbe9-53 -e dev",
+            "lake replay acme --file processed/sales/_commits/b1.json -e dev",
         ),
         (alerts.unrouted("acme", "raw/odd.bin", 0), Kind.UNROUTED_FILE, "lake replay acme --unrouted -e dev"),
         (alerts.waiting_too_long(DATASET, RAW, a_member(), "why"), Kind.WAITING_TOO_LONG, "lake runs acme -e dev"),

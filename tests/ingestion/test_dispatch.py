@@ -479,6 +479,24 @@ def test_a_look_after_things_that_fails_keeps_no_run_from_starting(watched, ledg
     assert len(watched.handle(TICK)) == 1
 
 
+def test_a_run_that_cannot_be_begun_does_not_keep_other_tenants_waiting(dispatcher, ledger, glue, monkeypatch):
+    enter(ledger, "skyline")
+    ledger.receive(a_file(), RAW)
+    ledger.receive(a_file(tenant="skyline"), RAW)
+    begin_run = ledger.begin
+
+    def breaks(tenant, *rest):
+        if tenant == "acme":
+            raise RuntimeError("InternalServerError")
+        return begin_run(tenant, *rest)
+
+    monkeypatch.setattr(ledger, "begin", breaks)
+
+    with pytest.raises(RuntimeError, match="InternalServerError"):
+        dispatcher.handle(TICK)
+    assert [job for job, _ in glue.started] == ["lake-skyline-dev-raw-to-processed"]
+
+
 def test_tenants_go_on_side_by_side(ledger, glue, clock):
     """A queue that lets one go at a time, say by the tenant's name, would let all wait for the slowest."""
     for tenant in ("skyline", "northwind"):

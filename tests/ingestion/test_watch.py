@@ -128,7 +128,7 @@ def test_the_halves_of_a_batch_are_silent_until_the_file_is_found(watch, ledger,
     assert "file: raw/sales/c.csv" in last(topics).splitlines()
 
 
-def test_a_commit_object_that_is_given_up_leads_to_the_logs(watch, ledger, acme, topics, clock):
+def test_a_commit_object_that_is_given_up_leads_to_a_replay_of_its_files(watch, ledger, acme, topics, clock):
     ledger.receive(a_file(), RAW)
     made = process(ledger)
     fail(ledger, clock, times=3, job=ANALYTICS)
@@ -137,7 +137,7 @@ def test_a_commit_object_that_is_given_up_leads_to_the_logs(watch, ledger, acme,
 
     assert topics.told(OWNER)[-1] == "file_quarantined"
     assert f"file: {commit_key(made)}" in last(topics).splitlines()
-    assert last(topics).splitlines()[-1].startswith("lake runs acme --logs ")
+    assert last(topics).splitlines()[-1] == f"lake replay acme --file {commit_key(made)} -e dev"
 
 
 def test_that_glue_was_busy_is_no_failure(watch, ledger, acme, topics):
