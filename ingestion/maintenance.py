@@ -76,18 +76,15 @@ class Maintenance:
         return errand
 
     def ended(self, tenant: str, detail: Mapping[str, Any]) -> Errand | None:
-        """A Glue run of the job has ended: the errand that it did not finish, now FAILED."""
+        """A Glue run of the job has ended: its errand, which is FAILED now if the run did not finish it."""
         asked = self.jobs.started_for(detail["jobName"], detail["jobRunId"])
         if asked is None:
             return None
-        errand = self.errands.get(tenant, asked)
-        if errand.state not in OPEN:
-            return errand
         ending = "ended without finishing it" if detail["state"] == "SUCCEEDED" else detail["state"]
         error = f"Glue run {detail['jobRunId']}: {ending}. {detail.get('message', '')}".strip()
-        self.errands.fail(tenant, errand.id, error)
-        journal.write("errand_died", tenant=tenant, errand=errand.id, error=error)
-        return self.errands.get(tenant, errand.id)
+        if self.errands.fail(tenant, asked, error):
+            journal.write("errand_died", tenant=tenant, errand=asked, error=error)
+        return self.errands.get(tenant, asked)
 
 
 def _end(run: RunState) -> datetime:
