@@ -6,7 +6,7 @@ Only batch gets and queries; nothing here walks the whole table.
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lineage import chunks, table
@@ -22,6 +22,7 @@ from lineage.values import ClaimState, HeaderState, RunState, moment
 DEAD = {HeaderState.FAILED, HeaderState.FENCED}
 WAITS = {ClaimState.RECEIVED, ClaimState.RETRY, ClaimState.HELD}
 LONG = timedelta(hours=1)
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +161,12 @@ class Audit:
 
     def bury(self, tenant: str, node: str, job: str, reason: str) -> bool:
         """Settles a claim that will never be taken. False = it moved on, or there is none."""
-        actions = [Claim.st.set(ClaimState.DEAD), Claim.reason.set(reason), Claim.g2pk.remove(), Claim.g2sk.remove()]
+        actions = [
+            Claim.st.set(ClaimState.DEAD),
+            Claim.reason.set(reason),
+            Claim.fence.set((Claim.fence | 0) + 1),
+            *(name.remove() for name in (Claim.g2pk, Claim.g2sk, Claim.group, Claim.retry_at)),
+        ]
         try:
             self.store.update(claim_key(tenant, node, job), actions, Claim.st.is_in(*WAITS))
         except ConditionFailed:
@@ -200,7 +206,8 @@ class Audit:
         for dataset, job in itertools.product(self.ledger.datasets(tenant), entry.jobs):
             patience = max(3 * timedelta(seconds=dataset.max_wait_s), LONG)
             waiting = self.ledger.waiting(tenant, dataset.dataset, job) if dataset.schedule is None else []
-            late = [member for member in waiting if member.arrived_at + patience < now]
+            # A file that is tried or replayed again has waited since then only.
+            late = [member for member in waiting if max(member.arrived_at, member.retry_at or NEVER) + patience < now]
             if late:
                 why = f"{len(late)} files wait for {job}, the oldest since {late[0].arrived_at:%Y-%m-%d %H:%M} UTC"
                 yield Stuck(what="waiting", subject=late[0].key, dataset=dataset.dataset, job=job, why=why)

@@ -2,17 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
-from lineage import table
+from lineage import lifetimes, table
 from lineage.errors import NotInLedger, RunNotOpen
 from lineage.history import History
 from lineage.store import ConditionFailed
 from lineage.table import Errand as Item
 from lineage.values import Errand, ErrandState, moment, new_run_id, stamp
 
-KEPT = timedelta(days=90)
 ERROR_LENGTH = 2000
 RESULT_BYTES = 300_000  # an item holds 400 KB
 
@@ -42,7 +40,7 @@ class Errands:
             arguments=dict(arguments),
             st=ErrandState.ASKED,
             asked=stamp(now),
-            ttl=int((now + KEPT).timestamp()),
+            ttl=lifetimes.of_errand(now),
         )
         self.store.put(item, Item.pk.does_not_exist())
         return _errand(item)

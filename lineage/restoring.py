@@ -186,7 +186,7 @@ class Restoring:
             "zone": zone_of(member.key),
             "dataset": restored.dataset,
             "size": member.size,
-            "etag": member.etag or None,
+            "etag": member.etag,
             "sequencer": member.sequencer or None,
             "arrived": stamp(member.arrived_at),
             "ttl": ttl,
@@ -235,7 +235,7 @@ class Restoring:
             Claim.fence.set(fence + 1),
             Claim.epoch.set(member.epoch),
             Claim.attempt.set(member.attempt),
-            Claim.replaces.set(list(member.replaces)),
+            Claim.replaces.set(list(member.replaces)) if member.replaces else Claim.replaces.remove(),
             *(name.remove() for name in (Claim.g2pk, Claim.g2sk, Claim.group, Claim.retry_at, Claim.reason)),
         ]
         unmoved = (Claim.fence == fence) if fence else (Claim.fence == 0) | Claim.fence.does_not_exist()
@@ -359,6 +359,6 @@ def _claim(restored: RestoredRun, member: Member, key: tuple[str, str]) -> Claim
         version=member.version,
         size=member.size,
         etag=member.etag,
-        sequencer=member.sequencer or None,
+        sequencer=member.sequencer,
         arrived=stamp(member.arrived_at),
     )

@@ -6,7 +6,7 @@ from lineage import table
 from lineage.audit import Audit
 from lineage.history import claim_key
 from lineage.table import Claim
-from lineage.values import ClaimState, HeaderState
+from lineage.values import ClaimState, HeaderState, stamp
 from tests.lineage.builders import ANALYTICS, RAW, a_file, begin, commit_key, enter, merge, process, processed
 
 
@@ -266,3 +266,24 @@ def test_a_claim_of_a_run_that_lives_is_not_given_back(ledger, audit):
     begin(ledger)
 
     assert audit.free("acme", node(file), RAW) is None
+
+
+def test_a_file_that_is_replayed_has_waited_since_then_and_not_since_it_arrived(ledger, audit, clock):
+    ledger.receive(a_file(), RAW)
+    clock.move(hours=2)
+    [member] = ledger.waiting("acme", "sales", RAW)
+    key = claim_key("acme", member.id, RAW)
+    ledger.store.update(key, [Claim.retry_at.set(stamp(clock.now))])
+
+    assert audit.stuck("acme") == []
+    clock.move(hours=2)
+    assert [one.what for one in audit.stuck("acme")] == ["waiting"]
+
+
+def test_a_buried_claim_is_out_of_reach_of_who_has_it_in_its_hand(ledger, audit):
+    ledger.receive(a_file(), RAW)
+    [member] = ledger.waiting("acme", "sales", RAW)
+    audit.bury("acme", member.id, RAW, "no reason")
+
+    claim = ledger.store.get(Claim, claim_key("acme", member.id, RAW))
+    assert (claim.fence, claim.group, claim.retry_at, claim.g2pk) == (1, None, None, None)

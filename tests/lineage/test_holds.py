@@ -78,10 +78,10 @@ def test_a_release_that_died_half_way_is_finished_by_the_next(holds, ledger, mon
             raise KeyboardInterrupt
         return real(update)
 
-    monkeypatch.setattr(ledger.store, "apply", dies)
-    with pytest.raises(KeyboardInterrupt):
-        holds.release("acme")
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger.store, "apply", dies)
+        with pytest.raises(KeyboardInterrupt):
+            holds.release("acme")
 
     assert len(waiting(ledger)) == 1
     assert holds.release("acme") == 2

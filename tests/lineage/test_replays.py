@@ -225,10 +225,10 @@ def test_a_replay_that_died_half_way_is_finished_as_the_same_group(replays, ledg
         real(writes)
 
     plan = replays.plan("acme", dataset="sales", force=True)
-    monkeypatch.setattr(ledger.store, "transact", dies)
-    with pytest.raises(KeyboardInterrupt):
-        replays.replay(plan)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger.store, "transact", dies)
+        with pytest.raises(KeyboardInterrupt):
+            replays.replay(plan)
 
     again = replays.plan("acme", dataset="sales", force=True)
     assert (len(again.files), whys(again)) == (1, ["already waiting for replay"] * 2)
