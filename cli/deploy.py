@@ -1,7 +1,7 @@
 """`lake deploy`: what the registry says becomes stacks, and entries of the ledger."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import output
+from cli import output, recovery
 from cli.assembly import Assembly, synthesise
 from cli.connection import LOCAL, Connection, cloud_home, connect
+from cli.entries import Entries
 from cli.errors import LakeError, explain
 from cli.exit_codes import ExitCode
 from cli.options import EnvironmentOption, JsonOption, tenants_folder
@@ -19,8 +20,8 @@ from cli.plan import Planned, plan
 from cli.stacks import Adapt, Clients, Outcome, Stacks, Standing, bootstrap
 
 if TYPE_CHECKING:
-    from lineage.values import DatasetEntry, TenantEntry
-    from tenants.model import Dataset, Tenant
+    from lineage.values import TenantEntry
+    from tenants.model import Tenant
 
 __all__ = ["Deployment", "Report", "deploy", "prepare"]
 
@@ -29,10 +30,14 @@ Complete = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Report:
-    """What a deploy did. `orphans` are stacks of tenants that the registry no longer names: nothing deletes them."""
+    """What a deploy did. `orphans` are stacks of tenants that the registry no longer names: nothing deletes them.
+
+    `changes`: what of the entries of the ledger is another now, by stack.
+    """
 
     outcomes: list[Outcome]
     orphans: list[str] = field(default_factory=list)
+    changes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def failures(self) -> list[Outcome]:
@@ -72,6 +77,8 @@ def show_report(report: Report, *, as_json: bool) -> None:
     else:
         rows = [(each.stack, each.action, each.seconds) for each in report.outcomes]
         output.print_table(("stack", "action", "seconds"), rows)
+    for stack, changes in report.changes.items():
+        output.message("".join(f"{stack}: {change}\n" for change in changes).rstrip())
     for stack in report.orphans:
         output.message(f"{stack}: its tenant is not in the registry; it stays as it is")
     for failure in report.failures:
@@ -110,27 +117,40 @@ class Deployment:
         self.connection, self.assembly, self.say = connection, assembly, say
         self.owners = {connection.names(tenant.id).stack: tenant for tenant in tenants}
         self.clients = Clients(cloudformation=connection.client("cloudformation"), s3=connection.client("s3"))
-        self.stacks = Stacks(self.clients, adaptation(connection), say)
+        self.stacks = Stacks(self.clients, adaptation(connection), say, forgets_updates=connection.is_local)
         self.complete = completion(connection, assembly)
         self.outcomes: list[Outcome] = []
+        self.fleet: Mapping[str, TenantEntry] = {}
+        self.changes: dict[str, tuple[str, ...]] = {}
         self.lock = threading.Lock()
 
     def plan(self) -> list[Planned]:
         """What `run` would do."""
         self._check_account()
-        wanted = [self.connection.platform.stack, *self.owners]
-        return plan(self.stacks, map(self.assembly.stack, wanted), self.stacks.standing())
+        platform, standing = self.connection.platform.stack, self.stacks.standing()
+        if platform in standing:
+            self._read_fleet()
+        wanted = [self.assembly.stack(name) for name in (platform, *self.owners)]
+        return plan(self.stacks, wanted, standing, self._planned_entries)
+
+    def _planned_entries(self, stack: str) -> Iterator[str]:
+        if stack in self.owners:
+            yield from self._entries(stack).changes()
 
     def run(self) -> Report:
         self._check_account()
+        recovery.remember(self.connection, self.assembly, [tenant.id for tenant in self.owners.values()])
         self._bootstrap()
         standing = self.stacks.standing()
         platform = self.assembly.stack(self.connection.platform.stack)
-        self.stacks.deploy([platform], standing, lambda outcome: self._finish(outcome, lambda: None))
+        self.stacks.deploy([platform], standing, lambda outcome: self._finish(outcome, lambda: outcome))
         if not Report(self.outcomes).failures:
+            self._read_fleet()
             self.stacks.deploy(map(self.assembly.stack, self.owners), standing, self._tenant_stands)
         order = [stack.name for stack in self.assembly.stacks]
-        return Report(sorted(self.outcomes, key=lambda each: order.index(each.stack)), self._orphans(standing))
+        outcomes = sorted(self.outcomes, key=lambda each: order.index(each.stack))
+        changes = {each.stack: self.changes[each.stack] for each in outcomes if self.changes.get(each.stack)}
+        return Report(outcomes, self._orphans(standing), changes)
 
     def _bootstrap(self) -> None:
         if self.connection.is_local:
@@ -146,24 +166,36 @@ class Deployment:
                 f"account {account}: log in to the right one"
             )
 
-    def _tenant_stands(self, outcome: Outcome) -> None:
-        self._finish(outcome, lambda: self._enter(self.owners[outcome.stack]))
+    def _read_fleet(self) -> None:
+        """Every tenant that the ledger knows: one query, however many are deployed."""
+        self.fleet = {entry.tenant: entry for entry in self.connection.ledger.tenants()}
 
-    def _finish(self, outcome: Outcome, enter: Callable[[], None]) -> None:
+    def _entries(self, stack: str) -> Entries:
+        return Entries.of(self.connection, self.owners[stack], self.fleet)
+
+    def _tenant_stands(self, outcome: Outcome) -> None:
+        self._finish(outcome, lambda: self._enter(outcome))
+
+    def _finish(self, outcome: Outcome, enter: Callable[[], Outcome]) -> None:
         """What follows a stack; what goes wrong there is reported with the stack, and other stacks go on."""
         try:
             if outcome.action != "failed":
                 self.complete(outcome.stack)
-                enter()
+                outcome = enter()
         except Exception as e:
             outcome = replace(outcome, action="failed", error=f"stack {outcome.stack}: stands, but {explain(e)[0]}")
         with self.lock:
             self.outcomes.append(outcome)
         self.say(outcome.stack, outcome.action)
 
-    def _enter(self, tenant: "Tenant") -> None:
-        self.say(tenant.id, "entering in the ledger")
-        write_entries(self.connection, tenant)
+    def _enter(self, outcome: Outcome) -> Outcome:
+        """A tenant whose stack is as it was may be another all the same: its contracts are not in the template."""
+        self.say(self.owners[outcome.stack].id, "entering in the ledger")
+        entries = self._entries(outcome.stack)
+        changes = tuple(entries.changes())
+        entries.write(self.connection.ledger)
+        self.changes[outcome.stack] = changes
+        return replace(outcome, action="updated") if changes and outcome.action == "unchanged" else outcome
 
     def _orphans(self, standing: dict[str, Standing]) -> list[str]:
         platform, registry = self.connection.platform, self.connection.registry
@@ -198,46 +230,3 @@ def completion(connection: Connection, assembly: Assembly) -> Complete:
             parity.complete(assembly.stack(stack).template, stack, client)
 
     return complete
-
-
-def write_entries(connection: Connection, tenant: "Tenant") -> None:
-    """Datasets first: whoever finds the tenant finds what it sends."""
-    for dataset in tenant.datasets:
-        connection.ledger.put_dataset(dataset_entry(connection, tenant, dataset))
-    kept = {dataset.name for dataset in tenant.datasets}
-    for entry in connection.ledger.datasets(tenant.id):
-        if entry.dataset not in kept:
-            # Its line is gone: what arrives for it from now on is UNROUTED, what it has stays.
-            connection.ledger.put_dataset(replace(entry, files=()))
-    connection.ledger.put_tenant(tenant_entry(connection, tenant))
-
-
-def tenant_entry(connection: Connection, tenant: "Tenant") -> "TenantEntry":
-    from glue_scripts.arguments import JOBS
-    from lineage.values import TenantEntry
-
-    names = connection.names(tenant.id)
-    return TenantEntry(
-        tenant=tenant.id,
-        state=tenant.state,
-        bucket=names.bucket,
-        account=connection.environment.account,
-        database=names.database,
-        jobs={job: names.job(job) for job in JOBS},
-        max_in_flight=tenant.max_concurrent_runs,
-    )
-
-
-def dataset_entry(connection: Connection, tenant: "Tenant", dataset: "Dataset") -> "DatasetEntry":
-    from lineage.values import DatasetEntry
-
-    plan = connection.registry.contract(tenant.id, dataset.name).plan(dataset.name)
-    return DatasetEntry(
-        tenant=tenant.id,
-        dataset=dataset.name,
-        files=tuple(plan.files),
-        max_wait_s=connection.environment.max_wait_of(dataset),
-        max_files=dataset.max_files,
-        max_bytes=dataset.max_bytes,
-        plan=plan.to_json(),
-    )

@@ -1,6 +1,6 @@
-"""What a deploy would do, without doing it: stacks that differ, and the resources in which they do."""
+"""What a deploy would do, without doing it: stacks that differ, with their resources, and entries of the ledger."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,15 +14,32 @@ ADDED, CHANGED, REMOVED = "+", "~", "-"
 
 @dataclass(frozen=True)
 class Planned:
-    """One stack: `create`, `update` or `unchanged`, and its changes, such as `+ Lake5F1B88EA AWS::S3::Bucket`."""
+    """One stack: `create`, `update` or `unchanged`, and its changes.
+
+    Such as `+ Lake5F1B88EA AWS::S3::Bucket`, and `~ contract of orders changed: …` for what the ledger is told.
+    """
 
     stack: str
     action: str
     changes: tuple[str, ...] = ()
 
 
-def plan(stacks: Stacks, wanted: Iterable[Stack], standing: Mapping[str, Standing]) -> list[Planned]:
-    return [planned(stacks, stack, standing.get(stack.name)) for stack in wanted]
+def plan(
+    stacks: Stacks,
+    wanted: Iterable[Stack],
+    standing: Mapping[str, Standing],
+    entries: Callable[[str], Iterable[str]] = lambda _stack: (),
+) -> list[Planned]:
+    """`entries`: changes of what the ledger is told, by stack."""
+    return [with_entries(planned(stacks, stack, standing.get(stack.name)), entries(stack.name)) for stack in wanted]
+
+
+def with_entries(each: Planned, entries: Iterable[str]) -> Planned:
+    told = tuple(f"{CHANGED} {change}" for change in entries)
+    if not told:
+        return each
+    action = "update" if each.action == "unchanged" else each.action
+    return Planned(each.stack, action, each.changes + told)
 
 
 def planned(stacks: Stacks, stack: Stack, standing: Standing | None) -> Planned:

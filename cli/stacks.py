@@ -16,7 +16,7 @@ import uuid
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +97,16 @@ class Standing:
 
     @classmethod
     def of(cls, described: Mapping[str, Any]) -> "Standing":
-        _, _, mark = described.get("Description", "").rpartition("[")
         return cls(
             status=described["StackStatus"],
-            digest=mark.removesuffix("]") if mark.endswith("]") else None,
+            digest=digest_in(described.get("Description", "")),
             termination_protection=bool(described.get("EnableTerminationProtection")),
         )
+
+
+def digest_in(description: str) -> str | None:
+    _, _, mark = description.rpartition("[")
+    return mark.removesuffix("]") if mark.endswith("]") else None
 
 
 @dataclass(frozen=True)
@@ -134,18 +138,28 @@ class Wanted:
 class Stacks:
     """Brings stacks to their templates, several at once, and asks CloudFormation no more than it must.
 
-    `adapt` changes templates before they are sent; `say` hears (stack, what is happening).
+    `adapt` changes templates before they are sent; `say` hears (stack, what is happening). Where CloudFormation
+    `forgets_updates`, it goes on describing a stack as it was created.
     """
 
-    def __init__(self, clients: Clients, adapt: Adapt, say: Say) -> None:
+    def __init__(self, clients: Clients, adapt: Adapt, say: Say, *, forgets_updates: bool = False) -> None:
         self.clients, self.adapt, self.say = clients, adapt, say
+        self.forgets_updates = forgets_updates
         self.published: set[tuple[str, str]] = set()
         self.stopped = threading.Event()
 
     def standing(self) -> dict[str, Standing]:
         """Every stack of the account and Region by name."""
         pages = self.clients.cloudformation.get_paginator("describe_stacks").paginate()
-        return {stack["StackName"]: Standing.of(stack) for page in pages for stack in page["Stacks"]}
+        found = {stack["StackName"]: Standing.of(stack) for page in pages for stack in page["Stacks"]}
+        if self.forgets_updates:
+            updated = [name for name, standing in found.items() if standing.status == "UPDATE_COMPLETE"]
+            found |= {name: replace(found[name], digest=self._digest(name)) for name in updated}
+        return found
+
+    def _digest(self, name: str) -> str | None:
+        template = self.clients.cloudformation.get_template(StackName=name)["TemplateBody"]
+        return digest_in(template.get("Description", ""))
 
     def deploy(
         self, stacks: Iterable[Stack], standing: Mapping[str, Standing], done: Callable[[Outcome], None]

@@ -167,6 +167,24 @@ BEHAVIOUR = (
         "AWS refuses to delete a bucket that is not empty",
     ),
     Difference(
+        "AWS::CloudFormation::Stack",
+        "Description",
+        "of an updated stack is the one it was created with; a deploy compares its template",
+        "the emulator does not change it",
+    ),
+    Difference(
+        "policies of buckets, keys and topics",
+        "Condition aws:PrincipalArn",
+        "denials of certain roles have no effect: what a role may do is said by its own policies alone",
+        "the emulator does not know the key",
+    ),
+    Difference(
+        "AWS::Events::Rule",
+        "SqsParameters.MessageGroupId of a standard queue",
+        "kept, without effect: messages of all tenants stand in one line",
+        "the emulator has no fair queues",
+    ),
+    Difference(
         "AWS::Glue::Job",
         "Command glueetl",
         "scripts run in a local Spark 3.5 on two cores, two runs at once; workers, their type and retries are ignored",

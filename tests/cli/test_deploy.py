@@ -108,6 +108,7 @@ def lake(tmp_path_factory):
 def deployed(lake):
     """The cloud with the first registry deployed."""
     lake.write(TENANTS)
+    (lake.tenants / "contracts" / "orders.yaml").write_text(ORDERS)
     answer = lake("deploy", "--json")
     assert answer.code == 0, answer.err
     return lake
@@ -164,6 +165,43 @@ def test_a_change_of_one_tenant_updates_its_stack_and_a_dry_run_names_the_resour
 
 
 @pytest.mark.cloud
+def test_a_contract_that_changed_is_told_though_no_stack_differs(deployed):
+    contract = deployed.tenants / "contracts" / "orders.yaml"
+    contract.write_text(ORDERS.replace("version: 1.0.0", "version: 1.0.1"))
+    changed = "contract of orders changed: new fingerprint "
+
+    planned = deployed("deploy", "--dry-run").out
+    assert "mycompany-local-platform: unchanged\n" in planned
+    assert f"mycompany-acme-local-tenant: update\n    ~ {changed}" in planned
+
+    done = deployed("deploy", "--json")
+    assert done.json == {"mycompany-local-platform": "unchanged", "mycompany-acme-local-tenant": "updated"}
+    assert f"mycompany-acme-local-tenant: {changed}" in done.err
+
+    assert set(deployed("deploy", "--json").json.values()) == {"unchanged"}
+
+
+@pytest.mark.cloud
+def test_the_platforms_functions_reach_what_they_are_told_of(deployed):
+    """The queue's URL is AWS's: it leads to the local queue all the same."""
+    answers = deployed.run(
+        "import boto3, json; functions = boto3.client('lambda');"
+        "config = functions.get_function_configuration(FunctionName='mycompany-local-dispatch');"
+        "told = config['Environment']['Variables'];"
+        "role = boto3.client('sts').assume_role(RoleArn=config['Role'], RoleSessionName='trial')['Credentials'];"
+        "session = boto3.Session(role['AccessKeyId'], role['SecretAccessKey'], role['SessionToken']);"
+        "queue = session.client('sqs').get_queue_attributes("
+        "QueueUrl=told['LAKE_DEAD_LETTER_QUEUE'], AttributeNames=['ApproximateNumberOfMessages'])['Attributes'];"
+        "owner = 'arn:aws:sns:us-east-1:000000000000:mycompany-acme-local-alerts';"
+        "sent = [session.client('sns').publish(TopicArn=topic, Message='trial')['MessageId'] != ''"
+        " for topic in (told['LAKE_TOPIC'], owner)];"
+        "print(json.dumps([queue, sent]))"
+    )
+
+    assert answers == [{"ApproximateNumberOfMessages": "0"}, [True, True]]
+
+
+@pytest.mark.cloud
 def test_the_ledger_knows_the_tenant_and_what_it_sends(deployed):
     entries = deployed.run(
         "import dataclasses, json; from lineage.ledger import Ledger; ledger = Ledger('mycompany-local-ledger');"
@@ -183,7 +221,12 @@ def test_the_ledger_knows_the_tenant_and_what_it_sends(deployed):
             "raw_to_processed": "mycompany-acme-local-raw-to-processed",
             "processed_to_analytics": "mycompany-acme-local-processed-to-analytics",
         },
+        "errand_job": "mycompany-acme-local-maintain",
         "max_in_flight": 2,
+        "retention": {"raw": 90, "processed": 365, "quarantine": 30},
+        "topic": "arn:aws:sns:us-east-1:000000000000:mycompany-acme-local-alerts",
+        "held_since": None,
+        "held_reason": None,
     }
     assert (dataset["files"], dataset["max_wait_s"], dataset["max_files"]) == (["raw/orders/**"], 0, 5000)
     assert json.loads(dataset["plan"])["dataset"] == "orders"

@@ -64,7 +64,7 @@ def a_stack(tmp_path):
 
 def deploy(clients, *stacks):
     outcomes = {}
-    deployer = Stacks(clients, lambda template: template, lambda _stack, _what: None)
+    deployer = Stacks(clients, lambda template: template, lambda _stack, _what: None, forgets_updates=True)
     deployer.deploy(stacks, deployer.standing(), lambda outcome: outcomes.update({outcome.stack: outcome}))
     return outcomes
 
@@ -80,6 +80,7 @@ def test_a_stack_is_created_left_alone_and_updated(clients, a_stack):
     assert deploy(clients, second)[name].action == "updated"
     resources = clients.cloudformation.describe_stack_resources(StackName=name)["StackResources"]
     assert {each["LogicalResourceId"] for each in resources} == {"Queue", "More"}
+    assert deploy(clients, second)[name].action == "unchanged"
 
 
 @pytest.mark.cloud

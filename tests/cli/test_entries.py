@@ -1,0 +1,211 @@
+"""What a deploy tells the ledger, against a ledger in memory (moto)."""
+
+import json
+from datetime import UTC, datetime
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from cli.connection import Connection
+from cli.entries import Entries
+from lineage import table
+from lineage.ledger import Ledger
+from lineage.store import Store
+from tenants.registry import load
+
+LEDGER = "mycompany-prod-ledger"
+TENANTS = """organization: mycompany
+tenants:
+  - id: acme
+    name: Acme GmbH
+    owner: data@acme.example
+    retention: {raw: 30 days}
+    datasets: [orders]
+"""
+ENVIRONMENTS = """environments:
+  prod: {account: "777788889999", region: eu-central-1}
+"""
+ORDERS = """apiVersion: v3.0.2
+kind: DataContract
+id: orders
+version: 1.0.0
+status: active
+schema:
+  - name: orders
+    properties:
+      - {name: order_id, logicalType: string, required: true, primaryKey: true}
+"""
+
+
+class Counted(Ledger):
+    """A ledger that remembers what was put into it."""
+
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        self.written = []
+
+    def put_tenant(self, entry):
+        self.written.append(entry.tenant)
+        super().put_tenant(entry)
+
+    def put_dataset(self, entry):
+        self.written.append(entry.dataset)
+        super().put_dataset(entry)
+
+
+@pytest.fixture
+def ledger(monkeypatch):
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    with mock_aws():
+        boto3.client("dynamodb").create_table(**table.definition(LEDGER))
+        yield Counted(LEDGER, store=Store(LEDGER, workers=1))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "contracts").mkdir()
+    (tmp_path / "tenants.yaml").write_text(TENANTS)
+    (tmp_path / "environments.yaml").write_text(ENVIRONMENTS)
+    (tmp_path / "contracts" / "orders.yaml").write_text(ORDERS)
+    return tmp_path
+
+
+@pytest.fixture
+def deploy(folder, ledger):
+    """Tells the ledger what the folder says; gives the changes, and what was put, by name."""
+
+    def run(*edits):
+        for name, old, new in edits:
+            text = (folder / name).read_text()
+            assert old in text
+            (folder / name).write_text(text.replace(old, new))
+        registry = load(folder)
+        connection = Connection(registry, registry.environment("prod"))
+        vars(connection)["ledger"] = ledger
+        ledger.written.clear()
+        fleet = {entry.tenant: entry for entry in ledger.tenants()}
+        entries = Entries.of(connection, registry.tenant("acme"), fleet)
+        changes = list(entries.changes())
+        entries.write(ledger)
+        return changes, list(ledger.written)
+
+    return run
+
+
+def test_a_new_tenant_is_entered_whole_and_changes_nothing_that_stood(deploy, ledger):
+    assert deploy() == ([], ["orders", "acme"])
+
+    tenant = ledger.tenant("acme")
+    assert tenant.jobs == {
+        "raw_to_processed": "mycompany-acme-prod-raw-to-processed",
+        "processed_to_analytics": "mycompany-acme-prod-processed-to-analytics",
+    }
+    assert tenant.errand_job == "mycompany-acme-prod-maintain"
+    assert tenant.topic == "arn:aws:sns:eu-central-1:777788889999:mycompany-acme-prod-alerts"
+    assert tenant.retention == {"raw": 30, "processed": 365, "quarantine": 30}
+    assert ledger.tenants() == [tenant]
+
+
+def test_every_glue_job_leads_to_its_tenant(deploy, ledger):
+    deploy()
+
+    assert ledger.owner_of_glue_job("mycompany-acme-prod-raw-to-processed") == ("acme", "raw_to_processed")
+    assert ledger.owner_of_glue_job("mycompany-acme-prod-maintain") == ("acme", "maintain")
+
+
+def test_what_the_ledger_knows_is_not_written_again(deploy):
+    deploy()
+
+    assert deploy() == ([], [])
+
+
+def test_a_contract_that_changed_is_named_with_its_new_fingerprint(deploy, ledger):
+    deploy()
+
+    changes, written = deploy(("contracts/orders.yaml", "version: 1.0.0", "version: 1.1.0"))
+
+    fingerprint = json.loads(ledger.dataset("acme", "orders").plan)["fingerprint"]
+    assert changes == [f"contract of orders changed: new fingerprint {fingerprint[:12]}"]
+    assert written == ["orders"]
+
+
+def test_a_schedule_is_entered_as_it_compiles(deploy, ledger):
+    deploy()
+
+    changes, _ = deploy(("tenants.yaml", "[orders]", "[{name: orders, schedule: rate(6 hours)}]"))
+
+    assert changes == ["schedule of orders: none → {rate_s: 21600}"]
+    assert ledger.dataset("acme", "orders").schedule == {"rate_s": 21_600}
+    assert deploy() == ([], [])
+
+
+def test_a_cron_is_the_same_when_it_comes_back_from_the_ledger(deploy, ledger):
+    deploy(("tenants.yaml", "[orders]", '[{name: orders, schedule: "cron(0 6 ? * MON *)"}]'))
+
+    assert ledger.dataset("acme", "orders").schedule == {
+        "cron": {
+            "minutes": [0],
+            "hours": [6],
+            "days": None,
+            "months": list(range(1, 13)),
+            "weekdays": [2],
+            "years": None,
+        }
+    }
+    assert deploy() == ([], [])
+
+
+def test_changes_of_a_tenant_are_told_with_what_was_and_what_is(deploy):
+    deploy()
+
+    changes, written = deploy(("tenants.yaml", "{raw: 30 days}", "{raw: 7 days}\n    state: suspended"))
+
+    assert changes == [
+        "state: active → suspended",
+        "retention: {raw: 30, processed: 365, quarantine: 30} → {raw: 7, processed: 365, quarantine: 30}",
+    ]
+    assert written == ["acme"]
+
+
+def test_a_dataset_whose_line_is_gone_takes_no_more_files(deploy, ledger, folder):
+    (folder / "contracts" / "returns.yaml").write_text(ORDERS.replace("id: orders", "id: returns"))
+    deploy()
+    assert deploy(("tenants.yaml", "[orders]", "[orders, returns]"))[0] == ["dataset returns: new"]
+
+    changes, written = deploy(("tenants.yaml", "[orders, returns]", "[orders]"))
+
+    assert changes == ["dataset returns: its line is gone; it takes no more files"]
+    assert written == ["returns"]
+    assert ledger.dataset("acme", "returns").files == ()
+    assert deploy() == ([], [])
+
+
+def test_an_operators_hold_is_no_change_and_outlives_a_deploy(deploy, ledger):
+    deploy()
+    ledger.put_hold("acme", datetime(2026, 11, 21, tzinfo=UTC), "the source sends nonsense")
+
+    assert deploy() == ([], [])
+    deploy(("tenants.yaml", "{raw: 30 days}", "{raw: 7 days}"))
+
+    assert ledger.tenant("acme").held_reason == "the source sends nonsense"
+
+
+def test_a_deploy_that_died_before_the_fleet_knew_is_made_good(deploy, ledger):
+    """The tenant's own entry is written first, its copy for the fleet last."""
+    deploy()
+    own, fleet = ledger.tenant("acme"), table.FLEET
+    boto3.client("dynamodb").update_item(
+        TableName=LEDGER,
+        Key={"PK": {"S": fleet}, "SK": {"S": "acme"}},
+        UpdateExpression="SET max_in_flight = :n",
+        ExpressionAttributeValues={":n": {"N": "1"}},
+    )
+
+    assert deploy()[1] == ["acme"]
+    assert ledger.tenants() == [own]
