@@ -7,6 +7,7 @@ from tenants.naming import (
     RESERVED_TENANTS,
     PlatformNames,
     TenantNames,
+    arn,
     check_dataset,
     check_environment,
     check_organization,
@@ -25,6 +26,7 @@ PLATFORM = PlatformNames("mycompany", "dev")
         (NAMES.bucket, "mycompany-acme-eu-dev-datalake"),
         (NAMES.key_alias, "alias/mycompany-acme-eu-dev"),
         (NAMES.rule, "mycompany-acme-eu-dev-arrivals"),
+        (NAMES.topic, "mycompany-acme-eu-dev-alerts"),
         (NAMES.database, "mycompany_acme_eu_dev"),
         (NAMES.workgroup, "mycompany-acme-eu-dev"),
         (NAMES.job("raw_to_processed"), "mycompany-acme-eu-dev-raw-to-processed"),
@@ -167,3 +169,11 @@ def test_names_stay_within_the_services_limits(tenant, environment):
     assert len(names.boundary) <= 64
     assert len(names.rule) <= 64
     assert len(names.job("processed_to_analytics")) <= 255
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [("eu-central-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov"), ("ap-southeast-1", "aws")],
+)
+def test_an_arn_is_in_the_partition_of_its_region(region, partition):
+    assert arn("sns", region, "111122223333", "alerts") == f"arn:{partition}:sns:{region}:111122223333:alerts"

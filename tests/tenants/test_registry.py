@@ -161,6 +161,17 @@ def test_each_mistake_in_tenants_yaml_is_told_with_its_line(folder, old, new, to
         ("max_wait: 0", "max_wait: 5", "2: environments.local.max_wait: '5' is no duration"),
         ("max_wait: 0", "max_wiat: 0", "2: environments.local.max_wiat: unknown key; did you mean 'max_wait'?"),
         ("max_wait: 0", "removal_policy: destroy", "2: environments.local: removal_policy destroy needs"),
+        (
+            "max_wait: 0",
+            "webhook: {parameter: chat, format: slack}",
+            "2: environments.local.webhook.parameter: 'chat': string should match",
+        ),
+        (
+            "max_wait: 0",
+            "webhook: {parameter: /chat, format: irc}",
+            "2: environments.local.webhook.format: 'irc': input should be 'slack' or 'teams'",
+        ),
+        ("max_wait: 0", "webhook: {format: slack}", "2: environments.local.webhook.parameter: is missing"),
     ],
 )
 def test_each_mistake_in_environments_yaml_is_told_with_its_line(folder, old, new, told):
