@@ -183,6 +183,25 @@ def file_quarantined(tenant: str, run: RunState, member: Member, reason: str | N
     )
 
 
+def files_refused(tenant: str, run: RunState, refused: Sequence[tuple[Member, str]]) -> Alert:
+    """Files of a completed run of which no row could be used: told once a day for a dataset, they are all listed."""
+    first, reason = refused[0]
+    many = f"{len(refused)} files" if len(refused) > 1 else "a file"
+    return Alert(
+        kind=Kind.FILE_QUARANTINED,
+        headline=f"no row could be used of {many} of {run.dataset}",
+        reason=reason,
+        advice="Other files went on. Correct the file at its source and put it again, or correct the contract.",
+        command=("lake", "files", tenant, "--dataset", run.dataset, "--state", "QUARANTINED"),
+        about=f"refused#{run.dataset}",
+        tenant=tenant,
+        dataset=run.dataset,
+        key=first.key,
+        others=len(refused) - 1,
+        run=run.run,
+    )
+
+
 def waiting_too_long(dataset: DatasetEntry, job: str, oldest: Member, why: str) -> Alert:
     return Alert(
         kind=Kind.WAITING_TOO_LONG,

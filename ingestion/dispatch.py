@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from glue_scripts.arguments import MAINTAIN
+from glue_scripts.arguments import MAINTAIN, RAW_TO_PROCESSED
 from ingestion import journal
 from ingestion.alerts import Alerts
 from ingestion.batching import AT_ONCE, Candidate, Rule, Share, choose, close
@@ -152,6 +152,8 @@ class Dispatcher:
         self._settle(tenant.tenant, job, detail)
         if self.watch and detail["state"] in ENDED_BADLY:
             self.watch.failures(tenant)
+        elif self.watch and job == RAW_TO_PROCESSED:
+            self.watch.refusals(tenant, job, detail["jobRunId"])
         return self.dispatch([tenant])
 
     def _errand_ended(self, tenant: TenantEntry, detail: Mapping[str, Any]) -> None:

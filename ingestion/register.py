@@ -26,8 +26,11 @@ from lineage.notices import Notices
 from lineage.receipts import Receipt
 from lineage.values import DatasetEntry, FileVersion, TenantEntry
 
-CACHE_S = 60.0
-"""How long a container believes what it read about a tenant."""
+CACHE_S = 5.0
+"""How long a container believes what it read about a tenant: a hold is in force as soon."""
+
+TOLD_S = 60.0
+"""How long an owner is not told the same again, without asking the ledger whether a day has passed."""
 
 QUIET_S = 1.0
 """How long dispatch is not told the same thing again: a dispatch that was told a moment ago has started what waited,
@@ -173,7 +176,7 @@ class Registrar:
         for file in unrouted:
             by_folder.setdefault((file.tenant, alerts.folder_of(file.key)), []).append(file.key)
         for (tenant, folder), keys in by_folder.items():
-            if self.alerts is None or self._was_told(tenant, folder, NO_CONTRACT, within=CACHE_S):
+            if self.alerts is None or self._was_told(tenant, folder, NO_CONTRACT, within=TOLD_S):
                 continue
             self.alerts.tell(alerts.unrouted(tenant, min(keys), len(keys) - 1), self.directory.entry(tenant))
             self.told[tenant, folder, NO_CONTRACT] = time.monotonic()

@@ -63,6 +63,10 @@ class Watch:
         """Runs that failed a moment ago, and the files that were given up with them."""
         self._carefully(lambda: self._failures(tenant), tenant.tenant)
 
+    def refusals(self, tenant: TenantEntry, job: str, glue_run: str) -> None:
+        """Files of which a run that ended well could use no row."""
+        self._carefully(functools.partial(self._refusals, tenant, job, glue_run), tenant.tenant)
+
     def errand_failed(self, tenant: TenantEntry, errand: Errand) -> None:
         self.alerts.tell(alerts.errand_failed(errand), tenant)
 
@@ -90,6 +94,19 @@ class Watch:
             claim = self.ledger.store.get(Claim, claim_key(tenant.tenant, member.id, run.job))
             if claim is not None and claim.st == ClaimState.DEAD:
                 self.alerts.tell(alerts.file_quarantined(tenant.tenant, run, member, claim.reason), tenant)
+
+    def _refusals(self, tenant: TenantEntry, job: str, glue_run: str) -> None:
+        for run in self.ledger.runs(tenant.tenant, job, limit=RUNS):
+            if run.glue_run != glue_run or run.state != HeaderState.COMPLETED:
+                continue
+            results = chunks.results(self.ledger.store, tenant.tenant, run.run)
+            refused = []
+            for member in chunks.members(self.ledger.store, tenant.tenant, run.run):
+                rows, _, reason = results.get(member.id, (0, 0, None))
+                if rows == 0 and reason:
+                    refused.append((member, reason))
+            if refused:
+                self.alerts.tell(alerts.files_refused(tenant.tenant, run, refused), tenant)
 
     # -- what waits ----------------------------------------------------------------------------------------------
 

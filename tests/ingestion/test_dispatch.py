@@ -414,6 +414,19 @@ def test_a_failure_that_the_job_noted_itself_is_told_at_once_too(watched, ledger
     assert "reason: the table is unfit" in topics.published[0]["Message"]
 
 
+def test_a_run_that_could_use_nothing_of_a_file_is_told_when_it_ends(watched, ledger, topics):
+    ledger.receive(a_file(), RAW)
+    [run] = watched.handle(TOLD)
+    taken = ledger.take("acme", RAW, run, "jr_1")
+    ledger.commit(taken, processed(taken, rows=0, reason="not gzip"))
+    ledger.finalise(taken)
+
+    watched.handle(ended("SUCCEEDED"))
+
+    assert topics.told("platform") == ["file_quarantined"]
+    assert "reason: not gzip" in topics.published[0]["Message"]
+
+
 def test_that_no_run_can_be_started_is_told_unless_glue_is_only_busy(watched, ledger, glue, topics, clock):
     ledger.receive(a_file(), RAW)
     glue.errors = ["ThrottlingException"] * 5

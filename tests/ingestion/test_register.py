@@ -1,4 +1,5 @@
 import json
+import time
 
 import pytest
 
@@ -242,6 +243,18 @@ def test_files_of_a_tenant_on_hold_are_held_and_start_nothing(registrar, ledger,
 
     assert states(ledger) == {"raw/sales/a.csv": FileStatus.HELD}
     assert functions.invoked == []
+
+
+def test_a_hold_is_in_force_seconds_later_also_where_the_tenant_was_read_before(registrar, ledger):
+    registrar.register(messages(an_event("raw/sales/before.csv")))
+    Holds(ledger).hold("acme", "the source sends rubbish")
+    [known] = registrar.directory._known.values()
+    assert known.until - time.monotonic() <= 5
+    known.until = 0.0
+
+    registrar.register(messages(an_event("raw/sales/after.csv")))
+
+    assert states(ledger)["raw/sales/after.csv"] == FileStatus.HELD
 
 
 def test_what_is_unrouted_while_the_tenant_is_held_is_still_listed(registrar, ledger):

@@ -171,6 +171,30 @@ def test_what_failed_long_ago_is_not_told_any_more(watch, ledger, acme, topics, 
     assert topics.published == []
 
 
+def test_a_file_of_which_no_row_could_be_used_is_told_with_the_reason(watch, ledger, acme, topics):
+    ledger.receive(a_file("a.csv"), RAW)
+    ledger.receive(a_file("b.csv"), RAW)
+    run = process(ledger, rows=0, reason="the header lacks amount")
+
+    watch.refusals(acme, RAW, run.glue_run)
+    watch.refusals(acme, RAW, run.glue_run)
+
+    assert topics.told(OWNER) == ["file_quarantined"]
+    assert topics.published[0]["Subject"] == "[dev] acme: no row could be used of 2 files of sales"
+    lines = last(topics).splitlines()
+    assert "reason: the header lacks amount" in lines
+    assert lines[-1] == "lake files acme --dataset sales --state QUARANTINED -e dev"
+
+
+def test_a_file_with_some_bad_rows_is_no_alert(watch, ledger, acme, topics):
+    ledger.receive(a_file(), RAW)
+    run = process(ledger, rows=5, rejected=2, reason="2 of 7 rows rejected")
+
+    watch.refusals(acme, RAW, run.glue_run)
+
+    assert topics.published == []
+
+
 def test_a_file_that_waits_longer_than_an_hour_is_told(watch, ledger, acme, topics, clock):
     ledger.receive(a_file(), RAW)  # 11:59
     clock.move(minutes=58)
