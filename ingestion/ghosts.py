@@ -93,11 +93,15 @@ class Ghosts:
         """Outputs of committed runs that the listing did not show, with their run."""
         if not any(self._may_have_come_by(zone) for zone in ZONES if zone != RAW):
             return
-        for run in self.staging.runs.values():
-            if run.state != HeaderState.COMPLETED or run.ended is None or not self._is_of_age(run.ended):
-                continue
-            if not self._has_expired(PROCESSED, run.ended):
-                yield from ((node, run) for node in self.staging.outputs(run) if node not in self.seen.nodes)
+        runs = [run for run in self.staging.runs.values() if self._may_be_missed(run)]
+        self.staging.read_outputs(runs)
+        for run in runs:
+            yield from ((node, run) for node in self.staging.outputs(run) if node not in self.seen.nodes)
+
+    def _may_be_missed(self, run: RunState) -> bool:
+        if run.state != HeaderState.COMPLETED or run.ended is None or not self._is_of_age(run.ended):
+            return False
+        return not self._has_expired(PROCESSED, run.ended)
 
     def _may_have_come_by(self, zone: str) -> bool:
         prefix, resume = self.order.prefix, self.order.resume

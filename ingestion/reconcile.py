@@ -25,13 +25,17 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ingestion import journal
+from ingestion import alerts, journal
+from ingestion.alerts import Alerts
 from ingestion.findings import Report
 from ingestion.order import Order
 from ingestion.settings import Settings
 from ingestion.visit import Visit
 from lineage.ledger import Ledger
+from lineage.notices import Notices
+from lineage.values import TenantEntry
 
+FOLDERS = 20
 LAST_S = 60.0  # of the function's time, for what follows the walk
 
 
@@ -47,7 +51,9 @@ def reconciler() -> "Reconciler":
     import boto3
 
     settings = Settings.from_environment(os.environ)
-    return Reconciler(Ledger(settings.ledger), boto3.client("s3"), boto3.client("lambda"), settings)
+    ledger = Ledger(settings.ledger)
+    told = Alerts(Notices(ledger), boto3.client("sns"), topic=settings.topic, environment=settings.environment)
+    return Reconciler(ledger, boto3.client("s3"), boto3.client("lambda"), settings, alerts=told)
 
 
 class Reconciler:
@@ -58,12 +64,14 @@ class Reconciler:
         functions: Any,
         settings: Settings,
         *,
+        alerts: Alerts | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.ledger = ledger
         self.s3 = s3
         self.functions = functions
         self.settings = settings
+        self.alerts = alerts
         self.clock = clock
 
     def handle(self, event: Mapping[str, Any], left_s: float | None = None) -> dict[str, Any]:
@@ -105,6 +113,7 @@ class Reconciler:
         report = visit.run(_deadline(order, left_s))
         if not order.dry_run:
             self._tell_dispatch(order.tenant, visit.started)
+            self._tell_owner(visit.tenant, visit.unrouted)
         journal.write("reconciled", task=order.task, prefix=order.prefix, **_summary(report))
         return report
 
@@ -119,6 +128,16 @@ class Reconciler:
                 )
             except Exception as error:  # the files are in the ledger; the scheduled dispatch finds them
                 journal.write("dispatch_not_told", **payload, error=type(error).__name__, why=str(error))
+
+    def _tell_owner(self, tenant: TenantEntry, unrouted: Iterable[str]) -> None:
+        """One alert per folder, of the first few: the report and the ledger list them all."""
+        if self.alerts is None:
+            return
+        by_folder: dict[str, list[str]] = {}
+        for key in unrouted:
+            by_folder.setdefault(alerts.folder_of(key), []).append(key)
+        for keys in list(by_folder.values())[:FOLDERS]:
+            self.alerts.tell(alerts.unrouted(tenant.tenant, min(keys), len(keys) - 1), tenant)
 
 
 def _deadline(order: Order, left_s: float | None) -> float:

@@ -7,7 +7,7 @@ gone through in other batches nobody adopts it any more.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -145,6 +145,12 @@ class Staging:
         if run.run not in self._outputs:
             self._outputs[run.run] = frozenset(self.audit.outputs(self.tenant, run.job, run.run))
         return self._outputs[run.run]
+
+    def read_outputs(self, runs: Iterable[RunState]) -> None:
+        """Those of many runs at once, for who will ask for each."""
+        wanted = [run for run in runs if run.run not in self._outputs]
+        found = self.audit.store.each(lambda run: self.audit.outputs(self.tenant, run.job, run.run), wanted)
+        self._outputs.update({run.run: frozenset(nodes) for run, nodes in zip(wanted, found, strict=True)})
 
     def fate(self, batch: Batch) -> Fate:
         if batch not in self._fates:

@@ -14,7 +14,7 @@ from ingestion.findings import Report
 from ingestion.ghosts import Ghosts, Seen
 from ingestion.listing import PROCESSED, RAW, StoredObject
 from ingestion.order import Order
-from ingestion.register import place_of, receipt_of
+from ingestion.register import NO_CONTRACT, place_of, receipt_of
 from ingestion.staging import FIRST, SECOND, Staging, Verdict, batch_of
 from lineage.audit import Audit, Entry
 from lineage.ledger import Ledger
@@ -59,6 +59,8 @@ class Visit:
         self.seen = Seen()
         self.started: set[tuple[str, str]] = set()
         """(dataset, job) of what was registered and may start."""
+        self.unrouted: list[str] = []
+        """Keys that were registered and that no contract takes."""
         self.staging = Staging(
             self.audit,
             order.tenant,
@@ -155,18 +157,28 @@ class Visit:
         return receipt_of(arrived, self.tenant, place_of(arrived, self.datasets))
 
     def _may_enter(self, one: Found) -> bool:
-        file, oldest = one.receipt.file, self.order.oldest
-        if oldest is not None and file.arrived_at < self.began - oldest:
-            why = f"no entry in {oldest.days} days: `lake backfill {file.tenant} --prefix …` registers it"
-        elif self.unknown_batches[file.dataset]:
-            why = (
-                f"the ledger does not know {self.unknown_batches[file.dataset]} runs of {file.dataset}, which may have "
-                f"read it: run `lake rebuild-ledger {file.tenant}` first"
-            )
-        else:
+        file = one.receipt.file
+        why = self._why_not(file, one.thing.modified_at)
+        if why is None:
             return True
         self.report.orphans.add(key=file.key, version=file.version, size=file.size, why=why)
         return False
+
+    def _why_not(self, file: FileVersion, since: datetime) -> str | None:
+        """Why an object that the ledger does not know may have been processed all the same, or was never meant to."""
+        oldest, unknown = self.order.oldest, self.unknown_batches[file.dataset]
+        if self.ledger.lifetimes(file.tenant).may_be_forgotten(RAW.rstrip("/"), since, self.began):
+            return (
+                "older than what the ledger remembers, for its retention was raised since: to process it, put it anew"
+            )
+        if unknown:
+            return (
+                f"the ledger does not know {unknown} runs of {file.dataset}, which may have read it: "
+                f"run `lake rebuild-ledger {file.tenant}` first"
+            )
+        if oldest is not None and since < self.began - oldest:
+            return f"no entry in {oldest.days} days: `lake backfill {file.tenant} --prefix …` registers it"
+        return None
 
     @cached_property
     def unknown_batches(self) -> Counter[str | None]:
@@ -202,6 +214,8 @@ class Visit:
         self.seen.nodes.add(node_of(file))
         if receipt.job is not None and file.dataset is not None and not receipt.held:
             self.started.add((file.dataset, receipt.job))
+        if receipt.reason == NO_CONTRACT:
+            self.unrouted.append(file.key)
         self.report.registered.add(
             key=file.key,
             version=file.version,
@@ -220,9 +234,10 @@ class Visit:
 
     def _written(self, page: Sequence[StoredObject]) -> None:
         self.seen.nodes.update(node_id(thing.key, None) for thing in page)
+        entries = self._entries_of_written(page)
         grown = [thing for thing in page if not self._is_young(thing)]
-        self.report.young += len(page) - len(grown)
-        entries = self._entries_of_written(grown)
+        named = {node for node, entry in entries.items() if entry.run}
+        self.report.young += sum(self._is_young(thing) and node_id(thing.key, None) not in named for thing in page)
         self._free([entry for entry in entries.values() if entry.claim], SECOND)
         judged: dict[Verdict, list[StoredObject]] = {verdict: [] for verdict in Verdict}
         for thing in grown:

@@ -1,5 +1,6 @@
 """The reconciler on a versioned bucket and a ledger in memory (moto)."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import boto3
@@ -79,6 +80,11 @@ def lake(ledger, clock):
     # The bucket's times are the machine's own.
     clock.now = datetime.now(UTC)
     return Lake(ledger, clock)
+
+
+def live(lake, **retention):
+    """From now on the tenant's objects live so many days."""
+    lake.ledger.put_tenant(replace(lake.ledger.tenant("acme"), retention=retention))
 
 
 def keys(entries):
@@ -181,6 +187,23 @@ def test_what_no_contract_takes_is_entered_as_unrouted_once(lake):
     ]
     assert {file.state for file in lake.ledger.files("acme")} == {FileStatus.UNROUTED}
     assert lake.reconcile()["registered"] == []
+
+
+def test_the_owner_is_told_of_what_no_contract_takes_once_per_folder(lake):
+    told = []
+
+    class Told:
+        def tell(self, alert, tenant):
+            told.append((tenant.tenant, alert.key, alert.others))
+
+    lake.reconciler.alerts = Told()
+    for key in ("raw/other/a.csv", "raw/other/b.csv", "raw/else/c.csv", "raw/sales/d.csv"):
+        lake.put(key)
+
+    lake.reconcile(dry_run=True)
+    assert told == []
+    lake.reconcile()
+    assert sorted(told) == [("acme", "raw/else/c.csv", 0), ("acme", "raw/other/a.csv", 1)]
 
 
 def test_keys_are_taken_as_they_are(lake, monkeypatch):
@@ -296,6 +319,17 @@ def test_a_backfill_looks_at_nothing_else(lake):
     assert report["counts"] == {"registered": 0, "orphans": 0, "ghosts": 0, "stuck": 0}
 
 
+def test_what_the_ledger_may_have_forgotten_is_not_registered_even_by_a_backfill(lake):
+    live(lake, raw=5)
+    lake.put("raw/sales/a.csv")
+    live(lake, raw=365)
+
+    report = lake.reconcile(hours=24 * 60, task="backfill", prefix="raw/")
+
+    assert report["registered"] == []
+    assert "its retention was raised" in report["orphans"][0]["why"]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"task": "backfill", "prefix": "processed/"}, {"task": "backfill"}, {"task": "tidy"}, {"dryrun": True}],
@@ -367,6 +401,25 @@ def test_files_of_a_run_that_died_before_its_commit_object_are_removed_after_a_d
     assert late["staging"] == {"found": 2, "removed": 2, "bytes": 8}
     assert lake.objects() == ["raw/sales/a.csv"]
     assert lake.reconcile()["staging"] == {"found": 0, "removed": 0, "bytes": 0}
+
+
+def test_what_a_zombie_writes_long_after_its_end_is_kept_for_a_day_too(lake):
+    lake.arrive("raw/sales/a.csv")
+    lake.clock.move(hours=-26)
+    run = begin(lake.ledger)
+    lake.ledger.fail(run, "out of memory")
+    lake.clock.move(hours=26)
+    lake.put(f"processed/sales/year=2024/month=09/{run.run}-0-0.parquet")
+
+    assert lake.reconcile(hours=23)["staging"]["found"] == 0
+    assert lake.reconcile(hours=2)["staging"]["removed"] == 1
+
+
+def test_what_was_committed_a_moment_ago_is_not_called_too_young(lake):
+    run = first_run(lake)
+    lake.put(f"processed/sales/year=2024/month=09/{run.run}-9-9.parquet")
+
+    assert lake.reconcile(hours=0.1)["young"] == 1
 
 
 def test_a_dry_run_removes_nothing(lake):
@@ -537,8 +590,7 @@ def test_an_entry_younger_than_the_grace_is_no_ghost(lake):
 
 def test_what_outlived_its_retention_is_no_ghost(lake):
     first_run(lake)
-    entry = lake.ledger.tenant("acme")
-    lake.ledger.put_tenant(type(entry)(**{**vars(entry), "retention": {"raw": 5, "processed": 5, "quarantine": 5}}))
+    live(lake, raw=5, processed=5, quarantine=5)
     for key in lake.objects():
         for version in lake.s3.list_object_versions(Bucket=BUCKET, Prefix=key)["Versions"]:
             lake.delete(key, version["VersionId"])
