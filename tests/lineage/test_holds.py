@@ -8,7 +8,7 @@ from lineage.errors import NotInLedger
 from lineage.holds import Holds, is_held
 from lineage.table import Claim, Tenant
 from lineage.values import FileStatus
-from tests.lineage.builders import ANALYTICS, RAW, a_file, enter
+from tests.lineage.builders import ANALYTICS, RAW, a_file, begin, enter
 
 
 @pytest.fixture
@@ -93,6 +93,17 @@ def test_files_that_arrived_as_held_behind_the_release_are_drained_later(holds, 
 
     assert holds.drain("acme") == 1
     assert waiting(ledger) == ["raw/sales/a.csv"]
+
+
+def test_a_file_that_another_drain_let_go_and_a_run_has_claimed_is_left_to_it(holds, ledger, monkeypatch):
+    ledger.receive(a_file(), RAW, held=True)
+    seen = list(holds._held("acme"))  # the index lags
+    holds.drain("acme")
+    begin(ledger)
+    monkeypatch.setattr(holds, "_held", lambda tenant: iter(seen))
+
+    assert holds.drain("acme") == 0
+    assert [file.state for file in ledger.files("acme")] == [FileStatus.PROCESSING]
 
 
 def test_nothing_is_drained_while_the_tenant_is_held(holds, ledger):

@@ -12,6 +12,7 @@ from lineage.errors import NotInLedger
 from lineage.history import claim_key
 from lineage.replays import Replays
 from lineage.table import Arrival, Claim
+from lineage.table import Run as Header
 from lineage.values import FileStatus, InputResult, batch_id
 from tests.lineage.builders import ANALYTICS, RAW, a_dataset, a_file, begin, commit_key, enter, merged, processed
 
@@ -182,6 +183,36 @@ def test_a_claim_that_a_sleeping_dispatch_has_in_its_hand_fails_after_a_replay(r
     assert claim_of(ledger).st == "RECEIVED"
 
 
+def test_of_two_replays_at_once_one_opens_the_file(replays, ledger, monkeypatch):
+    done(ledger, "a.csv")
+    plan = replays.plan("acme", dataset="sales", force=True)
+    real = ledger.store.transact
+
+    def faster(writes):
+        monkeypatch.setattr(ledger.store, "transact", real)
+        replays.replay(plan)
+        through(ledger)
+        real(writes)
+
+    monkeypatch.setattr(ledger.store, "transact", faster)
+
+    assert replays.replay(plan) == []
+    assert (claim_of(ledger).st, claim_of(ledger).epoch) == ("DONE", 1)
+    assert claim_of(ledger, epoch=0).epoch == 0
+
+
+def test_an_opened_claim_does_not_expire_and_its_archive_does(replays, ledger):
+    ledger.put_tenant(replace(ledger.tenant("acme"), retention={"raw": 90}))
+    ledger._lifetimes.clear()
+    done(ledger, "a.csv")
+    ends = claim_of(ledger).ttl
+
+    replays.replay(replays.plan("acme", dataset="sales", force=True))
+
+    assert ends is not None
+    assert (claim_of(ledger).ttl, claim_of(ledger, epoch=0).ttl) == (None, ends)
+
+
 def test_a_run_that_settles_late_does_not_close_what_a_replay_has_opened(replays, ledger):
     run = done(ledger, "a.csv")
     replays.replay(replays.plan("acme", dataset="sales", force=True))
@@ -289,6 +320,16 @@ def test_a_file_in_flight_is_left_alone_at_each_step(replays, ledger):
     ledger.finalise(run2)
 
     assert seen == [["in flight: it will be done anyway"]] * 7
+    assert len(replays.plan("acme", dataset="sales", force=True).files) == 1
+
+
+def test_a_file_whose_run_is_not_tidied_up_is_left_until_it_is(replays, ledger):
+    run = done(ledger, "a.csv")
+    ledger.store.update((table.job_pk("acme", RAW), run.run), [Header.tidy.remove()])
+    before = whys(replays.plan("acme", dataset="sales", force=True))
+    ledger.finalise(run)
+
+    assert before == ["in flight: it will be done anyway"]
     assert len(replays.plan("acme", dataset="sales", force=True).files) == 1
 
 
