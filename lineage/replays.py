@@ -208,10 +208,11 @@ def _units(files: Sequence[ReplayFile], *, whole: bool) -> list[list[ReplayFile]
     """What stays in one group: a file, or, where a batch gives way whole, the files of one run."""
     if not whole:
         return [[file] for file in files]
-    owners = {file.owner for file in files}
-    if None in owners:  # opened before, and nothing tells any more with which of the others
-        return [list(files)]
-    return [[file for file in files if file.owner == owner] for owner in sorted(map(str, owners))]
+    runs: dict[str | None, list[ReplayFile]] = {}
+    for file in files:
+        runs.setdefault(file.owner, []).append(file)
+    # One that was opened before does not say any more with which of the others it goes.
+    return [list(files)] if None in runs else list(runs.values())
 
 
 def _cut(units: Iterable[list[ReplayFile]], most_bytes: int) -> Iterator[list[ReplayFile]]:

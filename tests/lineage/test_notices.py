@@ -1,7 +1,10 @@
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from lineage import notices as module
 from lineage.notices import Notices
 
 DAY = timedelta(days=1)
@@ -44,3 +47,14 @@ def test_a_subject_as_long_as_a_key_may_be_has_room_and_is_told_from_its_neighbo
     assert notices.may_tell("acme", "unrouted_file", long, DAY) is True
     assert notices.may_tell("acme", "unrouted_file", long[:-1] + "a", DAY) is True
     assert notices.may_tell("acme", "unrouted_file", long, DAY) is False
+
+
+KEYS = st.text(st.characters(exclude_categories=["Cs"]), max_size=1024).filter(lambda text: len(text.encode()) <= 1024)
+
+
+@given(KEYS, KEYS)
+def test_every_subject_fits_into_a_key_and_no_two_share_one(one, other):
+    keys = [module._key("acme", "unrouted_file", subject) for subject in (one, other)]
+
+    assert all(len(sk.encode()) <= 1024 for _, sk in keys)
+    assert (keys[0] == keys[1]) == (one == other)

@@ -5,12 +5,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lineage import replays as module
 from lineage import table
 from lineage.errors import NotInLedger
 from lineage.history import claim_key
-from lineage.replays import Replays
+from lineage.replays import ReplayFile, Replays
 from lineage.table import Arrival, Claim
 from lineage.table import Run as Header
 from lineage.values import FileStatus, InputResult, batch_id
@@ -500,6 +502,39 @@ def test_of_a_held_tenant_it_is_entered_as_held(replays, ledger, unrouted):
 
     assert ledger.waiting("acme", "returns", RAW) == []
     assert FileStatus.HELD in {file.state for file in ledger.files("acme")}
+
+
+# -- groups ----------------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["r1", "r2", "r3"])), max_size=30),
+    st.integers(1, 60),
+    st.booleans(),
+)
+def test_every_file_goes_in_one_group_within_its_bounds(sizes, most_bytes, whole):
+    files = [
+        ReplayFile(
+            tenant="acme",
+            node=str(number),
+            key=f"raw/{number}",
+            version=None,
+            dataset="sales",
+            size=size,
+            arrived_at=datetime(2024, 9, 20, tzinfo=UTC) + timedelta(seconds=number),
+            owner=owner,
+        )
+        for number, (size, owner) in enumerate(sizes)
+    ]
+
+    cuts = list(module._cut(module._units(files, whole=whole), most_bytes))
+
+    assert sorted(file.node for cut in cuts for file in cut) == sorted(file.node for file in files)
+    if whole:
+        assert sum(len({file.owner for file in cut}) for cut in cuts) == len({owner for _, owner in sizes})
+    else:
+        assert [file for cut in cuts for file in cut] == files  # by arrival
+        assert all(len(cut) == 1 or sum(file.size for file in cut) <= most_bytes for cut in cuts)
 
 
 # -- append-only tables ----------------------------------------------------------------------------------------------
