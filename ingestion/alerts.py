@@ -258,5 +258,10 @@ def errand_failed(errand: Errand) -> Alert:
 
 
 def folder_of(key: str) -> str:
-    """`raw`, or the folder right below it: one alert for whatever lies deeper."""
-    return "/".join(key.split("/")[:-1][:2])
+    """`raw`, or the folder right below it: one alert for whatever lies deeper.
+
+    A name with a digit in it, a date or an id, is one of many: a tool that writes a folder per run would else send as
+    many mails.
+    """
+    folders = key.split("/")[:-1][:2]
+    return "/".join(folders[:1] if any(letter.isdigit() for letter in folders[-1]) else folders)

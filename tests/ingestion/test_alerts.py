@@ -216,7 +216,14 @@ def test_a_long_subject_is_cut_where_it_shows(told):
 
 @pytest.mark.parametrize(
     ("key", "folder"),
-    [("raw/a.bin", "raw"), ("raw/x/a.bin", "raw/x"), ("raw/x/y/z/a.bin", "raw/x"), ("raw//a.bin", "raw/")],
+    [
+        ("raw/a.bin", "raw"),
+        ("raw/x/a.bin", "raw/x"),
+        ("raw/x/y/z/a.bin", "raw/x"),
+        ("raw//a.bin", "raw/"),
+        ("raw/2024-09-20/a.bin", "raw"),
+        ("raw/7f3a/b/a.bin", "raw"),
+    ],
 )
 def test_unrouted_files_are_told_of_by_folder(key, folder):
     assert folder_of(key) == folder
