@@ -103,6 +103,7 @@ class ControlPlane(Construct):
         reconcile.allow(["s3:ListBucket", "s3:ListBucketVersions"], [site.every_lake])
         reconcile.allow(["s3:DeleteObject"], [f"{site.every_lake}/{zone}*" for zone in (PROCESSED, QUARANTINE)])
         reconcile.call(platform.reconcile_function, platform.dispatch_function)
+        reconcile.tell_people()
         # Repeating is safe, but what failed twice in a row fails for a reason, and there is another day.
         reconcile.function.configure_async_invoke(retry_attempts=1)
         name = f"{platform.reconcile_function}-daily"

@@ -17,7 +17,7 @@ from cli.errors import LakeError, explain
 from cli.exit_codes import ExitCode
 from cli.options import EnvironmentOption, JsonOption, tenants_folder
 from cli.plan import Planned, plan
-from cli.stacks import Adapt, Clients, Outcome, Stacks, Standing, bootstrap
+from cli.stacks import SETTLED, Adapt, Clients, Outcome, Stacks, Standing, bootstrap
 
 if TYPE_CHECKING:
     from lineage.values import TenantEntry
@@ -128,7 +128,7 @@ class Deployment:
         """What `run` would do."""
         self._check_account()
         platform, standing = self.connection.platform.stack, self.stacks.standing()
-        if platform in standing:
+        if platform in standing and standing[platform].status in SETTLED:
             self._read_fleet()
         wanted = [self.assembly.stack(name) for name in (platform, *self.owners)]
         return plan(self.stacks, wanted, standing, self._planned_entries)

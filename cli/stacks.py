@@ -26,6 +26,7 @@ from cli.assembly import Asset, Stack
 from cli.errors import LakeError
 
 __all__ = [
+    "SETTLED",
     "BootstrapError",
     "Clients",
     "DeployError",

@@ -129,7 +129,7 @@ def test_reconcile_lists_every_lake_and_deletes_in_two_zones_and_reads_no_object
     rights = {
         action: resource
         for action, resource, _ in allowed(stack, found, "Reconcile")
-        if not action.startswith(("dynamodb:", "kms:", "logs:"))
+        if not action.startswith(("dynamodb:", "kms:", "logs:", "sns:"))
     }
 
     function = "arn:aws:lambda:eu-central-1:777788889999:function:mycompany-prod"
@@ -141,15 +141,15 @@ def test_reconcile_lists_every_lake_and_deletes_in_two_zones_and_reads_no_object
     }
 
 
-def test_reconcile_uses_the_platforms_key_for_the_ledger_only(plane, stack, found):
-    services = {
-        str(condition) for action, _, condition in allowed(stack, found, "Reconcile") if action.startswith("kms:")
-    }
+def test_no_function_uses_another_key_than_the_platforms_nor_that_one_by_itself(plane, stack, found):
+    for role in ("Register", "Dispatch", "Reconcile"):
+        uses = [(r, c["StringEquals"]) for action, r, c in allowed(stack, found, role) if action.startswith("kms:")]
+        assert {str(resource) for resource, _ in uses} == {"{'Fn::GetAtt': ['Key961B73FD', 'Arn']}"}
+        services = {condition["kms:ViaService"].partition(".")[0] for _, condition in uses}
+        assert services == {"dynamodb", "sns"} | ({"sqs"} if role == "Register" else set())
 
-    assert services == {"{'StringEquals': {'kms:ViaService': 'dynamodb.eu-central-1.amazonaws.com'}}"}
 
-
-@pytest.mark.parametrize("role", ["Register", "Dispatch"])
+@pytest.mark.parametrize("role", ["Register", "Dispatch", "Reconcile"])
 def test_what_was_seen_is_told_on_topics_of_this_environment_only(plane, stack, found, role):
     (topics,) = [resource for action, resource, _ in allowed(stack, found, role) if action == "sns:Publish"]
 
