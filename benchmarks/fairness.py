@@ -2,9 +2,9 @@
 
 `python -m benchmarks.fairness [--files 10000]` prints a Markdown table of two comparisons, each in one run:
 
-- scheduling: the real ledger (on moto) and the real dispatch on a simulated clock. Glue is a queue with a start-up
-  time, a time per file and fewer places than the tenants could fill; a run commits through the ledger. It shows what
-  the rules do, apart from this machine's cores.
+- scheduling: the real ledger (its table in memory) and the real dispatch on a simulated clock. Glue is a queue with a
+  start-up time, a time per file and fewer places than the tenants could fill; a run commits through the ledger. It
+  shows what the rules do, apart from this machine's cores.
 - this machine (`--cloud`): the local cloud, one tenant's files put as fast as S3 takes them, the other's one at a time.
 """
 
@@ -12,7 +12,6 @@ import argparse
 import heapq
 import io
 import itertools
-import os
 import random
 import threading
 import time
@@ -30,7 +29,7 @@ START_S, FILE_S = 60.0, 0.05  # a run's start-up and its work per file
 PLACES = 5  # runs that the account has at a time
 QUIET = tuple(f"quiet{number}" for number in range(6))
 NOISY = "noisy"
-FILES_EACH, EVERY_S = 15, 300.0
+FILES_EACH, EVERY_S = 10, 240.0
 RAW, ANALYTICS = "raw_to_processed", "processed_to_analytics"
 TABLE = "bench-ledger"
 
@@ -120,35 +119,28 @@ class Simulation:
 
 def simulated(noise: int) -> list[float]:
     """Seconds from drop to queryable of each file of the quiet tenants."""
-    import boto3
-    from moto import mock_aws
-
     from ingestion.dispatch import Dispatcher
-    from lineage import table
     from lineage.ledger import Ledger
-    from lineage.store import Store
+    from tests.faults.injection import Process
+    from tests.faults.memory import MemoryStore, memory_table
 
-    credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-    os.environ.update({"AWS_REGION": "us-east-1", **credentials})
-    with mock_aws():
-        boto3.client("dynamodb").create_table(**table.definition(TABLE))
-        world = Simulation(Ledger(TABLE, store=Store(TABLE, workers=1), clock=lambda: world.now))
-        world.dispatcher = Dispatcher(
-            world.ledger, world, clock=lambda: world.now, sleep=lambda _seconds: None, side_by_side=1
-        )
-        for tenant in (*QUIET, NOISY):
-            enter(world.ledger, tenant)
-        dice = random.Random(7)
-        for tenant in QUIET:
-            for number in range(FILES_EACH):
-                moment = EVERY_S * number + dice.uniform(0, EVERY_S)
-                world.at(moment, lambda tenant=tenant, name=f"{number}.csv": world.drop(tenant, [name]))
-        if noise:
-            world.at(1, lambda: world.drop(NOISY, [f"{number}.csv" for number in range(noise)]))
-        world.at(30, world.tick)
-        quiet = len(QUIET) * FILES_EACH
-        world.run(lambda: sum(not name.startswith(NOISY) for name in world.done) >= quiet)
-        took = {name: (world.done[name] - world.arrived[name]).total_seconds() for name in world.done}
+    world = Simulation(Ledger(TABLE, store=MemoryStore(memory_table(), Process()), clock=lambda: world.now))
+    world.dispatcher = Dispatcher(
+        world.ledger, world, clock=lambda: world.now, sleep=lambda _seconds: None, side_by_side=1
+    )
+    for tenant in (*QUIET, NOISY):
+        enter(world.ledger, tenant)
+    dice = random.Random(7)
+    for tenant in QUIET:
+        for number in range(FILES_EACH):
+            moment = EVERY_S * number + dice.uniform(0, EVERY_S)
+            world.at(moment, lambda tenant=tenant, name=f"{number}.csv": world.drop(tenant, [name]))
+    if noise:
+        world.at(1, lambda: world.drop(NOISY, [f"{number}.csv" for number in range(noise)]))
+    world.at(30, world.tick)
+    quiet = len(QUIET) * FILES_EACH
+    world.run(lambda: sum(not name.startswith(NOISY) for name in world.done) >= quiet)
+    took = {name: (world.done[name] - world.arrived[name]).total_seconds() for name in world.done}
     return [seconds for name, seconds in took.items() if not name.startswith(NOISY)]
 
 
@@ -162,7 +154,7 @@ def enter(ledger: Any, tenant: str) -> None:
             dataset="sales",
             files=("raw/sales/**",),
             max_wait_s=0,
-            max_files=100,
+            max_files=200,
             max_bytes=10**9,
             plan="{}",
         )
