@@ -1,7 +1,6 @@
 """What a deploy tells the ledger, against a ledger in memory (moto)."""
 
 import json
-from datetime import UTC, datetime
 
 import boto3
 import pytest
@@ -10,6 +9,7 @@ from moto import mock_aws
 from cli.connection import Connection
 from cli.entries import Entries
 from lineage import table
+from lineage.holds import Holds
 from lineage.ledger import Ledger
 from lineage.store import Store
 from tenants.registry import load
@@ -188,7 +188,7 @@ def test_a_dataset_whose_line_is_gone_takes_no_more_files(deploy, ledger, folder
 
 def test_an_operators_hold_is_no_change_and_outlives_a_deploy(deploy, ledger):
     deploy()
-    ledger.put_hold("acme", datetime(2026, 11, 21, tzinfo=UTC), "the source sends nonsense")
+    Holds(ledger).hold("acme", "the source sends nonsense")
 
     assert deploy() == ([], [])
     deploy(("tenants.yaml", "{raw: 30 days}", "{raw: 7 days}"))
