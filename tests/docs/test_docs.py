@@ -132,3 +132,13 @@ def test_the_contract_in_the_documents_can_be_used(tmp_path):
     assert problems == []
     assert contract is not None
     assert [column.name for column in contract.plan().derived] == ["gross"]
+
+
+NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_tests_that_a_page_names_exist(page):
+    for file, name in NAMED_TEST.findall(text_of(page)):
+        assert (ROOT / file).exists(), f"{page.name}: {file}"
+        assert f"def {name}(" in text_of(ROOT / file), f"{page.name}: {file}::{name}"
