@@ -345,3 +345,27 @@ def test_process_leaves_nothing_unfinished(ledger):
     process(ledger)
 
     assert (ledger.unfinished(), seats(ledger)) == ([], [])
+
+
+@pytest.mark.parametrize("state", ["HELD", "DEAD", "DONE", "CLAIMED"])
+def test_a_file_that_does_not_wait_is_not_claimed_even_if_nobody_raised_its_fence(ledger, state):
+    receive(ledger, "a.csv")
+    listed = ledger.waiting("acme", "sales", RAW)
+    claim = claim_of(ledger)
+    ledger.store.update((claim.pk, claim.sk), [Claim.st.set(state)])
+
+    with pytest.raises(NothingClaimed):
+        ledger.begin("acme", RAW, "sales", listed)
+    assert (claim_of(ledger).st, claim_of(ledger).owner) == (state, None)
+
+
+def test_a_dead_run_gives_back_no_file_that_is_another_runs_by_now(ledger, clock):
+    receive(ledger, "a.csv")
+    dead = begin(ledger)
+    ledger.fail(dead, "out of memory")
+    clock.move(minutes=1)
+    heir = begin(ledger, glue_run="jr_2")
+
+    ledger._release_all(ledger.header("acme", dead.run))
+
+    assert (claim_of(ledger).st, claim_of(ledger).owner) == ("CLAIMED", heir.run)
