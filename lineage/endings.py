@@ -127,12 +127,14 @@ class Endings(Receipts):
         except ConditionFailed:
             return
 
-    def fail(self, run: Run | RunState, error: str, *, counts: bool = True) -> bool:
+    def fail(self, run: Run | RunState, error: str, *, counts: bool = True, pauses: bool = True) -> bool:
         """Ends an open run; its files wait again, or one that failed alone often enough is DEAD. False = not open.
 
-        `counts` False: not the files' fault (the run could not be started), no attempt is counted.
+        `counts` False: not the files' fault (the run could not be started), no attempt is counted. `pauses` False with
+        it: as if the run had never been begun, the files wait as they did before, without a pause.
         """
-        return self._close(self._header(run.tenant, run.job, run.run), HeaderState.FAILED, error, counts=counts)
+        header = self._header(run.tenant, run.job, run.run)
+        return self._close(header, HeaderState.FAILED, error, counts=counts, pauses=pauses)
 
     def _close_if_stale(self, header: Header) -> bool:
         """Fences a run that shows no life. True = it is dead now, by whosever hand, and its claims wait again."""
@@ -161,7 +163,16 @@ class Endings(Receipts):
             seen=Header.hb == header.hb,
         )
 
-    def _close(self, header: Header | None, state: HeaderState, error: str, *, counts: bool, seen: Any = None) -> bool:
+    def _close(
+        self,
+        header: Header | None,
+        state: HeaderState,
+        error: str,
+        *,
+        counts: bool,
+        pauses: bool = True,
+        seen: Any = None,
+    ) -> bool:
         """Header, slot and seat in one transaction, then the claims. `seen`: only if it looks as it was judged."""
         if header is None:
             return False
@@ -171,6 +182,7 @@ class Endings(Receipts):
             "ended": stamp(now),
             "error": error[:ERROR_LENGTH],
             "counts": counts,
+            "pauses": None if pauses else False,
             "ttl": lifetimes.of_run(state, now),
         }
         condition = Header.st == HeaderState.RUNNING
@@ -295,14 +307,15 @@ def fates_of(header: Header, members: Sequence[Member]) -> Mapping[str, Fate]:
     batch = header.batch
     if not (header.counts and header.sealed):
         # It never ran: nothing is known against its files.
-        pause = _jitter(header, *UNSTARTED_S)
+        at_once = header.pauses is False
         return {
             member.id: Fate(
                 state=ClaimState.RETRY,
                 attempt=member.attempt,
                 reason=_why(header),
-                group=batch or member.group,
-                retry_at=pause,
+                # What never came to Glue is no batch yet: what arrives meanwhile may go with it.
+                group=member.group if at_once else batch or member.group,
+                retry_at=None if at_once else _jitter(header, *UNSTARTED_S),
             )
             for member in members
         }

@@ -38,6 +38,7 @@ SHARDS = 16
 # Every item that a tenant's roles may touch lies under this prefix; `#` at the end keeps `acme` out of `acme2`.
 TENANT_PREFIX = "T#{tenant}#"
 FLEET = "PLATFORM#TENANTS"
+TURNS = "PLATFORM#TURNS"
 UNROUTED = "-"  # stands for the dataset of files that no contract matches; no dataset can be named so
 
 
@@ -218,6 +219,7 @@ class Run(Item, discriminator="run"):
     contract = UnicodeAttribute(null=True)  # fingerprint of the plan that the run worked by
     error = UnicodeAttribute(null=True)
     counts = BooleanAttribute(null=True)  # of a FAILED run: does the attempt count against its files
+    pauses = BooleanAttribute(null=True)  # False, of one that does not count: its files may be tried again at once
     tidy = BooleanAttribute(null=True)  # its claims, listings and graph edges are settled
 
 
@@ -254,6 +256,13 @@ class Notice(Item, discriminator="notice"):
     """`T#<t>#N` / `<kind>#<subject>`: what people were told of, and from when on they may be told again."""
 
     again_at = UnicodeAttribute()
+
+
+class Turn(Item, discriminator="turn"):
+    """`PLATFORM#TURNS` / `<t>`: a tenant that Glue had no place for, and since when it waits for one."""
+
+    tenant = UnicodeAttribute()
+    since = UnicodeAttribute()
 
 
 class Chunk(Item, discriminator="chunk"):

@@ -144,6 +144,27 @@ def test_a_batch_that_could_not_be_started_stays_a_batch(ledger, clock):
     }
 
 
+def test_a_batch_that_there_was_no_place_for_waits_as_it_did_before(ledger, clock):
+    receive(ledger, "a.csv", "b.csv")
+    ledger.fail(begin(ledger), "failed")
+    clock.move(minutes=1)
+    receive(ledger, "c.csv")
+    before = groups(ledger)
+    for _ in range(2):
+        run = ledger.begin("acme", RAW, "sales", ledger.waiting("acme", "sales", RAW))
+        ledger.fail(ledger.run("acme", run), "could not be started: full", counts=False, pauses=False)
+
+    after = groups(ledger)
+
+    def shown(groups):
+        return {group: [(member.id, member.attempt) for member in members] for group, members in groups.items()}
+
+    assert shown(after) == shown(before)
+    assert sorted(map(len, after.values())) == [1, 2]
+    assert {member.retry_at for members in after.values() for member in members} == {None}
+    assert {file.reason for file in ledger.files("acme")} == {"could not be started: full"}
+
+
 @given(files=st.integers(1, 40), attempt=st.integers(1, 12), counts=st.booleans(), sealed=st.booleans())
 def test_what_becomes_of_files_follows_from_header_and_members_alone(files, attempt, counts, sealed):
     now = Clock().now
