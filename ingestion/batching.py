@@ -1,5 +1,6 @@
 """When waiting files become a batch, and whose batch starts first: rules on values, no clock, no service."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -114,11 +115,15 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """What a tenant may have in flight, and what it has: `busy` are its open (job, dataset) pairs."""
+    """What a tenant may have in flight, and what it has: `busy` are its open (job, dataset) pairs.
+
+    `turn`: its place in the line of those that were refused; infinite when it does not stand there.
+    """
 
     max_in_flight: int
     busy: frozenset[tuple[str, str]] = frozenset()
     weight: int = 1
+    turn: float = math.inf
 
 
 def choose(
@@ -128,10 +133,14 @@ def choose(
 
     One run per tenant, dataset and job; at most `max_in_flight` per tenant; at most `limit` in all. The next start
     goes to the tenant with the fewest runs in flight for its weight: a tenant that drops ten thousand files waits for
-    itself, not others for it. Among equals the latest job goes first, for what was begun wants to become queryable and
-    a steady stream of new files would keep it waiting for ever; then the oldest file.
+    itself, not others for it. Among equals goes first who waits longest in line, or whoever has the oldest files would
+    have each place again and again; then the latest job, for what was begun wants to become queryable and a steady
+    stream of new files would keep it waiting for ever; then the oldest file.
     """
-    left = sorted(candidates, key=lambda one: (-one.stage, one.oldest, one.tenant, one.job, one.dataset))
+    left = sorted(
+        candidates,
+        key=lambda one: (shares[one.tenant].turn, -one.stage, one.oldest, one.tenant, one.job, one.dataset),
+    )
     busy = {tenant: set(share.busy) for tenant, share in shares.items()}
     chosen: list[Candidate] = []
     while limit is None or len(chosen) < limit:

@@ -10,14 +10,19 @@
 
 Each is safe to repeat and to run beside the others: the ledger lets one run per tenant, dataset and job be open, and of
 a tenant only as many as it may have in flight.
+
+An account has so many places for Glue's runs and no more. Whom Glue refused waits in line (`lineage.turns`), and while
+somebody does, an end offers its place to all who wait, the tenant with the fewest runs first, instead of giving it to
+the tenant whose run it was; and an arrival makes its tenant join the line.
 """
 
 import functools
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,6 +30,7 @@ from glue_scripts.arguments import MAINTAIN, RAW_TO_PROCESSED
 from ingestion import journal
 from ingestion.alerts import Alerts
 from ingestion.batching import AT_ONCE, Candidate, Rule, Share, choose, close
+from ingestion.errors import NoPlace
 from ingestion.glue import GlueJobs
 from ingestion.maintenance import Maintenance
 from ingestion.schedules import last_due
@@ -34,6 +40,7 @@ from lineage.errors import NothingClaimed, RunNotOpen, RunOpen
 from lineage.holds import Holds, is_held
 from lineage.ledger import Ledger
 from lineage.notices import Notices
+from lineage.turns import Turns
 from lineage.values import DatasetEntry, ErrandState, Member, RunState, TenantEntry, batch_of
 
 ENDED_BADLY = {"FAILED", "TIMEOUT", "STOPPED", "ERROR", "EXPIRED"}
@@ -41,6 +48,8 @@ LATE_NOTES_S = (0.5, 2.0)
 SIDE_BY_SIDE = 8  # more than 15 parallel StartJobRun calls were seen throttled
 MOST_FILES = 5_000  # members of one run, whatever a dataset asks: claiming more takes longer than a function may run
 WHOLE_GROUPS = 2 * MOST_FILES  # waiting files that are read where a shorter look would show half a group
+FULL = 2  # tenants: one may have reached the limit of its own job, but not two at once
+FROM_LINE = 20  # tenants that an end looks at beside its own: it has one place to give
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +64,22 @@ class Look:
 
     share: Share
     batches: list[Batch]
+
+
+@dataclass(kw_only=True)
+class Room:
+    """What one dispatch finds out about Glue's places. `places`: so many it knows to be free, and tries no more."""
+
+    places: int | None = None
+    started: int = 0
+    refused: set[str] = field(default_factory=set)
+
+    def is_full(self) -> bool:
+        return len(self.refused) >= FULL or (self.places is not None and self.started >= self.places)
+
+
+Outcome = str | Exception | None
+"""Of a start: the run; why not; or None, when that is nothing that waiting for a place would change."""
 
 
 def handler(event: Mapping[str, Any], context: object = None) -> dict[str, Any]:
@@ -88,6 +113,7 @@ class Dispatcher:
     ) -> None:
         self.ledger = ledger
         self.holds = Holds(ledger)
+        self.turns = Turns(ledger)
         self.jobs = GlueJobs(glue, sleep=sleep)
         self.maintenance = Maintenance(ledger, self.jobs, clock=clock)
         self.watch = watch
@@ -98,11 +124,19 @@ class Dispatcher:
 
     def handle(self, event: Mapping[str, Any]) -> list[str]:
         if "tenant" in event:
-            tenant = self.ledger.tenant(event["tenant"])
-            return self.dispatch([tenant], (event["dataset"], event["job"]))
+            return self._told(self.ledger.tenant(event["tenant"]), (event["dataset"], event["job"]))
         if event.get("detail-type") == "Glue Job State Change":
             return self._ended(event["detail"])
         return self._look_at_everything()
+
+    def _told(self, tenant: TenantEntry, only: tuple[str, str]) -> list[str]:
+        """Something arrived. While there is no place, asking Glue again at each arrival would only cost."""
+        line = self.turns.waiting()
+        if tenant.tenant not in line and len(line) < FULL:
+            return self.dispatch([tenant], only)
+        if tenant.tenant not in line and not is_held(tenant):
+            self.turns.wait(tenant.tenant)
+        return []
 
     def _look_at_everything(self) -> list[str]:
         for done in self.ledger.recover():
@@ -148,13 +182,13 @@ class Dispatcher:
         tenant, job = self.ledger.tenant(owner[0]), owner[1]
         if job == MAINTAIN:
             self._errand_ended(tenant, detail)
-            return []
+            return self.dispatch([], places=1)
         self._settle(tenant.tenant, job, detail)
         if self.watch and detail["state"] in ENDED_BADLY:
             self.watch.failures(tenant)
         elif self.watch and job == RAW_TO_PROCESSED:
             self.watch.refusals(tenant, job, detail["jobRunId"])
-        return self.dispatch([tenant])
+        return self.dispatch([tenant], places=1)
 
     def _errand_ended(self, tenant: TenantEntry, detail: Mapping[str, Any]) -> None:
         errand = self.maintenance.ended(tenant.tenant, detail)
@@ -188,31 +222,74 @@ class Dispatcher:
 
     # -- what starts ---------------------------------------------------------------------------------------------
 
-    def dispatch(self, tenants: Iterable[TenantEntry], only: tuple[str, str] | None = None) -> list[str]:
-        """Closes what can be closed, starts what may start; gives the runs. `only` one (dataset, job).
+    def dispatch(
+        self, tenants: Iterable[TenantEntry], only: tuple[str, str] | None = None, *, places: int | None = None
+    ) -> list[str]:
+        """Closes what can be closed, starts what may start, of these and of who waits in line; gives the runs.
 
+        `only` one (dataset, job) of the tenants; `places`: how many the caller knows to be free, where there are few.
         A tenant that cannot be read, or whose run cannot be begun, does not keep the others waiting; it is raised at
         the end.
         """
-        active = {tenant.tenant: tenant for tenant in tenants if not is_held(tenant)}
-        looks = self._side_by_side(lambda tenant: self._look(tenant, only), active.values())
-        seen = {name: look for name, look in zip(active, looks, strict=True) if isinstance(look, Look)}
-        batches = {batch.candidate: batch for look in seen.values() for batch in look.batches}
-        chosen = choose(batches, {name: look.share for name, look in seen.items()})
-        runs = self._side_by_side(lambda one: self._carefully(active[one.tenant], batches[one]), chosen)
-        for done in (*looks, *runs):
-            if isinstance(done, Exception):
-                raise done
-        return [run for run in runs if run]
+        asked = {tenant.tenant: tenant for tenant in tenants}
+        line = self.turns.waiting()
+        everybody = {**self._from_line(line, asked), **asked}
+        active = {name: tenant for name, tenant in everybody.items() if not is_held(tenant)}
+        found = self._side_by_side(lambda name: self._look(active[name], only if name in asked else None), active)
+        looks = dict(zip(active, found, strict=True))
+        outcomes = self._start_some(active, looks, line, places)
+        ended = [*looks.items(), *((one.tenant, outcome) for one, outcome in outcomes.items())]
+        self._line_up(set(line) & everybody.keys(), ended)
+        for _, outcome in ended:
+            if isinstance(outcome, Exception) and not isinstance(outcome, NoPlace):
+                raise outcome
+        return [run for run in outcomes.values() if isinstance(run, str)]
 
-    def _side_by_side(self, work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    def _start_some(
+        self,
+        active: Mapping[str, TenantEntry],
+        looks: Mapping[str, Look | Exception],
+        line: Sequence[str],
+        places: int | None,
+    ) -> dict[Candidate, Outcome]:
+        """What was chosen, and what came of it. One after the other while somebody waits: else the fastest wins."""
+        seen = {name: look for name, look in looks.items() if isinstance(look, Look)}
+        batches = {batch.candidate: batch for look in seen.values() for batch in look.batches}
+        turns = {name: place for place, name in enumerate(line)}
+        shares = {name: replace(look.share, turn=turns.get(name, math.inf)) for name, look in seen.items()}
+        chosen = choose(batches, shares)
+        room = Room(places=places if len(line) >= FULL else None)
+        outcomes = self._side_by_side(
+            lambda one: self._in_turn(active[one.tenant], batches[one], room),
+            chosen,
+            workers=1 if line else self.side_by_side,
+        )
+        return dict(zip(chosen, outcomes, strict=True))
+
+    def _from_line(self, line: Sequence[str], asked: Mapping[str, TenantEntry]) -> dict[str, TenantEntry]:
+        others = set(line[:FROM_LINE]) - asked.keys()
+        return {tenant.tenant: tenant for tenant in self.ledger.tenants() if tenant.tenant in others} if others else {}
+
+    def _line_up(self, waited: set[str], ended: Sequence[tuple[str, Look | Outcome]]) -> None:
+        """Whom Glue refused waits in line, at its end if it got something now; who waits for nothing leaves it.
+
+        Where that is not known, because something else went wrong, nothing changes: a turn ends by itself.
+        """
+        started = {tenant for tenant, outcome in ended if isinstance(outcome, str)}
+        refused = {tenant for tenant, outcome in ended if isinstance(outcome, NoPlace)}
+        unknown = {tenant for tenant, outcome in ended if outcome is None or isinstance(outcome, Exception)}
+        self._side_by_side(self.turns.leave, sorted(waited & started | waited - unknown))
+        self._side_by_side(self.turns.wait, sorted(refused))
+
+    def _side_by_side(self, work: Callable[[Any], Any], items: Iterable[Any], *, workers: int = 0) -> list[Any]:
         listed = list(items)
-        if len(listed) < 2 or self.side_by_side < 2:
+        most = min(workers or self.side_by_side, len(listed))
+        if most < 2:
             return [work(item) for item in listed]
-        with ThreadPoolExecutor(min(self.side_by_side, len(listed))) as pool:
+        with ThreadPoolExecutor(most) as pool:
             return list(pool.map(work, listed))
 
-    def _look(self, tenant: TenantEntry, only: tuple[str, str] | None) -> "Look | Exception":
+    def _look(self, tenant: TenantEntry, only: tuple[str, str] | None) -> Look | Exception:
         try:
             share = self._share(tenant)
             return Look(share=share, batches=self._batches(tenant, share, only))
@@ -253,9 +330,21 @@ class Dispatcher:
         )
         return Batch(candidate=candidate, members=tuple(members))
 
-    def _carefully(self, tenant: TenantEntry, batch: Batch) -> str | Exception | None:
+    def _in_turn(self, tenant: TenantEntry, batch: Batch, room: Room) -> Outcome:
+        if room.is_full():
+            return NoPlace("others were refused, or come first")
+        outcome = self._carefully(tenant, batch)
+        if isinstance(outcome, NoPlace):
+            room.refused.add(tenant.tenant)
+        elif outcome is not None and not isinstance(outcome, Exception):
+            room.started += 1
+        return outcome
+
+    def _carefully(self, tenant: TenantEntry, batch: Batch) -> Outcome:
         try:
             return self._start(tenant, batch)
+        except NoPlace as refused:
+            return refused
         except Exception as error:
             journal.write("start_failed", tenant=tenant.tenant, error=type(error).__name__, why=str(error))
             return error
@@ -271,8 +360,12 @@ class Dispatcher:
         try:
             glue_run = self.jobs.start(tenant.jobs[one.job], run)
         except Exception as error:
-            self.ledger.fail(self.ledger.run(one.tenant, run), f"could not be started: {error}", counts=False)
+            is_full = isinstance(error, NoPlace)
+            why = f"could not be started: {error}"
+            self.ledger.fail(self.ledger.run(one.tenant, run), why, counts=False, pauses=not is_full)
             journal.write("not_started", **named, run=run, error=type(error).__name__, why=str(error))
+            if is_full:
+                raise
             if self.watch:
                 self.watch.failures(tenant)
             return None

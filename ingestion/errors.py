@@ -3,6 +3,7 @@
 ArrivalError             the message goes back to the queue, and after its last try to the dead-letter queue
 ├── NotAnArrival         it is not an S3 "Object Created" event
 └── UnknownBucket        no tenant of this environment has the bucket
+NoPlace                  Glue runs as many jobs as it may; the tenant takes its turn
 WebhookRefused           an alert did not reach the chat; SNS tries again
 """
 
@@ -17,6 +18,10 @@ class NotAnArrival(ArrivalError):
 
 class UnknownBucket(ArrivalError):
     """Raised when no tenant has the bucket: deploy the tenant, then redrive the dead-letter queue."""
+
+
+class NoPlace(Exception):
+    """Raised when Glue has no place for a run: of the account, or among the runs that the job may have at a time."""
 
 
 class WebhookRefused(Exception):

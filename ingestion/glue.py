@@ -1,4 +1,4 @@
-"""Glue as dispatch uses it: starts a run, waiting while Glue is busy, and asks what a run was started for."""
+"""Glue as dispatch uses it: starts a run, waiting when asked to slow down, and asks what a run was started for."""
 
 import random
 import time
@@ -6,8 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from glue_scripts.arguments import option, run_options
+from ingestion.errors import NoPlace
 
-BUSY = frozenset({"ConcurrentRunsExceededException", "ThrottlingException", "ResourceNumberLimitExceededException"})
+FULL = frozenset({"ConcurrentRunsExceededException", "ResourceNumberLimitExceededException"})
+"""A place comes with the end of a run, minutes later perhaps."""
+
+THROTTLED = "ThrottlingException"
 TRIES = 5
 
 
@@ -17,12 +21,14 @@ class GlueJobs:
         self.sleep = sleep
 
     def start(self, glue_job: str, run: str) -> str:
-        """The id of the Glue run. Waits, each time longer and jittered, while Glue is busy."""
+        """The id of the Glue run. Waits, each time longer and jittered, while Glue wants fewer calls. Or NoPlace."""
         for attempt in range(1, TRIES + 1):
             try:
                 answer = self.glue.start_job_run(JobName=glue_job, Arguments=run_options(run))
             except Exception as error:
-                if attempt == TRIES or _code(error) not in BUSY:
+                if _code(error) in FULL:
+                    raise NoPlace(str(error)) from error
+                if attempt == TRIES or _code(error) != THROTTLED:
                     raise
                 self.sleep(random.uniform(0.5, 1) * 2 ** (attempt - 1))  # noqa: S311 - jitter
             else:
@@ -38,7 +44,7 @@ class GlueJobs:
 
 def is_busy(error: str | None) -> bool:
     """Whether a run's error says no more than that Glue had no room for it."""
-    return any(code in (error or "") for code in BUSY)
+    return any(code in (error or "") for code in (*FULL, THROTTLED))
 
 
 def _code(error: Exception) -> str:

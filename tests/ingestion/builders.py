@@ -64,15 +64,24 @@ class Functions:
 
 
 class Glue:
-    """Glue's client as dispatch uses it: starts runs, or fails as often as it is told to."""
+    """Glue's client as dispatch uses it: starts runs, or fails as often as it is told to.
 
-    def __init__(self, *, errors: tuple[str, ...] = ()) -> None:
+    `places`: how many it has left; whoever plays the end of a run gives one back.
+    """
+
+    def __init__(self, *, errors: tuple[str, ...] = (), places: int | None = None) -> None:
         self.started: list[tuple[str, dict[str, str]]] = []
         self.errors = list(errors)
+        self.places = places
+        self.refused: list[str] = []
 
     def start_job_run(self, *, JobName: str, Arguments: dict[str, str]) -> Mapping[str, str]:
         if self.errors:
             raise ClientError({"Error": {"Code": self.errors.pop(0), "Message": "no"}}, "StartJobRun")
+        if self.places == 0:
+            self.refused.append(JobName)
+            raise ClientError({"Error": {"Code": "ConcurrentRunsExceededException", "Message": "full"}}, "StartJobRun")
+        self.places = None if self.places is None else self.places - 1
         self.started.append((JobName, Arguments))
         return {"JobRunId": f"jr_{len(self.started)}"}
 

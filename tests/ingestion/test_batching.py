@@ -109,6 +109,26 @@ def a_candidate(tenant: str, dataset: str = "sales", *, minutes: int = 0, stage:
     return Candidate(tenant=tenant, dataset=dataset, job=job, oldest=NOON - timedelta(minutes=minutes), stage=stage)
 
 
+def test_among_those_with_as_much_in_flight_the_line_goes_before_the_oldest_file():
+    wanted = [a_candidate("old", minutes=99, stage=1), a_candidate("first"), a_candidate("second", minutes=5)]
+    shares = {name: Share(max_in_flight=2, turn=turn) for name, turn in (("first", 0), ("second", 1))}
+
+    assert [one.tenant for one in choose(wanted, shares | {"old": Share(max_in_flight=2)})] == [
+        "first",
+        "second",
+        "old",
+    ]
+
+
+def test_the_longest_in_line_waits_for_those_with_less_in_flight():
+    shares = {
+        "waits": Share(max_in_flight=2, busy=frozenset({("raw_to_processed", "other")}), turn=0),
+        "idle": Share(max_in_flight=2),
+    }
+
+    assert [one.tenant for one in choose([a_candidate("waits"), a_candidate("idle")], shares)] == ["idle", "waits"]
+
+
 def test_a_tenant_has_no_more_in_flight_than_its_share():
     wanted = [a_candidate("acme", f"d{number}", minutes=number) for number in range(5)]
 

@@ -6,6 +6,7 @@ from ingestion.watch import Watch
 from lineage.errands import Errands
 from lineage.holds import Holds
 from lineage.notices import Notices
+from lineage.turns import Turns
 from lineage.values import ErrandState, FileStatus, HeaderState
 from tests.ingestion.builders import Glue, Queue, Topics, with_topic
 from tests.lineage.builders import (
@@ -23,6 +24,7 @@ from tests.lineage.builders import (
 
 TOLD = {"tenant": "acme", "dataset": "sales", "job": RAW}
 TICK: dict[str, str] = {}
+NOISY, QUIET, OTHER = "acme", "skyline", "northwind"
 
 
 @pytest.fixture
@@ -524,3 +526,173 @@ def test_tenants_go_on_side_by_side(ledger, glue, clock):
     assert {job for job, _ in glue.started} == {
         f"lake-{tenant}-dev-raw-to-processed" for tenant in ("acme", "skyline", "northwind")
     }
+
+
+# -- places that an account has not ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def full(dispatcher, ledger, glue):
+    """Noisy has Glue's only place and more to do; quiet and another came later."""
+    glue.places = 1
+    ledger.receive(a_file("0.csv"), RAW)
+    dispatcher.handle(TOLD)
+    for number in range(1, 4):
+        ledger.receive(a_file(f"{number}.csv"), RAW)
+    for tenant in (QUIET, OTHER):
+        enter(ledger, tenant)
+        ledger.receive(a_file(tenant=tenant), RAW)
+    return dispatcher
+
+
+def told(tenant: str) -> dict[str, str]:
+    return {"tenant": tenant, "dataset": "sales", "job": RAW}
+
+
+def queue_up(dispatcher, clock) -> None:
+    """Quiet, then the other, is refused."""
+    for tenant in (QUIET, OTHER):
+        assert dispatcher.handle(told(tenant)) == []
+        clock.move(seconds=1)
+
+
+def end(dispatcher, ledger, glue) -> list[str]:
+    """The run that was started last commits, its place is free, Glue tells dispatch; gives what that started."""
+    glue_job, arguments = glue.started[-1]
+    tenant, job = ledger.owner_of_glue_job(glue_job)
+    glue_run = f"jr_{len(glue.started)}"
+    run = ledger.take(tenant, job, arguments["--run"], glue_run)
+    ledger.commit(run, processed(run))
+    ledger.finalise(run)
+    glue.places += 1
+    return dispatcher.handle(ended("SUCCEEDED", glue_run, glue_job))
+
+
+def tenants_of(jobs: list[str]) -> list[str]:
+    return [job.removeprefix("lake-").removesuffix("-dev-raw-to-processed") for job in jobs]
+
+
+def test_the_end_of_a_noisy_run_gives_its_place_to_whom_glue_refused(full, ledger, glue):
+    assert full.handle(told(QUIET)) == []
+
+    assert len(end(full, ledger, glue)) == 1
+
+    assert tenants_of([job for job, _ in glue.started]) == [NOISY, QUIET]
+
+
+def test_places_go_round_among_all_who_wait(full, ledger, glue, clock):
+    queue_up(full, clock)
+    ledger.receive(a_file("second.csv", tenant=QUIET), RAW)
+
+    for _ in range(4):
+        end(full, ledger, glue)
+
+    # Quiet's second file joins the batch of its first: what Glue refused is no batch yet.
+    assert tenants_of([job for job, _ in glue.started]) == [NOISY, QUIET, OTHER, NOISY]
+
+
+def test_who_got_a_place_and_wants_another_stands_at_the_end_of_the_line(full, ledger, glue, clock):
+    ledger.put_dataset(a_dataset(tenant=QUIET, dataset="flights"))
+    ledger.receive(a_file(key="raw/flights/f.csv", dataset="flights", tenant=QUIET), RAW)
+    queue_up(full, clock)
+    assert Turns(ledger).waiting() == [QUIET, OTHER]
+
+    end(full, ledger, glue)
+
+    assert Turns(ledger).waiting() == [OTHER, NOISY, QUIET]
+
+
+def test_what_glue_had_no_place_for_may_start_at_once_and_with_what_came_meanwhile(full, ledger, glue):
+    full.handle(told(QUIET))
+    ledger.receive(a_file("second.csv", tenant=QUIET), RAW)
+
+    [run] = end(full, ledger, glue)
+
+    assert ledger.run(QUIET, run).files == 2
+
+
+def test_while_there_is_no_place_an_arrival_joins_the_line_and_asks_nobody(full, ledger, glue, clock):
+    queue_up(full, clock)
+    asked = len(glue.refused)
+
+    for tenant in (QUIET, OTHER, NOISY):
+        assert full.handle(told(tenant)) == []
+
+    assert len(glue.refused) == asked
+    assert set(Turns(ledger).waiting()) == {QUIET, OTHER, NOISY}
+
+
+def test_an_end_that_gives_its_place_away_asks_for_no_other(full, ledger, glue, clock):
+    queue_up(full, clock)
+    asked = len(glue.refused)
+
+    end(full, ledger, glue)
+
+    assert len(glue.refused) == asked
+    assert QUIET not in Turns(ledger).waiting()
+
+
+def test_two_refused_tenants_are_enough_for_the_tick(full, ledger, glue):
+    for name in ("fourth", "fifth", "sixth"):
+        enter(ledger, name)
+        ledger.receive(a_file(tenant=name), RAW)
+
+    assert full.handle(TICK) == []
+
+    assert len(set(glue.refused)) == 2
+    assert set(Turns(ledger).waiting()) == {QUIET, OTHER, "fourth", "fifth", "sixth"}
+
+
+def test_one_tenant_at_the_limit_of_its_own_job_keeps_no_other_waiting(dispatcher, ledger, glue, monkeypatch):
+    """Glue says the same of a job that runs as often as it may as of an account."""
+    enter(ledger, QUIET)
+    ledger.receive(a_file(), RAW)
+    start_job_run = glue.start_job_run
+
+    def refuses_acme(*, JobName, Arguments):
+        glue.places = 0 if "acme" in JobName else None
+        return start_job_run(JobName=JobName, Arguments=Arguments)
+
+    monkeypatch.setattr(glue, "start_job_run", refuses_acme)
+    assert dispatcher.handle(TOLD) == []
+    ledger.receive(a_file(tenant=QUIET), RAW)
+
+    assert len(dispatcher.handle(told(QUIET))) == 1
+    assert Turns(ledger).waiting() == [NOISY]
+
+
+def test_who_has_nothing_to_wait_for_leaves_the_line(dispatcher, ledger):
+    Turns(ledger).wait("acme")
+    enter(ledger, QUIET, state="suspended")
+    Turns(ledger).wait(QUIET)
+
+    dispatcher.handle(TICK)
+
+    assert Turns(ledger).waiting() == []
+
+
+def test_places_that_are_free_again_are_all_taken_by_the_next_tick(full, ledger, glue, clock):
+    queue_up(full, clock)
+    glue.places = 5
+
+    assert len(full.handle(TICK)) == 2
+    assert Turns(ledger).waiting() == []
+
+
+def test_a_turn_of_a_tenant_that_is_gone_hurts_nobody(dispatcher, ledger):
+    Turns(ledger).wait("left-us")
+    ledger.receive(a_file(), RAW)
+
+    assert len(dispatcher.handle(TOLD)) == 1
+
+
+def test_the_end_of_maintenance_gives_its_place_to_whom_glue_refused(full, ledger, glue):
+    full.handle(told(QUIET))
+    with_topic(ledger, "owner", errand_job="lake-acme-dev-maintain")
+    errand = Errands(ledger).ask("acme", "maintain", {})
+    glue.started.append(("lake-acme-dev-maintain", {"--run": errand.id}))
+    glue.places += 1
+
+    full.handle(ended("SUCCEEDED", f"jr_{len(glue.started)}", "lake-acme-dev-maintain"))
+
+    assert tenants_of([glue.started[-1][0]]) == [QUIET]

@@ -1,6 +1,7 @@
 import pytest
 from botocore.exceptions import ClientError
 
+from ingestion.errors import NoPlace
 from ingestion.glue import GlueJobs, is_busy
 from tests.ingestion.builders import Glue
 
@@ -12,11 +13,10 @@ def test_a_run_is_started_with_its_id_as_the_only_argument():
     assert glue.started == [("lake-acme-dev-maintain", {"--run": "e1"})]
 
 
-def test_a_busy_glue_is_tried_again_with_growing_pauses():
+def test_a_glue_that_wants_fewer_calls_is_tried_again_with_growing_pauses():
     pauses: list[float] = []
-    errors = ("ConcurrentRunsExceededException", "ThrottlingException", "ResourceNumberLimitExceededException")
 
-    assert GlueJobs(Glue(errors=errors), sleep=pauses.append).start("job", "r1") == "jr_1"
+    assert GlueJobs(Glue(errors=("ThrottlingException",) * 3), sleep=pauses.append).start("job", "r1") == "jr_1"
     assert [0.5 * 2**n <= pause <= 2**n for n, pause in enumerate(pauses)] == [True, True, True]
 
 
@@ -27,6 +27,16 @@ def test_what_does_not_pass_is_raised(errors, pauses):
     with pytest.raises(ClientError, match=errors[0]):
         GlueJobs(Glue(errors=errors), sleep=slept.append).start("job", "r1")
     assert len(slept) == pauses
+
+
+@pytest.mark.parametrize("error", ["ConcurrentRunsExceededException", "ResourceNumberLimitExceededException"])
+def test_nobody_sleeps_for_a_place(error):
+    slept: list[float] = []
+
+    with pytest.raises(NoPlace, match=error) as refused:
+        GlueJobs(Glue(errors=(error,)), sleep=slept.append).start("job", "r1")
+    assert slept == []
+    assert is_busy(f"could not be started: {refused.value}")
 
 
 def test_a_glue_run_tells_what_it_was_started_for():
