@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from ingestion.alerts import Alerts
@@ -694,5 +696,21 @@ def test_the_end_of_maintenance_gives_its_place_to_whom_glue_refused(full, ledge
     glue.places += 1
 
     full.handle(ended("SUCCEEDED", f"jr_{len(glue.started)}", "lake-acme-dev-maintain"))
+
+    assert tenants_of([glue.started[-1][0]]) == [QUIET]
+
+
+def test_who_comes_first_gets_the_place_though_another_would_be_faster(full, ledger, glue, clock, monkeypatch):
+    queue_up(full, clock)
+    begin_run = ledger.begin
+
+    def slowly_for_quiet(tenant, *rest):
+        time.sleep(0.3 if tenant == QUIET else 0)
+        return begin_run(tenant, *rest)
+
+    monkeypatch.setattr(ledger, "begin", slowly_for_quiet)
+    glue.places = 1
+
+    Dispatcher(ledger, glue, clock=clock, side_by_side=4).handle(TICK)
 
     assert tenants_of([glue.started[-1][0]]) == [QUIET]
