@@ -1,7 +1,7 @@
 """The environment a command works on: its registry, its names and its AWS clients."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +49,8 @@ class Connection:
 
     registry: "Registry"
     environment: "Environment"
+    folder: Path = field(default_factory=tenants_folder)
+    """Where the registry was read from."""
 
     @property
     def is_local(self) -> bool:

@@ -61,6 +61,7 @@ def release(
     connection = connect(environment, tenant)
     connection.deployed_tenant(tenant)
     from lineage.holds import Holds
+    from lineage.values import ACTIVE
 
     entry = connection.ledger.tenant(tenant)
     held = sum(each.state == "HELD" for each in connection.ledger.files(tenant)) if dry_run else 0
@@ -70,7 +71,9 @@ def release(
     if as_json:
         output.print_json({"tenant": tenant, "was_held": entry.held_since is not None, "released": released})
     files = output.counted(released, "file")
-    if entry.held_since is None and not released:
+    if entry.state != ACTIVE:
+        output.message(f"tenant {tenant} is {entry.state} in tenants.yaml: its files stay held until that is changed")
+    elif entry.held_since is None and not released:
         output.message(f"tenant {tenant} was not held")
     else:
         output.message(f"tenant {tenant}: {files} {'would be' if dry_run else ''} released".replace("  ", " "))

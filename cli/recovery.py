@@ -20,7 +20,6 @@ from cli import output
 from cli.assembly import KEY, Assembly, read, synthesise
 from cli.connection import LOCAL, Connection, cloud_home, running_cloud
 from cli.errors import LakeError, explain
-from cli.options import tenants_folder
 
 if TYPE_CHECKING:
     from local_cloud.losses import Loss
@@ -39,12 +38,14 @@ def remember(connection: Connection, assembly: Assembly, tenants: Sequence[str])
     if not connection.is_local:
         return
     folder = cloud_home() / DEPLOYED
+    if connection.folder == folder:  # deployed again as it was
+        return
     known = {tenant.id for tenant in connection.registry.tenants} & set(_facts(folder).get("tenants", ()))
     facts = {"tenants": sorted(known | set(tenants)), "key": _key(assembly.folder)}
     staging = folder.with_name(f".{DEPLOYED}")
     shutil.rmtree(staging, ignore_errors=True)
-    for file in _files(tenants_folder()):
-        copy = staging / file.relative_to(tenants_folder())
+    for file in _files(connection.folder):
+        copy = staging / file.relative_to(connection.folder)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)
     (staging / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
@@ -143,8 +144,9 @@ class Recovery:
         from tenants import registry
 
         running_cloud()
-        loaded = registry.load(self.home / DEPLOYED)
-        self.connection = Connection(loaded, loaded.environment(LOCAL))
+        folder = self.home / DEPLOYED
+        loaded = registry.load(folder)
+        self.connection = Connection(loaded, loaded.environment(LOCAL), folder)
         self.tenants = [tenant.id for tenant in loaded.tenants if tenant.id in facts["tenants"]]
 
     def _deploy(self, facts: dict[str, Any]) -> str:

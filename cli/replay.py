@@ -54,6 +54,7 @@ def replay(
     connection.deployed_tenant(tenant)
     if dataset is not None:
         connection.dataset(tenant, dataset)
+    from lineage.holds import is_held
     from lineage.replays import Replays
 
     replays = Replays(connection.ledger)
@@ -65,6 +66,8 @@ def replay(
         replays.replay(plan)
         wake(connection, tenant, sorted({each.dataset for each in plan.files if each.dataset is not None}))
     show(plan, as_json=as_json, done=not dry_run)
+    if plan.files and is_held(connection.ledger.tenant(tenant)):
+        output.message(f"tenant {tenant} is held: nothing starts before `lake release {tenant}{connection.suffix}`")
     if wait and plan.files and not dry_run:
         _follow(connection, tenant, plan, timeout)
 

@@ -11,3 +11,32 @@ def lake(tmp_path, monkeypatch):
     monkeypatch.delenv("LAKE_ENVIRONMENT", raising=False)
     runner = CliRunner()
     return lambda *arguments: runner.invoke(app, [str(each) for each in arguments])
+
+
+@pytest.fixture
+def dev(monkeypatch, lake):
+    """Environment dev in a pretended account; `dev.lake(…)` is the command line there."""
+    from moto import mock_aws
+
+    from cli.connection import Connection
+    from lineage.ledger import Ledger
+    from lineage.store import Store
+    from tenants.registry import load
+    from tests.cli.account import Account, enter
+
+    for name in ("AWS_ENDPOINT_URL", "AWS_CA_BUNDLE", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in (("AWS_ACCESS_KEY_ID", "testing"), ("AWS_SECRET_ACCESS_KEY", "testing")):
+        monkeypatch.setenv(name, value)
+    registry = load()
+    environment = registry.environment("dev")
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, environment.region)
+    # moto undoes a refused transaction by putting the whole table back as it was: one request at a time.
+    with mock_aws():
+        connection = Connection(registry, environment)
+        name = connection.platform.ledger
+        ledger = Ledger(name, store=Store(name, workers=1))
+        monkeypatch.setattr(Connection, "ledger", ledger)
+        enter(connection)
+        yield Account(connection, lambda *arguments: lake(*arguments, "-e", "dev"))

@@ -105,3 +105,13 @@ def test_the_way_of_a_file_reads_from_left_to_right():
     assert stages("QUERYABLE") == "received → processing → queryable"
     assert stages("QUARANTINED") == "received → processing → quarantined"
     assert stages("UNROUTED") == "received → unrouted"
+
+
+def test_of_several_versions_of_a_key_a_known_arrival_names_one():
+    known = replace(ONE, version=None, arrived=NOON)
+    later = State("raw/one.csv", None, "RECEIVED", arrived_at=NOON + timedelta(minutes=6))
+    journey = Journey([known])
+
+    journey.look(Ledger([[State("raw/one.csv", None, "QUERYABLE"), later]]))
+
+    assert journey.state(known) == "QUERYABLE"

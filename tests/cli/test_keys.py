@@ -49,3 +49,9 @@ def test_what_no_contract_takes_is_put_and_belongs_to_nobody():
 def test_a_key_outside_raw_is_refused():
     with pytest.raises(WrongInput, match="files enter the lake under raw/"):
         placed("x.csv", key="processed/x.csv")
+
+
+@pytest.mark.parametrize("options", [{"to": "../x"}, {"to": "raw/a/../../x"}, {"to": "a//b"}, {"key": "raw/./x.csv"}])
+def test_a_key_that_readers_would_look_for_elsewhere_is_refused(options):
+    with pytest.raises(WrongInput, match="no part of a key may be"):
+        placed("x.csv", **options)

@@ -1,8 +1,10 @@
 import io
+import json
 from dataclasses import dataclass
 
 from rich.console import Console
 
+from cli.exit_codes import ExitCode
 from cli.lineage import as_document, tree
 
 
@@ -134,3 +136,18 @@ def test_json_keys_are_the_documented_ones():
         ],
         "truncated": False,
     }
+
+
+def test_the_end_of_a_runs_id_is_a_start_too(dev):
+    dev.arrive("a.csv")
+    dev.process()
+    run = dev.connection.ledger.runs("acme", "raw_to_processed")[0].run
+
+    whole, end = (json.loads(dev.lake("lineage", "acme", each, "--json").stdout) for each in (run, run[-8:]))
+
+    assert {"id": run, "kind": "run", "name": "raw_to_processed"} in whole["nodes"]
+    assert end == whole
+
+
+def test_what_looks_like_the_end_of_a_run_and_is_none_is_not_found(dev):
+    assert dev.lake("lineage", "acme", "0bad").exit_code == ExitCode.NOT_FOUND

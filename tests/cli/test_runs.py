@@ -4,6 +4,7 @@ import pytest
 from moto import mock_aws
 
 from cli.connection import Connection
+from cli.exit_codes import ExitCode
 from cli.runs import _cloud_logs
 from tenants.registry import load
 
@@ -41,3 +42,10 @@ def test_on_aws_a_runs_logs_come_from_the_tenants_groups(logs):
     written(client, f"{GROUP}/output", "jr_2", "another run")
 
     assert _cloud_logs(connection, "acme", "jr_1") == {"stdout": "read 2 rows\nwrote 2 rows\n", "stderr": "a warning\n"}
+
+
+def test_a_job_that_does_not_exist_names_those_that_do(dev):
+    answer = dev.lake("runs", "acme", "--job", "raw")
+
+    assert answer.exit_code == ExitCode.NOT_FOUND
+    assert "raw_to_processed, processed_to_analytics" in answer.stderr

@@ -1,0 +1,68 @@
+import json
+
+import pytest
+
+from cli.exit_codes import ExitCode
+
+
+def states(dev):
+    return [str(each.state) for each in dev.connection.ledger.files("acme")]
+
+
+def test_a_hold_keeps_its_reason_and_files_wait_as_held(dev):
+    answer = dev.lake("hold", "acme", "--reason", "wrong currency in July", "--json")
+
+    told = json.loads(answer.stdout)
+    assert (told["held"], told["reason"]) == (True, "wrong currency in July")
+    assert told["since"] is not None
+    assert "lake release acme -e dev" in answer.stderr
+
+
+def test_holding_twice_keeps_the_first_moment_and_the_last_reason(dev):
+    first = json.loads(dev.lake("hold", "acme", "--reason", "one", "--json").stdout)
+    again = json.loads(dev.lake("hold", "acme", "--reason", "two", "--json").stdout)
+
+    assert (again["since"], again["reason"]) == (first["since"], "two")
+
+
+def test_a_release_lets_every_held_file_go_and_a_second_one_finds_none(dev):
+    dev.lake("hold", "acme", "--reason", "x")
+    for name in ("a.csv", "b.csv"):
+        dev.arrive(name, held=True)
+    assert states(dev) == ["HELD", "HELD"]
+
+    first, second = (json.loads(dev.lake("release", "acme", "--json").stdout) for _ in range(2))
+
+    assert states(dev) == ["RECEIVED", "RECEIVED"]
+    assert (first["was_held"], first["released"]) == (True, 2)
+    assert (second["was_held"], second["released"]) == (False, 0)
+
+
+@pytest.mark.parametrize("command", [("hold", "acme", "--reason", "x"), ("release", "acme")])
+def test_a_dry_run_changes_nothing(dev, command):
+    dev.lake("hold", "acme", "--reason", "before")
+    dev.arrive("a.csv", held=True)
+
+    answer = dev.lake(*command, "--dry-run")
+
+    assert answer.exit_code == ExitCode.OK
+    assert "would be" in answer.stderr
+    assert states(dev) == ["HELD"]
+    assert dev.connection.ledger.tenant("acme").held_reason == "before"
+
+
+def test_a_hold_needs_a_reason(dev):
+    assert dev.lake("hold", "acme", "--reason", " ").exit_code == ExitCode.INPUT
+
+
+def test_a_release_of_a_suspended_tenant_says_that_its_files_stay(dev, monkeypatch):
+    from dataclasses import replace
+
+    ledger = dev.connection.ledger
+    ledger.put_tenant(replace(ledger.tenant("acme"), state="suspended"))
+    dev.arrive("a.csv", held=True)
+
+    answer = dev.lake("release", "acme")
+
+    assert states(dev) == ["HELD"]
+    assert "is suspended in tenants.yaml" in answer.stderr

@@ -1,0 +1,147 @@
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cli import recovery
+from cli.assembly import KEY
+from cli.connection import Connection
+from cli.errors import LakeError
+from cli.recovery import DEPLOYED, Recovery, remember
+from local_cloud import losses
+from local_cloud.state import Folders
+from tenants import registry
+
+
+@dataclass
+class Assembly:
+    folder: Path
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAKE_HOME", str(tmp_path / "home"))
+    folders = Folders(tmp_path / "home")
+    folders.make()
+    return folders.home
+
+
+@pytest.fixture
+def assembly(tmp_path):
+    (tmp_path / "assembly").mkdir()
+    (tmp_path / "assembly" / KEY).write_text("k1")
+    return Assembly(tmp_path / "assembly")
+
+
+def local(environment="local"):
+    loaded = registry.load()
+    return Connection(loaded, loaded.environment(environment))
+
+
+def facts(home):
+    return json.loads((home / DEPLOYED / "facts.json").read_text())
+
+
+def test_a_deploy_is_remembered_with_the_registry_as_it_was(home, assembly):
+    remember(local(), assembly, ["acme"])
+
+    assert facts(home) == {"tenants": ["acme"], "key": "k1"}
+    assert [each.id for each in registry.load(home / DEPLOYED).tenants] == ["acme", "skyline", "bookshop"]
+
+
+def test_tenants_that_were_deployed_before_are_still_known(home, assembly):
+    remember(local(), assembly, ["acme"])
+    remember(local(), assembly, ["skyline"])
+
+    assert facts(home)["tenants"] == ["acme", "skyline"]
+
+
+def test_a_deploy_elsewhere_is_none_of_the_local_clouds(home, assembly):
+    remember(local("dev"), assembly, ["acme"])
+
+    assert not (home / DEPLOYED).exists()
+
+
+def test_what_is_deployed_again_is_not_remembered_as_something_new(home, assembly):
+    remember(local(), assembly, ["acme"])
+    again = registry.load(home / DEPLOYED)
+    assembly.folder.joinpath(KEY).write_text("k2")
+
+    remember(Connection(again, again.environment("local"), home / DEPLOYED), assembly, [])
+
+    assert facts(home)["key"] == "k1"
+
+
+class Steps(Recovery):
+    """A recovery whose steps only say their names; `fails` names the one that does not work."""
+
+    fails: str | None = None
+
+    def _step(self, name, do):
+        def said():
+            if name == self.fails:
+                raise LakeError("the disk is full")
+            done.append(name)
+            return ""
+
+        super()._step(name, said)
+
+
+done: list[str] = []
+
+
+@pytest.fixture
+def loss(home, assembly, monkeypatch):
+    done.clear()
+    remember(local(), assembly, ["acme"])
+    monkeypatch.setattr(recovery, "running_cloud", lambda: None)
+    return losses.note(Folders(home), "killed", set())
+
+
+ALL = ["past", "stacks", "objects", "ledger of acme", "files of acme"]
+
+
+def test_a_recovery_deploys_before_objects_come_back_and_rebuilds_before_it_registers(home, loss):
+    Steps(home, loss).run()
+
+    assert done == ALL
+    assert list(losses.read(Folders(home)).done) == ALL
+
+
+def test_a_recovery_that_failed_goes_on_where_it_was(home, loss):
+    failing = Steps(home, loss)
+    failing.fails = "ledger of acme"
+    with pytest.raises(LakeError, match="ledger of acme: the disk is full; nothing is lost, `lake up` goes on"):
+        failing.run()
+    done.clear()
+
+    Steps(home, losses.read(Folders(home))).run()
+
+    assert done == ["ledger of acme", "files of acme"]
+
+
+def test_where_nothing_was_deployed_only_objects_come_back(home, monkeypatch):
+    done.clear()
+
+    Steps(home, losses.note(Folders(home), "killed", set())).run()
+
+    assert done == ["objects"]
+
+
+def test_without_a_loss_nothing_is_done(home):
+    recovery.recover()
+
+
+def test_the_past_is_forgotten_but_for_tenants_datasets_and_holds(dev):
+    dev.lake("hold", "acme", "--reason", "audit")
+    dev.arrive("a.csv")
+    before = dev.connection.ledger.tenant("acme"), dev.connection.ledger.datasets("acme")
+
+    count = recovery._empty(dev.connection.client("dynamodb"), dev.connection.platform.ledger)
+
+    ledger = dev.connection.ledger
+    assert count == 3  # version, listing, claim
+    assert ledger.files("acme") == []
+    assert (ledger.tenant("acme"), ledger.datasets("acme")) == before
+    assert ledger.tenant("acme").held_reason == "audit"
