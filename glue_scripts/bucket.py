@@ -2,8 +2,9 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +17,7 @@ MULTIPART_FROM = 32 * 1024 * 1024  # bytes
 PER_DELETE = 1000  # keys that DeleteObjects takes
 
 _ABSENT = {"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed", "405"}
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _UNVERSIONED = {None, "", "null"}
 
 
@@ -31,6 +33,16 @@ class Content:
     version: str | None
     size: int
     etag: str = ""
+    modified: datetime = LONG_AGO
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """An object as a listing tells it."""
+
+    key: str
+    size: int
+    modified: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +67,7 @@ class Bucket:
             version=answer.get("VersionId"),
             size=answer["ContentLength"],
             etag=answer["ETag"].strip('"'),
+            modified=answer["LastModified"],
         )
 
     def put_once(self, key: str, body: bytes) -> str | None:
@@ -82,6 +95,21 @@ class Bucket:
             client().put_object(Bucket=self.name, Key=key, Body=body, ExpectedBucketOwner=self.account)
         else:
             client().upload_fileobj(body, self.name, key, ExtraArgs={"ExpectedBucketOwner": self.account})
+
+    def listed(self, prefix: str) -> Iterator[Listed]:
+        """The objects whose keys begin so, in the order of their keys."""
+        pages = client().get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=self.name, Prefix=prefix, ExpectedBucketOwner=self.account):
+            for found in page.get("Contents", []):
+                yield Listed(key=found["Key"], size=found["Size"], modified=found["LastModified"])
+
+    def folders(self, prefix: str) -> list[str]:
+        """The names that follow the prefix, up to the next slash."""
+        pages = client().get_paginator("list_objects_v2")
+        found: list[str] = []
+        for page in pages.paginate(Bucket=self.name, Prefix=prefix, Delimiter="/", ExpectedBucketOwner=self.account):
+            found += [common["Prefix"].removeprefix(prefix).rstrip("/") for common in page.get("CommonPrefixes", [])]
+        return found
 
     def copy(self, source: str, target: str) -> None:
         """Within the bucket and without the bytes passing through here; up to 5 GB."""

@@ -7,7 +7,7 @@ import boto3
 
 from glue_scripts.arguments import JobArguments
 from glue_scripts.commit_object import CommitObject
-from glue_scripts.errors import PartitionNotRegistered
+from glue_scripts.errors import PartitionNotRegistered, TableMoved
 
 PER_CALL = 100  # partitions that BatchCreatePartition takes
 
@@ -25,6 +25,9 @@ QUARANTINE_COLUMNS = (
     ("batch", "string"),
     ("quarantined_at", "timestamp"),
 )
+
+_KEPT = ("Name", "Description", "Owner", "TableType", "StorageDescriptor", "PartitionKeys", "Retention")
+"""What of a table's description an update has to say again."""
 
 
 def register_partitions(arguments: JobArguments, committed: CommitObject) -> None:
@@ -68,6 +71,39 @@ def _check(table: str, errors: list[dict[str, Any]]) -> None:
             f"{table}: Glue refused partition {refused[0]['PartitionValues']}: "
             f"{detail['ErrorCode']} {detail.get('ErrorMessage', '')}"
         )
+
+
+def metadata_location(arguments: JobArguments, table: str) -> str | None:
+    """Where the catalog says that an Iceberg table stands; None where it knows no such table."""
+    found = _table(arguments, table)
+    return None if found is None else found.get("Parameters", {}).get("metadata_location")
+
+
+def point_at(arguments: JobArguments, table: str, *, old: str, new: str) -> None:
+    """Moves an Iceberg table that nothing can open any more. Raises TableMoved if it stands elsewhere by now."""
+    found = _table(arguments, table)
+    if found is None or found["Parameters"].get("metadata_location") != old:
+        raise TableMoved(f"{table}: somebody else has moved it since it was looked at; look again.")
+    named = {name: found[name] for name in _KEPT if name in found}
+    moved = {"metadata_location": new, "previous_metadata_location": old}
+    guard = {"VersionId": found["VersionId"]} if found.get("VersionId") else {}
+    client().update_table(
+        CatalogId=arguments.account,
+        DatabaseName=arguments.database,
+        TableInput=named | {"Parameters": found["Parameters"] | moved},
+        SkipArchive=True,
+        **guard,
+    )
+
+
+def _table(arguments: JobArguments, table: str) -> dict[str, Any] | None:
+    glue = client()
+    try:
+        answer = glue.get_table(CatalogId=arguments.account, DatabaseName=arguments.database, Name=table)
+    except glue.exceptions.EntityNotFoundException:
+        return None
+    found: dict[str, Any] = answer["Table"]
+    return found
 
 
 def client() -> Any:

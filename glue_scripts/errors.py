@@ -6,7 +6,8 @@ JobError
 ├── CommitObjectUnreadable   a commit object is gone or is not what `raw_to_processed` writes
 ├── PartitionNotRegistered   Glue refused a partition
 ├── TableUnfit           the table in analytics-ready has a shape the plan cannot be written into
-└── TableMoved           somebody else has committed to the table since this run looked at it
+├── TableMoved           somebody else has committed to the table since this run looked at it
+└── ErrandRefused        what an errand asks for cannot be done
 """
 
 
@@ -32,6 +33,10 @@ class TableUnfit(JobError):
 
 class TableMoved(JobError):
     """Raised when a commit to the table was refused, or has an unknown outcome, because of others' commits."""
+
+
+class ErrandRefused(JobError):
+    """Raised when an errand names what is not there, or asks for what its dataset's format does not offer."""
 
 
 class PartitionNotRegistered(JobError):

@@ -1,36 +1,37 @@
-"""The job for errands: work on a tenant's tables or ledger that is no batch of files. Its `run` is an errand's id."""
+"""Third script: errands on a tenant's tables and ledger. Run by Glue with `--run`, the id of an errand.
+
+take ─► the errand's task (`glue_scripts.maintenance`) ─► answer
+"""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
-from glue_scripts.job_run import one_line
-from glue_scripts.runtime import Invocation, invocation
-from lineage.errands import Errands
-from lineage.ledger import Ledger
-from lineage.values import Errand
+from pyspark.sql import SparkSession
 
-Task = Callable[[Errand, Invocation], Mapping[str, Any]]
+from glue_scripts.errors import ErrandRefused
+from glue_scripts.maintenance import rebuilding, rollback, snapshots, upkeep
+from glue_scripts.maintenance.errand_run import ErrandRun, Result, carry_out
+from glue_scripts.runtime import invocation, session
 
-TASKS: Mapping[str, Task] = {}
+TASKS: Mapping[str, Callable[[ErrandRun, SparkSession], Result]] = {
+    "maintain": upkeep.work,
+    "rollback": rollback.work,
+    "snapshots": snapshots.work,
+    "rebuild": rebuilding.work,
+}
 
 
 def main(argv: Sequence[str]) -> None:
     started = invocation(argv)
-    arguments = started.arguments
-    errands = Errands(Ledger(arguments.ledger))
-    errand = errands.take(arguments.tenant, arguments.run, started.glue_run)
-    try:
-        errands.finish(errand, task_of(errand)(errand, started))
-    except Exception as error:
-        errands.fail(errand.tenant, errand.id, one_line(error))
-        raise
 
+    def work(run: ErrandRun) -> Result:
+        task = TASKS.get(run.errand.task)
+        if task is None:
+            raise ErrandRefused(f"errand {run.errand.id}: no task {run.errand.task}; there are {', '.join(TASKS)}.")
+        with session(started.job_name, argv) as spark:
+            return task(run, spark)
 
-def task_of(errand: Errand) -> Task:
-    if errand.task not in TASKS:
-        raise ValueError(f"errand {errand.id}: {errand.task!r} is no task; known: {', '.join(TASKS) or 'none yet'}")
-    return TASKS[errand.task]
+    carry_out(started, work)
 
 
 if __name__ == "__main__":

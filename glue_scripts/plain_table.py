@@ -37,16 +37,16 @@ def publish(job: JobRun, commits: Sequence[CommitObject]) -> None:
         )
     batches = whole_batches(bucket, plan.dataset, [source for commit in commits for source in commit.sources])
     job.still_ours()
-    copies = [pair for commit in commits for pair in _copies(commit)]
+    pairs = [pair for commit in commits for pair in copies(commit)]
     with ThreadPoolExecutor(COPIES) as pool:
-        list(pool.map(lambda pair: bucket.copy(*pair), copies))
+        list(pool.map(lambda pair: bucket.copy(*pair), pairs))
     columns = list(stored_columns(plan).items())
     _create_if_absent(arguments, plan, columns)
     places = sorted({(file.year, file.month) for commit in commits for file in commit.files})
     root = f"s3://{bucket.name}/analytics-ready/{plan.dataset}"
     partitions = [([year, month], f"{root}/year={year}/month={month}") for year, month in places]
     add_partitions(arguments, plan.dataset, partitions, columns)
-    bucket.delete([target for batch in batches for _, target in _copies(batch)])
+    bucket.delete([target for batch in batches for _, target in copies(batch)])
 
 
 def whole_batches(bucket: Bucket, dataset: str, sources: Sequence[SourceFile]) -> list[CommitObject]:
@@ -61,7 +61,7 @@ def whole_batches(bucket: Bucket, dataset: str, sources: Sequence[SourceFile]) -
     return [commit for commit in batches.values() if commit is not None]
 
 
-def _copies(commit: CommitObject) -> list[tuple[str, str]]:
+def copies(commit: CommitObject) -> list[tuple[str, str]]:
     root = f"analytics-ready/{commit.dataset}"
     return [
         (file.key, f"{root}/year={file.year}/month={file.month}/{commit.batch}-{number}.parquet")

@@ -94,8 +94,8 @@ class Table:
         self._spark = spark
         self._plan = plan
         self._location = f"s3://{bucket.name}/analytics-ready/{plan.dataset}"
-        self._name = f"{CATALOG}.{database}.{plan.dataset}"
-        self._table = self._load() or self._create()
+        self._name = name_of(database, plan.dataset)
+        self._table = load(spark, self._name) or self._create()
         self.fit()
 
     def look(self) -> None:
@@ -104,13 +104,10 @@ class Table:
 
     def snapshots_since(self, moment: datetime) -> Iterator[Snapshot]:
         """The commits of our jobs from `moment` on, newest first."""
-        snapshot = self._table.currentSnapshot()
-        while snapshot is not None and snapshot.timestampMillis() >= moment.timestamp() * 1000:
-            summary = snapshot.summary()
-            batches = frozenset((summary.get(BATCH_PROPERTY) or "").split(","))
-            yield Snapshot(str(snapshot.snapshotId()), summary.get(RUN_PROPERTY) or "", batches)
-            parent = snapshot.parentId()
-            snapshot = self._table.snapshot(parent) if parent is not None else None
+        for snapshot in ancestry(self._table):
+            if snapshot.timestampMillis() < moment.timestamp() * 1000:
+                return
+            yield Snapshot(str(snapshot.snapshotId()), snapshot.summary().get(RUN_PROPERTY) or "", batches_of(snapshot))
 
     def fit(self) -> None:
         """Adds columns that the contract has gained. Raises TableUnfit where the two differ in a type."""
@@ -136,7 +133,7 @@ class Table:
         since the last look.
         """
         batches = ",".join(sorted(commit.batch for commit in change.commits))
-        with self._labelled({BATCH_PROPERTY: batches} | dict(labels)), _moves_told(self._name):
+        with labelled(self._spark, {BATCH_PROPERTY: batches} | dict(labels)), _moves_told(self._name):
             if self._plan.primary_key:
                 self._merge(change)
             elif change.replaced:
@@ -155,13 +152,6 @@ class Table:
     def _sql_name(self) -> str:
         return ".".join(f"`{part}`" for part in self._name.split("."))
 
-    def _load(self) -> Any:
-        loader = self._spark._jvm.org.apache.iceberg.spark.Spark3Util  # noqa: SLF001 - no other way in
-        try:
-            return loader.loadIcebergTable(self._spark._jsparkSession, self._name)  # noqa: SLF001
-        except AnalysisException:  # no such table
-            return None
-
     def _create(self) -> Any:
         comments = {column.name: column.description for column in self._plan.contract_columns}
         types = stored_columns(self._plan) | {"_batch": "string"} | PARTITION_TYPES
@@ -173,7 +163,7 @@ class Table:
             f"CREATE TABLE IF NOT EXISTS {self._sql_name} ({columns}) USING iceberg "
             f"PARTITIONED BY ({', '.join(PARTITION_TYPES)}) LOCATION '{self._location}' TBLPROPERTIES ({properties})"
         )
-        return self._load()
+        return load(self._spark, self._name)
 
     def _shaped(self, rows: DataFrame) -> DataFrame:
         """The table's columns in its order; one that the contract has lost stays empty."""
@@ -267,17 +257,45 @@ class Table:
         finally:
             self._spark.catalog.dropTempView(view)
 
-    @contextmanager
-    def _labelled(self, labels: Mapping[str, str]) -> Iterator[None]:
-        """Commits made inside carry the labels in their summary: SQL has no option for it as writers have."""
-        context = self._spark._jvm.org.apache.iceberg.EnvironmentContext  # noqa: SLF001
-        for name, value in labels.items():
-            context.put(name, value)
-        try:
-            yield
-        finally:
-            for name in labels:
-                context.remove(name)
+
+def name_of(database: str, dataset: str) -> str:
+    return f"{CATALOG}.{database}.{dataset}"
+
+
+def load(spark: SparkSession, name: str) -> Any:
+    """Iceberg's own object of a table, or None where there is no such table."""
+    loader = spark._jvm.org.apache.iceberg.spark.Spark3Util  # noqa: SLF001 - no other way in
+    try:
+        return loader.loadIcebergTable(spark._jsparkSession, name)  # noqa: SLF001
+    except AnalysisException:  # no such table
+        return None
+
+
+def ancestry(table: Any) -> Iterator[Any]:
+    """The current snapshot and those before it, newest first, as far back as they are kept."""
+    snapshot = table.currentSnapshot()
+    while snapshot is not None:
+        yield snapshot
+        parent = snapshot.parentId()
+        snapshot = table.snapshot(parent) if parent is not None else None
+
+
+def batches_of(snapshot: Any) -> frozenset[str]:
+    """The batches that a snapshot brought; none where it was not made by the second job."""
+    return frozenset(filter(None, (snapshot.summary().get(BATCH_PROPERTY) or "").split(",")))
+
+
+@contextmanager
+def labelled(spark: SparkSession, labels: Mapping[str, str]) -> Iterator[None]:
+    """Commits made inside carry the labels in their summary: SQL has no option for it as writers have."""
+    context = spark._jvm.org.apache.iceberg.EnvironmentContext  # noqa: SLF001
+    for name, value in labels.items():
+        context.put(name, value)
+    try:
+        yield
+    finally:
+        for name in labels:
+            context.remove(name)
 
 
 @contextmanager
