@@ -1,6 +1,6 @@
-"""Nothing of the developer's own account, region or endpoint reaches a test; a ledger table at moto for some."""
+"""Nothing of the developer's own account, region or endpoint reaches a test; a lake in memory; Spark."""
 
 from tests.faults.lake import played
-from tests.lineage.conftest import _ambient, aws, clock, ledger
+from tests.glue_scripts.conftest import spark
 
-__all__ = ["_ambient", "aws", "clock", "ledger", "played"]
+__all__ = ["played", "spark"]

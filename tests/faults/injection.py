@@ -13,13 +13,14 @@ program with botocore fail without a change to it:
     slow:3:seconds         executed after a pause
 
 Several faults are separated by commas. The number counts attempts, botocore's retries too, from 1; `3@s3` counts those
-of a service only, `1@dynamodb.TransactWriteItems` those of an operation. Other variables: LAKE_FAULT_ONCE names a file,
-and only who creates it has the fault (a supervised process is started again with the same environment); LAKE_FAULT_LOG
-names a file to which every call is written.
+of a service only, `1@dynamodb.TransactWriteItems` those of an operation, with `*` for any letters. Other variables:
+LAKE_FAULT_ONCE names a file, and only who creates it has the fault (a supervised process is started again with the same
+environment); LAKE_FAULT_LOG names a file to which every call is written.
 
 Nothing here is the project's: botocore is all it needs.
 """
 
+import fnmatch
 import os
 import signal
 import threading
@@ -70,7 +71,7 @@ class Fault:
     seconds: float = 0.0
 
     def is_for(self, call: str) -> bool:
-        return self.target in ("", call, call.split(".", 1)[0])
+        return self.target in ("", call.split(".", 1)[0]) or fnmatch.fnmatchcase(call, self.target)
 
     def hits(self, count: int) -> bool:
         return self.number <= count < self.number + self.times

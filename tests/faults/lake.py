@@ -117,6 +117,7 @@ class S3(Service):
             "VersionId": stored.version,
             "ContentLength": len(stored.body),
             "ETag": f'"{stored.etag}"',
+            "LastModified": self.lake.clock(),
         }
 
     def copy_object(self, *, Key: str, CopySource: Mapping[str, str], **_: Any) -> Mapping[str, Any]:

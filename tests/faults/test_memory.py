@@ -71,9 +71,9 @@ def test_random_plays_get_the_same_answers_from_moto(twofold):
 
 
 def a_ledger(plan: str = "") -> Ledger:
-    made = Ledger("ledger", store=MemoryStore(memory_table(), Process(plan)))
-    enter(made, "acme")
-    return made
+    rows = memory_table()
+    enter(Ledger("ledger", store=MemoryStore(rows, Process())), "acme")
+    return Ledger("ledger", store=MemoryStore(rows, Process(plan)))
 
 
 def test_an_operation_or_expression_it_does_not_know_is_refused():
