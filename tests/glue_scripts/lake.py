@@ -8,9 +8,11 @@ import boto3
 import pyarrow.parquet as pq
 import pytest
 
-from glue_scripts import processed_to_analytics, raw_to_processed
+from glue_scripts import maintain, processed_to_analytics, raw_to_processed
 from glue_scripts.catalog import PARQUET, QUARANTINE_COLUMNS
+from lineage.errands import Errands
 from lineage.ledger import Ledger
+from lineage.replays import Replays
 from lineage.values import DatasetEntry, FileVersion, TenantEntry
 from tests.glue_scripts.conftest import ACCOUNT, BUCKET, DATABASE, LEDGER
 
@@ -138,6 +140,31 @@ class Lake:
     def enter_commits(self) -> None:
         for found in self.commits():
             self.receive(found["Key"], found["VersionId"], found["Size"], found["ETag"], "processed_to_analytics")
+
+    def replay(self, *names: str, version: str | None = None, force: bool = True, job: str = "raw_to_processed") -> str:
+        """The files are opened again, and done by the job; gives the run."""
+        replays = Replays(self.ledger)
+        for name in names:
+            key = f"raw/{self.dataset}/{name}"
+            assert replays.replay(replays.plan(TENANT, key=key, version=version, force=force))
+        return self.run(job)
+
+    def errand(self, task: str, **arguments) -> dict:
+        """Asks the tenant's job `maintain` for it; gives what it answers."""
+        errands = Errands(self.ledger)
+        errand = errands.ask(TENANT, task, arguments)
+        options = {"--JOB_NAME": "maintain", "--JOB_RUN_ID": f"jr_{errand.id}", "--tenant": TENANT, "--bucket": BUCKET}
+        options |= {"--database": DATABASE, "--ledger": LEDGER, "--account": ACCOUNT, "--code": "1"}
+        maintain.main(["job.py", *(word for pair in options.items() for word in pair), "--run", errand.id])
+        answered = errands.get(TENANT, errand.id)
+        assert answered.state == "DONE"
+        return dict(answered.result)
+
+    def snapshots(self) -> list:
+        """The table's commits, oldest first."""
+        table = f"lake.{DATABASE}.{self.dataset}"
+        self.spark.sql(f"REFRESH TABLE {table}")
+        return self.spark.sql(f"SELECT * FROM {table}.snapshots ORDER BY committed_at").collect()
 
     def flow(self) -> None:
         """What has been put becomes queryable."""
