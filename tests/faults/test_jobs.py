@@ -126,7 +126,9 @@ class Lake:
     def arrive(self, version: tuple[str, str, int, str], moment: datetime) -> None:
         self._receive(*version, FIRST, moment)
 
-    def _receive(self, key: str, version: str, size: int, etag: str, job: str, moment: datetime | None = None) -> None:
+    def _receive(  # noqa: PLR0917
+        self, key: str, version: str, size: int, etag: str, job: str, moment: datetime | None = None
+    ) -> None:
         file = FileVersion(
             tenant=TENANT,
             dataset=self.dataset,

@@ -14,6 +14,7 @@ from tests.faults.injection import Process
 from tests.faults.memory import MemoryStore, MemoryTable, Refusal, memory_table
 from tests.faults.worlds import LedgerWorld, seeded
 from tests.lineage.builders import RAW, a_file, enter
+from tests.lineage.conftest import _ambient  # noqa: F401
 
 FOREIGN = {"ConsumedCapacity", "ResponseMetadata", "ScannedCount", "ItemCollectionMetrics"}
 

@@ -108,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _say(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.send_response_only(status)
-        length = dict((name.lower(), value) for name, value in headers).get("content-length", "0")
+        length = {name.lower(): value for name, value in headers}.get("content-length", "0")
         for name, value in headers:
             if name.lower() not in OF_ONE_CONNECTION - {"date"}:
                 self.send_header(name, value)
