@@ -1,16 +1,18 @@
 """`lake hold` and `lake release`: a tenant's files are kept back, and let go again."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
 from cli import output
-from cli.connection import LOCAL, connect
+from cli.connection import LOCAL, Connection, connect
 from cli.errors import WrongInput
 from cli.options import EnvironmentOption, JsonOption, TenantArgument
 from cli.waking import wake
 
-__all__ = ["hold", "release"]
+__all__ = ["hold", "keeping", "release"]
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 
@@ -77,3 +79,29 @@ def release(
         output.message(f"tenant {tenant} was not held")
     else:
         output.message(f"tenant {tenant}: {files} {'would be' if dry_run else ''} released".replace("  ", " "))
+
+
+@contextmanager
+def keeping(connection: Connection, tenant: str, reason: str) -> Iterator[None]:
+    """Hold a tenant while something is done, unless an operator holds it anyway.
+
+    What failed or was interrupted may be half done: the tenant stays held until the next try is through, which knows
+    the hold as its own by the reason.
+    """
+    from lineage.holds import Holds
+
+    holds = Holds(connection.ledger)
+    entry = connection.ledger.tenant(tenant)
+    if entry.held_since is not None and entry.held_reason != reason:
+        yield
+        return
+    holds.hold(tenant, reason)
+    try:
+        yield
+    except BaseException:
+        output.message(
+            f"tenant {tenant} stays held: {reason}; run the same again, or `lake release {tenant}{connection.suffix}`"
+        )
+        raise
+    if holds.release(tenant):
+        wake(connection, tenant, [dataset.name for dataset in connection.tenant(tenant).datasets])

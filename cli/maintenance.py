@@ -1,6 +1,7 @@
 """`lake maintain`, `lake rollback`, `lake rebuild-ledger`: what a tenant's `maintain` job does on request."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 import typer
@@ -10,13 +11,17 @@ from cli.connection import LOCAL, connect
 from cli.errands import attend
 from cli.errors import WrongInput, explain
 from cli.exit_codes import ExitCode
+from cli.hold import keeping
 from cli.options import EnvironmentOption, JsonOption, TenantArgument
 from cli.snapshots import Snapshot, versions
 
-__all__ = ["MAINTAIN", "REBUILD", "ROLLBACK", "maintain", "rebuild_ledger", "rebuilt", "rollback"]
+__all__ = ["MAINTAIN", "REBUILD", "REBUILDING", "ROLLBACK", "maintain", "rebuild_ledger", "rebuilt", "rollback"]
 
 MAINTAIN, ROLLBACK, REBUILD = "maintain", "rollback", "rebuild"
 """Tasks of the job."""
+
+REBUILDING = "the ledger is rebuilt"
+"""Why a tenant is held meanwhile: a run that claims a file of the old ledger would be in its restored run's way."""
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 
@@ -96,7 +101,8 @@ def rebuild_ledger(
 ) -> None:
     """Make the ledger anew from what lies in S3, after its table was lost; also finds each table's last version.
 
-    What the ledger knows already stays as it is. `lake reconcile` then registers what no run has seen yet.
+    What the ledger knows already stays as it is, and the tenant is held meanwhile. `lake reconcile` then registers what
+    no run has seen yet.
     """
     if (tenant is None) != every:
         raise WrongInput("give one of: TENANT, --all")
@@ -108,7 +114,8 @@ def rebuild_ledger(
             continue
         try:
             connection.deployed_tenant(each)
-            results[each] = dict(attend(connection, each, REBUILD, {"dry_run": dry_run}))
+            with nullcontext() if dry_run else keeping(connection, each, REBUILDING):
+                results[each] = dict(attend(connection, each, REBUILD, {"dry_run": dry_run}))
         except Exception as error:
             if not every:
                 raise

@@ -119,8 +119,16 @@ class Recovery:
         self._step("stacks", lambda: self._deploy(facts))
         self._step("objects", self._bring_back)
         for tenant in self.tenants:
-            self._step(f"ledger of {tenant}", lambda tenant=tenant: self._rebuild(tenant))  # type: ignore[misc]
-            self._step(f"files of {tenant}", lambda tenant=tenant: self._reconcile(tenant))  # type: ignore[misc]
+            self._restore(tenant)
+
+    def _restore(self, tenant: str) -> None:
+        """A tenant's ledger and files; meanwhile it is held, so that no run claims what another one did."""
+        from cli.hold import keeping
+        from cli.maintenance import REBUILDING
+
+        with keeping(self.connection, tenant, REBUILDING):
+            self._step(f"ledger of {tenant}", lambda: self._rebuild(tenant))
+            self._step(f"files of {tenant}", lambda: self._reconcile(tenant))
 
     def _step(self, name: str, do: Callable[[], str]) -> None:
         """Do a step that is not done yet and say in a line what it did."""

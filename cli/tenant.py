@@ -149,10 +149,11 @@ def _print(registry: Registry, tenant: Tenant, environment: Environment, origins
 
 
 def _line(dataset: dict[str, Any]) -> tuple[Any, ...]:
+    """A schedule stands where the wait would: one of them says when a batch closes."""
     return (
         dataset["name"],
         dataset["contract"],
-        duration_text(dataset["max_wait"]),
+        dataset["schedule"] or duration_text(dataset["max_wait"]),
         f"{dataset['max_files']:,}",
         size_text(dataset["max_bytes"]),
         dataset["format"],

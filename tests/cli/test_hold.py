@@ -2,7 +2,9 @@ import json
 
 import pytest
 
+from cli.errors import LakeError
 from cli.exit_codes import ExitCode
+from cli.hold import keeping
 
 
 def states(dev):
@@ -66,3 +68,37 @@ def test_a_release_of_a_suspended_tenant_says_that_its_files_stay(dev, monkeypat
 
     assert states(dev) == ["HELD"]
     assert "is suspended in tenants.yaml" in answer.stderr
+
+
+def entry(dev):
+    return dev.connection.ledger.tenant("acme")
+
+
+def test_a_tenant_is_held_while_something_is_done_and_its_files_go_on_then(dev):
+    with keeping(dev.connection, "acme", "the ledger is rebuilt"):
+        assert entry(dev).held_reason == "the ledger is rebuilt"
+        dev.arrive("a.csv", held=True)
+
+    assert entry(dev).held_since is None
+    assert states(dev) == ["RECEIVED"]
+
+
+def test_an_operators_hold_outlasts_what_is_done_meanwhile(dev):
+    dev.lake("hold", "acme", "--reason", "audit")
+
+    with keeping(dev.connection, "acme", "the ledger is rebuilt"):
+        assert entry(dev).held_reason == "audit"
+
+    assert entry(dev).held_reason == "audit"
+
+
+def test_what_failed_keeps_the_tenant_held_until_the_next_try_is_through(dev, capsys):
+    with pytest.raises(LakeError), keeping(dev.connection, "acme", "the ledger is rebuilt"):
+        raise LakeError("no worker")
+    assert entry(dev).held_reason == "the ledger is rebuilt"
+    assert "lake release acme -e dev" in capsys.readouterr().err
+
+    with keeping(dev.connection, "acme", "the ledger is rebuilt"):
+        pass
+
+    assert entry(dev).held_since is None

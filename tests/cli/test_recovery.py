@@ -1,4 +1,5 @@
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,13 +90,23 @@ class Steps(Recovery):
 
 
 done: list[str] = []
+held: list[str] = []
+
+
+@contextmanager
+def keeping(_connection, tenant, _reason):
+    held.append(f"{tenant} held, done: {len(done)}")
+    yield
+    held.append(f"{tenant} let go, done: {len(done)}")
 
 
 @pytest.fixture
 def loss(home, assembly, monkeypatch):
     done.clear()
+    held.clear()
     remember(local(), assembly, ["acme"])
     monkeypatch.setattr(recovery, "running_cloud", lambda: None)
+    monkeypatch.setattr("cli.hold.keeping", keeping)
     return losses.note(Folders(home), "killed", set())
 
 
@@ -107,6 +118,12 @@ def test_a_recovery_deploys_before_objects_come_back_and_rebuilds_before_it_regi
 
     assert done == ALL
     assert list(losses.read(Folders(home)).done) == ALL
+
+
+def test_a_tenant_is_held_from_before_its_ledger_is_rebuilt_until_its_files_are_registered(home, loss):
+    Steps(home, loss).run()
+
+    assert held == ["acme held, done: 3", "acme let go, done: 5"]
 
 
 def test_a_recovery_that_failed_goes_on_where_it_was(home, loss):

@@ -129,6 +129,7 @@ def test_show_as_json_has_what_holds_in_the_environment(tenant):
             "max_wait": 0,
             "max_files": 5000,
             "max_bytes": 1_000_000_000,
+            "schedule": None,
             "files": ["raw/orders/**"],
             "format": "iceberg",
             "primary_key": ["order_id"],
@@ -136,6 +137,17 @@ def test_show_as_json_has_what_holds_in_the_environment(tenant):
     ]
     assert shown["names"]["workgroup"] == "mycompany-acme-local"
     assert shown["from"]["owner"] == "tenants/tenants.yaml:9"
+
+
+def test_show_tells_a_schedule_in_place_of_the_wait(tenant, folder):
+    scheduled = TENANTS.replace("[orders]", '[{name: orders, schedule: "cron(0 6 * * ? *)"}]')
+    (folder / "tenants.yaml").write_text(scheduled)
+
+    lines = tenant("show", "acme", "-e", "dev").stdout.splitlines()
+    [dataset] = json.loads(tenant("show", "acme", "--json").stdout)["datasets"]
+
+    assert "orders\torders\tcron(0 6 * * ? *)\t5,000\t1 GB\ticeberg\traw/orders/**" in lines
+    assert dataset["schedule"] == "cron(0 6 * * ? *)"
 
 
 def test_show_prints_the_plan_of_a_dataset(tenant):
