@@ -211,7 +211,6 @@ class Visit:
 
     def _entered(self, receipt: Receipt) -> None:
         file = receipt.file
-        self.seen.nodes.add(node_of(file))
         if receipt.job is not None and file.dataset is not None and not receipt.held:
             self.started.add((file.dataset, receipt.job))
         if receipt.reason == NO_CONTRACT:
