@@ -56,7 +56,7 @@ def rollback(
 ) -> None:
     """Return a dataset's table to an earlier snapshot, and say which batches are thereby out.
 
-    Their files stay as they are and can be brought in again: `lake replay`.
+    Their files stay as they are and can be brought in again: `lake replay --force`.
     """
     connection = connect(environment, tenant)
     connection.deployed_tenant(tenant)
@@ -69,7 +69,7 @@ def rollback(
     elif not target.reachable:
         raise WrongInput(
             f"snapshot {target.snapshot}: the current version does not build on it, it was rolled back; its batches "
-            f"come in again with `lake replay {tenant} --dataset {dataset}{connection.suffix}`"
+            f"come in again with `lake replay {tenant} --dataset {dataset} --force{connection.suffix}`"
         )
     elif not dry_run:
         arguments = {"dataset": dataset, "snapshot": target.snapshot, "dry_run": False}
@@ -128,8 +128,16 @@ def rebuild_ledger(
 
 
 def rebuilt(result: Mapping[str, object]) -> str:
-    """A rebuild in a line: numbers by name."""
-    counts = [f"{value:,} {name}" for name, value in result.items() if isinstance(value, int)]
+    """A rebuild in a line: numbers by name.
+
+    >>> rebuilt({"runs": 12, "files": 5, "waiting": 0, "done": True})
+    '12 runs, 5 files'
+    """
+    counts = [
+        f"{value:,} {name.replace('_', ' ')}"
+        for name, value in result.items()
+        if isinstance(value, int) and not isinstance(value, bool) and value
+    ]
     return ", ".join(counts) or "nothing to rebuild"
 
 

@@ -137,6 +137,7 @@ class Recovery:
 
         if name in self.loss.done:
             return
+        began = time.monotonic()
         try:
             said = do()
         except Exception as error:
@@ -146,7 +147,7 @@ class Recovery:
             ) from error
         self.loss = losses.step(Folders(self.home), self.loss, name)
         if said:
-            output.message(f"{name}: {said}")
+            output.message(f"{name}: {said} ({time.monotonic() - began:.1f} s)")
 
     def _connect(self, facts: dict[str, Any]) -> None:
         from tenants import registry
@@ -195,6 +196,10 @@ class Recovery:
         from cli.errands import attend
         from cli.maintenance import REBUILD, rebuilt
 
+        bucket = self.connection.names(tenant).bucket
+        listed = self.connection.client("s3").list_objects_v2(Bucket=bucket, Prefix="processed/", MaxKeys=1)
+        if not listed["KeyCount"]:  # no run has left anything: a Spark process would have nothing to do
+            return "nothing to rebuild"
         return rebuilt(attend(self.connection, tenant, REBUILD, {}))
 
     def _reconcile(self, tenant: str) -> str:

@@ -43,7 +43,7 @@ def replay(
     environment: EnvironmentOption = LOCAL,
     as_json: JsonOption = False,
 ) -> None:
-    """Process files again, from what lies in S3: after a contract changed, or the code, or a rollback.
+    """Process files again, from what lies in S3: after a contract changed, or the code, or (--force) a rollback.
 
     The new rows replace what the same files brought before, in one commit: no row is there twice, none is missing in
     between. Files that are on their way, or that wait for a replay already, are left to themselves.
