@@ -339,8 +339,8 @@ class Lake:
                     yield f"snapshot {number}: batch {batch} without a commit object"
                     continue
                 sources = {source["id"] for source in json.loads(stored.body)["sources"]}
-                replaced = {node for later in self.snapshots[number:] for node in later.batches.get(batch, ())}
-                if nodes - sources or (sources - nodes and nodes == replaced):
+                elsewhere = {node for other, theirs in snapshot.batches.items() if other != batch for node in theirs}
+                if nodes - sources or sources - nodes - elsewhere:  # a replay takes single files out
                     yield f"snapshot {number}: batch {batch} holds {sorted(nodes)} of {sorted(sources)}"
 
     def _nodes(self) -> dict[str, str]:

@@ -4,6 +4,7 @@ It knows the operations and expressions that `lineage.store` sends and refuses a
 against moto with the same random requests.
 """
 
+import collections
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,7 @@ Key = tuple[str, str]
 BOTOCORE_ATTEMPTS = 6
 TRANSACTION_ACTIONS = 100
 BATCH_WRITES, BATCH_KEYS = 25, 100
+MOST_LAG = 16
 
 _tokens = itertools.count()
 
@@ -41,9 +43,14 @@ class MemoryTable:
         self.projection |= {table.PARTITION_KEY, table.SORT_KEY}
         self.items: dict[Key, Raw] = {}
         self.tokens: dict[str, str] = {}
+        self.lag = 0
+        """How many writes ago the index was as it is seen."""
+        self._before: collections.deque[dict[Key, Raw]] = collections.deque(maxlen=MOST_LAG)
 
     def answer(self, operation: str, request: Raw) -> Raw:
         """The answer, or Refusal. What is returned is the caller's to keep."""
+        if operation in WRITES:
+            self._before.append(dict(self.items))
         return _copied(_OPERATIONS[operation](self, request))
 
     # -- reading ------------------------------------------------------------------------------------------------------
@@ -73,7 +80,10 @@ class MemoryTable:
     def _listed(self, request: Raw) -> Iterator[Raw]:
         names, values = request.get("ExpressionAttributeNames", {}), request.get("ExpressionAttributeValues", {})
         within = expressions.condition(request["KeyConditionExpression"])
-        chosen = [item for item in self.items.values() if within(item, names, values)]
+        seen = self.items
+        if _index(request) and self.lag and self._before:
+            seen = self._before[-min(self.lag, len(self._before))]
+        chosen = [item for item in seen.values() if within(item, names, values)]
         order = (table.INDEX_SORT_KEY, table.PARTITION_KEY, table.SORT_KEY) if _index(request) else (table.SORT_KEY,)
         chosen = [item for item in chosen if all(name in item for name in order)]
         backwards = not request.get("ScanIndexForward", True)
@@ -166,6 +176,8 @@ class MemoryTable:
             new.pop(names.get(path, path), None)
         return new
 
+
+WRITES = {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"}
 
 _OPERATIONS: dict[str, Callable[[MemoryTable, Raw], Raw]] = {
     "GetItem": MemoryTable.get,

@@ -94,14 +94,16 @@ class LedgerWorld:
 
     # -- a random play ------------------------------------------------------------------------------------------------
 
-    def play(self) -> None:
+    def play(self, *, lag: bool = True) -> None:
         """Three dispatches and a recovery; each dispatch starts jobs. Anybody may die, time may pass at any moment."""
         deaths, jumps = self.rng.choice([0, 0.02, 0.05]), self.rng.choice([0.05, 0.3])
+        self.rows.lag = self.rng.choice([0, 0, 3, 10]) if lag else 0
         stage = Stage(self.rng.choice, before=lambda actor: self._fate(actor, deaths, jumps), stops_after=True)
         for number in range(3):
             stage.add(f"dispatch {number}", self._dispatches)
         stage.add("recovery", self._recovers)
         stage.run()
+        self.rows.lag = 0
 
     def _fate(self, actor: Actor, deaths: float, jumps: float) -> None:
         actor.dead = actor.dead or self.rng.random() < deaths
