@@ -10,6 +10,7 @@ from cli import output
 from cli.connection import LOCAL, Connection, connect
 from cli.errors import WrongInput
 from cli.options import EnvironmentOption, JsonOption, TenantArgument
+from cli.recovery import remember_hold
 from cli.waking import wake
 
 __all__ = ["hold", "keeping", "release"]
@@ -38,6 +39,7 @@ def hold(
     before = connection.ledger.tenant(tenant)
     if not dry_run:
         Holds(connection.ledger).hold(tenant, reason.strip())
+        remember_hold(connection, tenant, reason.strip())
     entry = before if dry_run else connection.ledger.tenant(tenant)
     if as_json:
         output.print_json(
@@ -68,6 +70,8 @@ def release(
     entry = connection.ledger.tenant(tenant)
     held = sum(each.state == "HELD" for each in connection.ledger.files(tenant)) if dry_run else 0
     released = held if dry_run else Holds(connection.ledger).release(tenant)
+    if not dry_run:
+        remember_hold(connection, tenant, None)
     if released and not dry_run:
         wake(connection, tenant, [dataset.name for dataset in connection.tenant(tenant).datasets])
     if as_json:

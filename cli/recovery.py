@@ -24,10 +24,13 @@ from cli.errors import LakeError, explain
 if TYPE_CHECKING:
     from local_cloud.losses import Loss
 
-__all__ = ["recover", "remember"]
+__all__ = ["recover", "remember", "remember_hold"]
 
 DEPLOYED = "deployed"
 """Folder with the registry as it was deployed last, and `facts.json`."""
+
+HOLDS = "holds.json"
+"""The last reason by tenant, null once it was released: a kill takes the ledger back to before that."""
 
 KEPT = frozenset({"tenant", "pointer", "dataset", "dataset_name"})
 """Kinds of items that a deploy writes, operators' holds among them: they are not of the past."""
@@ -51,6 +54,15 @@ def remember(connection: Connection, assembly: Assembly, tenants: Sequence[str])
     (staging / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     staging.rename(folder)
+
+
+def remember_hold(connection: Connection, tenant: str, reason: str | None) -> None:
+    """Keep that an operator held a tenant, or with None that it was released."""
+    if connection.is_local:
+        from local_cloud import state
+
+        file = cloud_home() / HOLDS
+        state.write_json(file, {**(state.read_json(file) or {}), tenant: reason})
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -117,6 +129,7 @@ class Recovery:
         self._connect(facts)
         self._step("past", self._forget)
         self._step("stacks", lambda: self._deploy(facts))
+        self._step("holds", self._hold)
         self._step("objects", self._bring_back)
         for tenant in self.tenants:
             self._restore(tenant)
@@ -167,6 +180,21 @@ class Recovery:
             raise LakeError("; ".join(str(each.error) for each in report.failures))
         changed = [each.stack for each in report.outcomes if each.action != "unchanged"]
         return f"{len(changed)} of {len(report.outcomes)} deployed again" if changed else "as they were deployed last"
+
+    def _hold(self) -> str:
+        """Operators' holds as they were at the kill, before anything can start."""
+        from lineage.holds import Holds
+        from local_cloud import state
+
+        noted = state.read_json(self.home / HOLDS) or {}
+        holds = Holds(self.connection.ledger)
+        for tenant in self.tenants:
+            if noted.get(tenant):
+                holds.hold(tenant, noted[tenant])
+            elif tenant in noted:
+                holds.release(tenant)
+        held = [tenant for tenant in self.tenants if noted.get(tenant)]
+        return f"{', '.join(held)} held again" if held else ""
 
     def _assembly(self, facts: dict[str, Any]) -> Assembly:
         """The very one that was deployed last, unless another was made in its place since."""

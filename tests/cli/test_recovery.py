@@ -9,7 +9,7 @@ from cli import recovery
 from cli.assembly import KEY
 from cli.connection import Connection
 from cli.errors import LakeError
-from cli.recovery import DEPLOYED, Recovery, remember
+from cli.recovery import DEPLOYED, Recovery, remember, remember_hold
 from local_cloud import losses
 from local_cloud.state import Folders
 from tenants import registry
@@ -110,7 +110,7 @@ def loss(home, assembly, monkeypatch):
     return losses.note(Folders(home), "killed", set())
 
 
-ALL = ["past", "stacks", "objects", "ledger of acme", "files of acme"]
+ALL = ["past", "stacks", "holds", "objects", "ledger of acme", "files of acme"]
 
 
 def test_a_recovery_deploys_before_objects_come_back_and_rebuilds_before_it_registers(home, loss):
@@ -123,7 +123,7 @@ def test_a_recovery_deploys_before_objects_come_back_and_rebuilds_before_it_regi
 def test_a_tenant_is_held_from_before_its_ledger_is_rebuilt_until_its_files_are_registered(home, loss):
     Steps(home, loss).run()
 
-    assert held == ["acme held, done: 3", "acme let go, done: 5"]
+    assert held == ["acme held, done: 4", "acme let go, done: 6"]
 
 
 def test_a_recovery_that_failed_goes_on_where_it_was(home, loss):
@@ -162,3 +162,23 @@ def test_the_past_is_forgotten_but_for_tenants_datasets_and_holds(dev):
     assert ledger.files("acme") == []
     assert (ledger.tenant("acme"), ledger.datasets("acme")) == before
     assert ledger.tenant("acme").held_reason == "audit"
+
+
+def test_holds_are_as_operators_last_wished(dev, home):
+    dev.lake("hold", "skyline", "--reason", "before the last clean stop, released since")
+    for tenant, reason in (("acme", "first"), ("acme", "audit"), ("skyline", "x"), ("skyline", None)):
+        remember_hold(local(), tenant, reason)
+    recovered = Recovery(home, losses.note(Folders(home), "killed", set()))
+    recovered.connection, recovered.tenants = dev.connection, ["acme", "skyline", "bookshop"]
+
+    said = recovered._hold()
+
+    assert said == "acme held again"
+    held = {tenant: dev.connection.ledger.tenant(tenant).held_reason for tenant in recovered.tenants}
+    assert held == {"acme": "audit", "skyline": None, "bookshop": None}
+
+
+def test_a_hold_elsewhere_is_none_of_the_local_clouds(home):
+    remember_hold(local("dev"), "acme", "audit")
+
+    assert not (home / "holds.json").exists()

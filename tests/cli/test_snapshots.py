@@ -174,4 +174,4 @@ def test_a_snapshot_that_was_rolled_back_is_no_way_back(dev, table):
     answer = dev.lake("rollback", "acme", "transactions", "3")
 
     assert answer.exit_code == ExitCode.INPUT
-    assert "lake replay acme --dataset transactions -e dev" in answer.stderr
+    assert "lake replay acme --dataset transactions --force -e dev" in answer.stderr
