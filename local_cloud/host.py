@@ -179,6 +179,7 @@ class Host:
         self.runner.stop_all()  # what they would still write is of a catalog and a ledger that are gone
         self._note_loss("the emulator was killed")
         self.emulator = self._start_emulator()
+        self.athena.emulator_restarted()
         self.cloud = self._facts()
         state.save(self.cloud)
         self._recover()
@@ -214,6 +215,7 @@ class Host:
             self._mark_running(ending=False)
             losses.bring_back(self.folders)
             self.emulator = self._start_emulator()
+            self.athena.emulator_restarted()
             self._note_buckets()
         except (LocalCloudError, OSError) as e:
             log.exception("buckets that were set aside did not all come back")

@@ -124,6 +124,11 @@ class Emulator:
                 self._sessions[role] = session
             return session.credentials
 
+    def forget(self) -> None:
+        """An emulator that was killed does not know the sessions that it gave."""
+        with self._lock:
+            self._sessions.clear()
+
     def _assume(self, role: str) -> _Session:
         found = self._query(
             "sts",

@@ -40,6 +40,10 @@ class AthenaServer:
     def start(self) -> None:
         self._thread.start()
 
+    def emulator_restarted(self) -> None:
+        """What the one before gave away is worth nothing now."""
+        self._emulator.forget()
+
     def stop(self) -> None:
         self._server.shutdown()
         self._server.server_close()

@@ -7,13 +7,14 @@ import sys
 import time
 from urllib.parse import urlsplit
 
+import boto3
 import psutil
 import pytest
 from botocore.exceptions import ClientError
 
 from local_cloud import losses, processes, state, supervisor
 from local_cloud.errors import DiskFullError, LocalCloudError, MissingToolError, NotRunningError
-from local_cloud.state import Folders
+from local_cloud.state import ACCOUNT, Folders
 from tests.local_cloud.conftest import Account
 
 pytestmark = pytest.mark.cloud
@@ -122,6 +123,51 @@ def test_a_killed_emulator_is_started_again_as_of_the_last_clean_stop(home):
     with pytest.raises(ClientError, match="ParameterNotFound"):
         ssm.get_parameter(Name="/late")
     assert "the emulator was killed: " in state.load(home).notes[0]
+
+
+def shown_tables(cloud):
+    """What Athena answers to somebody who took the role after the emulator started."""
+    given = cloud.client("sts").assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/reader", RoleSessionName="reads")
+    keys = given["Credentials"]
+    athena = boto3.client(
+        "athena",
+        endpoint_url=cloud.cloud.athena_endpoint,
+        region_name=cloud.cloud.region,
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys["SessionToken"],
+    )
+    query = athena.start_query_execution(
+        QueryString="SHOW TABLES IN shop",
+        WorkGroup="readers",
+        ResultConfiguration={"OutputLocation": "s3://answers/"},
+    )["QueryExecutionId"]
+
+    def state_of_query():
+        return athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]
+
+    wait_for(lambda: state_of_query()["State"] in ("SUCCEEDED", "FAILED"))
+    return state_of_query()
+
+
+def test_queries_of_a_role_go_on_after_the_emulator_was_killed(home):
+    first = started(home)
+    everything = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    trust = {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}}]}
+    first.client("iam").create_role(RoleName="reader", AssumeRolePolicyDocument=json.dumps(trust))
+    first.client("iam").put_role_policy(RoleName="reader", PolicyName="all", PolicyDocument=json.dumps(everything))
+    tag = {"Key": "lake:query-role", "Value": f"arn:aws:iam::{ACCOUNT}:role/reader"}
+    first.client("athena").create_work_group(Name="readers", Tags=[tag])
+    first.client("glue").create_database(DatabaseInput={"Name": "shop"})
+    first.client("s3").create_bucket(Bucket="answers")
+    supervisor.stop(home)
+    second = started(home)
+    assert shown_tables(second)["State"] == "SUCCEEDED"
+
+    kill_and_wait(*children(second.cloud.pid))
+    wait_for(lambda: supervisor.status(home).parts.get("emulator"))
+
+    assert shown_tables(second)["State"] == "SUCCEEDED"
 
 
 def test_when_all_is_killed_the_next_start_says_what_it_has(home):
