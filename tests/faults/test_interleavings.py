@@ -19,7 +19,7 @@ from tests.lineage.builders import ANALYTICS, RAW, a_file
 
 Work = Callable[["Race", Actor], None]
 
-QUICK_ORDERS, QUICK_DRAWN = 150, 100
+QUICK_ORDERS, QUICK_DRAWN = 100, 60
 ALL_ORDERS, MANY_DRAWN = 10_000, 20_000
 
 
