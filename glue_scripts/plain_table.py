@@ -8,7 +8,7 @@ Rows cannot be taken out of a file. A replay therefore replaces whole batches: i
 replaces, and their copies are deleted once its own are there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from botocore.exceptions import ClientError
@@ -25,6 +25,21 @@ from glue_scripts.zones import stored_columns
 
 FORMAT = "parquet"
 COPIES = 16
+
+
+def of_today(commits: Sequence[CommitObject], overtaken: Mapping[str, Collection[int]]) -> list[CommitObject]:
+    """Those whose files have not been replayed since; what was would be there twice. Raises TableUnfit for a half."""
+    kept = []
+    for commit in commits:
+        replayed = len(overtaken.get(commit.batch, ()))
+        if 0 < replayed < len(commit.sources):
+            raise TableUnfit(
+                f"{commit.dataset}: {replayed} of the {len(commit.sources)} files of batch {commit.batch} have been "
+                "replayed since, and format parquet is append-only: replay the whole dataset."
+            )
+        if not replayed:
+            kept.append(commit)
+    return kept
 
 
 def publish(job: JobRun, commits: Sequence[CommitObject]) -> None:

@@ -46,7 +46,7 @@ def process(job: JobRun, spark: SparkSession) -> None:
         commits = commit_objects(job.bucket, job.run.members)
     if job.plan.format == "parquet":
         with job.step("publish"):
-            plain_table.publish(job, commits)
+            plain_table.publish(job, plain_table.of_today(commits, places_overtaken(job, commits)))
         snapshot = None
     else:
         snapshot = merge(job, spark, commits)

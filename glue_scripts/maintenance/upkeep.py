@@ -11,7 +11,9 @@ from glue_scripts.maintenance.errand_run import ErrandRun, Result
 from glue_scripts.maintenance.iceberg import IcebergTable
 from glue_scripts.maintenance.orphans import orphans
 from glue_scripts.plain_table import FORMAT as PLAIN
-from lineage import chunks
+from lineage.history import claim_key
+from lineage.table import Claim, node_id
+from lineage.values import ClaimState, moment
 
 FILE_BYTES = 256 * 1024 * 1024
 SMALL_FILES = 5
@@ -109,13 +111,14 @@ def _expire(run: ErrandRun, table: IcebergTable, older_than: datetime) -> int:
 
 
 def _expiring(run: ErrandRun, table: IcebergTable) -> datetime:
-    """What is older may go: never what the second job still looks back to for a batch that it has not settled."""
+    """What is older may go: never what the second job still looks back to for a batch that it has not settled.
+
+    Asked by the keys of the commit objects: the index of what waits is not for a tenant's jobs to read.
+    """
     kept = datetime.now(UTC) - timedelta(days=run.number("keep_days", KEPT_DAYS))
-    waiting = run.ledger.waiting(run.tenant, table.dataset, PROCESSED_TO_ANALYTICS)
-    taken = [
-        member
-        for slot in run.ledger.slots(run.tenant)
-        if (slot.job, slot.dataset) == (PROCESSED_TO_ANALYTICS, table.dataset)
-        for member in chunks.members(run.ledger.store, run.tenant, slot.run)
-    ]
-    return min([kept, *(member.arrived_at - CLOCKS_DIFFER for member in (*waiting, *taken))])
+    folder = f"processed/{table.dataset}/_commits/"
+    old = [found.key for found in run.bucket.listed(folder) if found.modified <= kept + CLOCKS_DIFFER]
+    keys = {claim_key(run.tenant, node_id(key, None), PROCESSED_TO_ANALYTICS) for key in old}
+    claims = run.ledger.store.batch_get(Claim, keys).values()
+    arrivals = (moment(claim.arrived) for claim in claims if claim.st not in {ClaimState.DONE, ClaimState.DEAD})
+    return min([kept, *(arrived - CLOCKS_DIFFER for arrived in arrivals)])
