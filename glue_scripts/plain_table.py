@@ -55,13 +55,18 @@ def publish(job: JobRun, commits: Sequence[CommitObject]) -> None:
     pairs = [pair for commit in commits for pair in copies(commit)]
     with ThreadPoolExecutor(COPIES) as pool:
         list(pool.map(lambda pair: bucket.copy(*pair), pairs))
+    enter(arguments, plan, commits)
+    bucket.delete([target for batch in batches for _, target in copies(batch)])
+
+
+def enter(arguments: JobArguments, plan: Plan, commits: Sequence[CommitObject]) -> None:
+    """The catalog's table and its partitions, where they are not there yet."""
     columns = list(stored_columns(plan).items())
     _create_if_absent(arguments, plan, columns)
     places = sorted({(file.year, file.month) for commit in commits for file in commit.files})
-    root = f"s3://{bucket.name}/analytics-ready/{plan.dataset}"
+    root = f"s3://{arguments.bucket}/analytics-ready/{plan.dataset}"
     partitions = [([year, month], f"{root}/year={year}/month={month}") for year, month in places]
     add_partitions(arguments, plan.dataset, partitions, columns)
-    bucket.delete([target for batch in batches for _, target in copies(batch)])
 
 
 def whole_batches(bucket: Bucket, dataset: str, sources: Sequence[SourceFile]) -> list[CommitObject]:

@@ -12,6 +12,8 @@ from pathlib import Path
 import boto3
 import pytest
 
+from glue_scripts import bucket
+
 PROJECT = Path(__file__).parents[2]
 JARS = PROJECT / ".tools" / "jars"
 EMULATOR = PROJECT / ".tools" / "emulator" / "bin" / "python"
@@ -79,20 +81,43 @@ def a_session(folder: Path):
 
 
 @pytest.fixture(scope="module")
-def endpoint(spark, tmp_path_factory):
+def fresh_spark(spark):
+    """A session that remembers no other module's cloud: a session keeps the catalog that it has opened."""
+    from pyspark.sql import SparkSession
+
+    session = spark.newSession()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SparkSession, "_instantiatedSession", session)
+        _make_current(session)
+        yield session
+    _make_current(spark)
+
+
+def _make_current(session) -> None:
+    session._jvm.SparkSession.setDefaultSession(session._jsparkSession)
+    session._jvm.SparkSession.setActiveSession(session._jsparkSession)
+
+
+@pytest.fixture(scope="module")
+def endpoint(fresh_spark, tmp_path_factory):
     """A ministack of our own: bucket with versions, Glue database, quarantine table, ledger."""
+    from glue_scripts import bucket
+
     if not EMULATOR.exists():
         pytest.skip("the emulator is not installed: make setup")
-    yield from a_cloud(spark, tmp_path_factory.mktemp("cloud"))
+    bucket._client.cache_clear()
+    yield from a_cloud(fresh_spark, tmp_path_factory.mktemp("cloud"))
+    bucket._client.cache_clear()
+    fresh_spark._jvm.org.apache.hadoop.fs.FileSystem.closeAll()
 
 
 @pytest.fixture
-def lake(spark, endpoint, request):
+def lake(fresh_spark, endpoint, request):
     """Makes lakes of a dataset named after the test."""
     from tests.glue_scripts.lake import Lake
 
     name = re.sub("[^a-z0-9]", "_", request.node.name.removeprefix("test_").lower())[-38:].strip("_")
-    return lambda **plan: Lake(spark, name, **plan)
+    return lambda **plan: Lake(fresh_spark, name, **plan)
 
 
 def a_cloud(spark, folder: Path):
@@ -146,6 +171,10 @@ def _wait(health: str, process: subprocess.Popen, log: Path) -> None:
 
 
 def _point_spark_at(spark, url: str) -> None:
+    """A session that has known another cloud forgets it: catalogs, file systems and clients keep their endpoint."""
+    spark._jsparkSession.sessionState().catalogManager().reset()
+    spark._jvm.org.apache.hadoop.fs.FileSystem.closeAll()
+    bucket._client.cache_clear()
     spark.sparkContext.environment["AWS_ENDPOINT_URL"] = url  # reaches the Python workers
     spark.sparkContext._jsc.hadoopConfiguration().set("fs.s3a.endpoint", url)
     for name, value in {

@@ -11,8 +11,10 @@ import pytest
 from glue_scripts import maintain, processed_to_analytics, raw_to_processed
 from glue_scripts.catalog import PARQUET, QUARANTINE_COLUMNS
 from lineage.errands import Errands
+from lineage.history import claim_key
 from lineage.ledger import Ledger
 from lineage.replays import Replays
+from lineage.table import PARTITION_KEY, SORT_KEY, node_id, version_sk
 from lineage.values import DatasetEntry, FileVersion, TenantEntry
 from tests.glue_scripts.conftest import ACCOUNT, BUCKET, DATABASE, LEDGER
 
@@ -148,6 +150,15 @@ class Lake:
             key = f"raw/{self.dataset}/{name}"
             assert replays.replay(replays.plan(TENANT, key=key, version=version, force=force))
         return self.run(job)
+
+    def forget_the_merge_of(self, commit: str) -> None:
+        """The second job's claim on a commit object is as if it had never been."""
+        table = boto3.resource("dynamodb").Table(LEDGER)
+        pk, sk = claim_key(TENANT, node_id(commit, None), "processed_to_analytics")
+        table.delete_item(Key={PARTITION_KEY: pk, SORT_KEY: sk})
+        table.update_item(
+            Key={PARTITION_KEY: pk, SORT_KEY: version_sk(sk.split("#")[1])}, UpdateExpression="REMOVE arrived"
+        )
 
     def errand(self, task: str, **arguments) -> dict:
         """Asks the tenant's job `maintain` for it; gives what it answers."""

@@ -205,3 +205,20 @@ def test_plain_parquet_refuses_a_replay_of_some_of_a_batchs_files(lake, monkeypa
         lake.replay("a.csv")
 
     assert lake.objects("analytics-ready") == old
+
+
+def test_plain_parquet_that_was_replayed_is_not_published_again_though_its_batch_waits_again(lake):
+    lake = lake(format="parquet", primary_key=[])
+    lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
+    lake.flow()
+    (old,) = lake.commits()
+    lake.replay("a.csv")
+    merged(lake)
+    there = lake.objects("analytics-ready")
+    assert len(there) == 1
+
+    lake.forget_the_merge_of(old["Key"])  # as in a ledger that was written anew from S3, where its copies are gone
+    lake.enter_commits()
+    lake.run(SECOND)
+
+    assert lake.objects("analytics-ready") == there
