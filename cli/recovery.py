@@ -11,8 +11,9 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,17 +132,22 @@ class Recovery:
         self._step("stacks", lambda: self._deploy(facts))
         self._step("holds", self._hold)
         self._step("objects", self._bring_back)
-        for tenant in self.tenants:
-            self._restore(tenant)
+        self._restore()
 
-    def _restore(self, tenant: str) -> None:
-        """A tenant's ledger and files; meanwhile it is held, so that no run claims what another one did."""
+    def _restore(self) -> None:
+        """Ledgers and files; meanwhile every tenant is held, so that no run claims what another one did.
+
+        All until the last one is through: runs of those that are would else take the workers that rebuilds wait for.
+        """
         from cli.hold import keeping
         from cli.maintenance import REBUILDING
 
-        with keeping(self.connection, tenant, REBUILDING):
-            self._step(f"ledger of {tenant}", lambda: self._rebuild(tenant))
-            self._step(f"files of {tenant}", lambda: self._reconcile(tenant))
+        with ExitStack() as held:
+            for tenant in self.tenants:
+                held.enter_context(keeping(self.connection, tenant, REBUILDING))
+            for tenant in self.tenants:
+                self._step(f"ledger of {tenant}", partial(self._rebuild, tenant))
+                self._step(f"files of {tenant}", partial(self._reconcile, tenant))
 
     def _step(self, name: str, do: Callable[[], str]) -> None:
         """Do a step that is not done yet and say in a line what it did."""

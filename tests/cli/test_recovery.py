@@ -126,6 +126,15 @@ def test_a_tenant_is_held_from_before_its_ledger_is_rebuilt_until_its_files_are_
     assert held == ["acme held, done: 4", "acme let go, done: 6"]
 
 
+def test_no_tenant_is_let_go_before_all_are_there_again(home, loss, assembly):
+    remember(local(), assembly, ["skyline"])
+
+    Steps(home, loss).run()
+
+    assert [each.partition(",")[0] for each in held[:2]] == ["acme held", "skyline held"]
+    assert sorted(held[2:]) == ["acme let go, done: 8", "skyline let go, done: 8"]
+
+
 def test_a_recovery_that_failed_goes_on_where_it_was(home, loss):
     failing = Steps(home, loss)
     failing.fails = "ledger of acme"
