@@ -73,6 +73,10 @@ def _check(table: str, errors: list[dict[str, Any]]) -> None:
         )
 
 
+def is_there(arguments: JobArguments, table: str) -> bool:
+    return _table(arguments, table) is not None
+
+
 def metadata_location(arguments: JobArguments, table: str) -> str | None:
     """Where the catalog says that an Iceberg table stands; None where it knows no such table."""
     found = _table(arguments, table)
@@ -84,7 +88,7 @@ def point_at(arguments: JobArguments, table: str, *, old: str, new: str) -> None
     found = _table(arguments, table)
     if found is None or found["Parameters"].get("metadata_location") != old:
         raise TableMoved(f"{table}: somebody else has moved it since it was looked at; look again.")
-    named = {name: found[name] for name in _KEPT if name in found}
+    named = {name: found[name] for name in _KEPT if found.get(name)}
     moved = {"metadata_location": new, "previous_metadata_location": old}
     guard = {"VersionId": found["VersionId"]} if found.get("VersionId") else {}
     client().update_table(

@@ -28,7 +28,6 @@ class MetadataFile:
     """A metadata file that can be read; `earlier` are those of the commits before it."""
 
     location: str
-    sequence: int
     updated: int
     current: str | None
     earlier: frozenset[str]
@@ -40,7 +39,7 @@ def newest(bucket: Bucket, dataset: str) -> MetadataFile | None:
     keys = [found.key for found in bucket.listed(folder) if found.key.endswith(".metadata.json")]
     with ThreadPoolExecutor(READERS) as pool:
         files = [file for file in pool.map(lambda key: _read(bucket, key), keys) if file]
-    for file in sorted(files, key=lambda file: (file.sequence, file.updated, file.location), reverse=True):
+    for file in sorted(files, key=lambda file: (file.updated, file.location), reverse=True):
         if file.current is None or _is_there(bucket, file.current):
             return file
     return None
@@ -104,7 +103,6 @@ def _read(bucket: Bucket, key: str) -> MetadataFile | None:
         current = _current(said, snapshots)
         return MetadataFile(
             location=f"s3://{bucket.name}/{key}",
-            sequence=int(said.get("last-sequence-number", 0)),
             updated=int(said["last-updated-ms"]),
             current=current,
             earlier=frozenset(entry["metadata-file"] for entry in said.get("metadata-log", [])),

@@ -13,14 +13,16 @@ that was done. Safe to repeat, and safe on a ledger that knows some of it alread
 import hashlib
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pyspark.sql import SparkSession
 
-from glue_scripts import processed_to_analytics, raw_to_processed, tables
+from glue_scripts import catalog, plain_table, processed_to_analytics, raw_to_processed, tables
 from glue_scripts.arguments import PROCESSED_TO_ANALYTICS, RAW_TO_PROCESSED
+from glue_scripts.errors import ErrandRefused
+from glue_scripts.job_run import one_line
 from glue_scripts.maintenance import metadata, redo_log
 from glue_scripts.maintenance.errand_run import ErrandRun, Result, named
 from glue_scripts.maintenance.iceberg import IcebergTable
@@ -61,10 +63,19 @@ class Merged:
 
 
 def work(run: ErrandRun, spark: SparkSession) -> Result:
-    described = []
-    for dataset in _datasets(run):
-        with run.step("rebuild", dataset=dataset):
-            described.append({"dataset": dataset} | _rebuild(run, spark, dataset))
+    """Raises ErrandRefused naming every dataset that failed, after the others were done."""
+    described: list[Result] = []
+    failed: list[str] = []
+    datasets = _datasets(run)
+    for dataset in datasets:
+        try:
+            with run.step("rebuild", dataset=dataset):
+                described.append({"dataset": dataset} | _rebuild(run, spark, dataset))
+        except Exception as error:  # one dataset keeps no other waiting
+            run.log(dataset=dataset, failed=one_line(error))
+            failed.append(f"{dataset}: {one_line(error)}")
+    if failed:
+        raise ErrandRefused(f"{len(failed)} of {len(datasets)} datasets: {'; '.join(failed)}")
     names = ("runs", "files", "waiting", "not_counted")
     totals = {name: sum(int(str(one[name])) for one in described) for name in names}
     return {"datasets": described, **totals, "done": not run.dry}
@@ -80,6 +91,8 @@ def _rebuild(run: ErrandRun, spark: SparkSession, dataset: str) -> Result:
     found, unreadable = redo_log.read_sound(run.bucket, [key for key in keys if key.endswith(".json")])
     table, merged = _table(run, spark, dataset, found)
     counted, left = redo_log.counting(found, merged.batches)
+    settled = redo_log.nothing_to_bring(counted, merged.batches) - merged.batches
+    merged = replace(merged, others={*merged.others, *settled})
     restored = [
         *_second_runs(run.tenant, dataset, counted, merged),
         *_first_runs(run.tenant, dataset, counted, counts=True),
@@ -108,7 +121,11 @@ def _rebuild(run: ErrandRun, spark: SparkSession, dataset: str) -> Result:
 
 def _table(run: ErrandRun, spark: SparkSession, dataset: str, found: Sequence[Found]) -> tuple[str, Merged]:
     if _format(run, dataset) == PLAIN:
-        return metadata.NONE, Merged(others=_published(run, dataset, found))
+        return _plain(run, dataset, found)
+    return _iceberg(run, spark, dataset, found)
+
+
+def _iceberg(run: ErrandRun, spark: SparkSession, dataset: str, found: Sequence[Found]) -> tuple[str, Merged]:
     file = metadata.newest(run.bucket, dataset)
     if file is None:
         return metadata.NONE, Merged()
@@ -125,21 +142,26 @@ def _table(run: ErrandRun, spark: SparkSession, dataset: str, found: Sequence[Fo
     return became, Merged(merges=merges, others=others - known)
 
 
+def _plain(run: ErrandRun, dataset: str, found: Sequence[Found]) -> tuple[str, Merged]:
+    """Batches whose copies are all there; the catalog's entry as the second job would make it."""
+    there = {listed.key for listed in run.bucket.listed(f"analytics-ready/{dataset}/")}
+    published = [
+        one.commit for one in found if one.commit.files and all(target in there for _, target in copies(one.commit))
+    ]
+    merged = Merged(others={commit.batch for commit in published})
+    if not published:
+        return metadata.NONE, merged
+    is_known = catalog.is_there(run.arguments, dataset)
+    if not run.dry:
+        plain_table.enter(run.arguments, run.plan(dataset), published)
+    return metadata.KEPT if is_known else metadata.RESTORED, merged
+
+
 def _format(run: ErrandRun, dataset: str) -> str:
     try:
         return run.plan(dataset).format
     except NotInLedger:
         return ""  # no longer deployed
-
-
-def _published(run: ErrandRun, dataset: str, found: Iterable[Found]) -> set[str]:
-    """Batches of a plain table, all of whose copies are there."""
-    there = {listed.key for listed in run.bucket.listed(f"analytics-ready/{dataset}/")}
-    return {
-        one.commit.batch
-        for one in found
-        if one.commit.files and all(target in there for _, target in copies(one.commit))
-    }
 
 
 def _merges(snapshots: Iterable[Any]) -> Iterator[Merge]:

@@ -133,6 +133,26 @@ def counting(found: Iterable[Found], merged: Collection[str]) -> tuple[list[Foun
     return counted, left
 
 
+def nothing_to_bring(found: Sequence[Found], merged: Collection[str]) -> set[str]:
+    """Batches with which the second job is done though the table does not tell of them.
+
+    They have neither rows nor anything to replace, or all their files' rows have given way to those of merged replays.
+    """
+    given_way = {
+        (old, node_of(source))
+        for one in found
+        if one.commit.batch in merged
+        for source in one.commit.sources
+        for old in source.replaces
+    }
+    return {
+        one.commit.batch
+        for one in found
+        if not (one.commit.files or any(source.replaces for source in one.commit.sources))
+        or all((one.commit.batch, node_of(source)) in given_way for source in one.commit.sources)
+    }
+
+
 def _files(commit: CommitObject) -> Iterator[tuple[str, int]]:
     return ((node_of(source), source.epoch) for source in commit.sources)
 
