@@ -79,5 +79,9 @@ def outcome(play: Play) -> list[str]:
 
 
 def table(mutants: Iterable[Mutant]) -> str:
-    rows = [f"| {mutant.name} | {mutant.breaks} | `{mutant.killed_by}` |" for mutant in mutants]
+    rows = [f"| {mutant.name} | {mutant.breaks} | {_quoted(mutant)} |" for mutant in mutants]
     return "\n".join(["| Mutant | What it breaks | The test that kills it |", "| --- | --- | --- |", *rows])
+
+
+def _quoted(mutant: Mutant) -> str:
+    return ", ".join(f"`{name}`" for name in mutant.killed_by.split(", "))
