@@ -148,22 +148,29 @@ class Lake:
 
     def run(self, job: str, process: Process | None = None, *, most: int = 100) -> bool:
         """One run over what waits, begun here and worked by the process; True = there was one."""
-        members = self._batch(job)[:most]
-        if not members:
-            return False
         try:
-            run = self.ledger.begin(TENANT, job, self.dataset, members)
+            run = self.begin(job, most=most)
         except NothingClaimed:
             return False
         self._start(job, run, process)
         return True
 
+    def begin(self, job: str, *, most: int = 100) -> str:
+        """A run over what waits. Raises NothingClaimed."""
+        members = self._batch(job)[:most]
+        if not members:
+            raise NothingClaimed("nothing waits")
+        return self.ledger.begin(TENANT, job, self.dataset, members)
+
+    def options(self, script: str, run: str) -> list[str]:
+        given = {"--JOB_NAME": script, "--JOB_RUN_ID": f"jr_{run}", "--tenant": TENANT, "--bucket": BUCKET}
+        given |= {"--database": DATABASE, "--ledger": LEDGER, "--account": ACCOUNT, "--code": "1", "--run": run}
+        return [*itertools.chain.from_iterable(given.items())]
+
     def _start(self, script: str, run: str, process: Process | None) -> None:
-        options = {"--JOB_NAME": script, "--JOB_RUN_ID": f"jr_{run}", "--tenant": TENANT, "--bucket": BUCKET}
-        options |= {"--database": DATABASE, "--ledger": LEDGER, "--account": ACCOUNT, "--code": "1", "--run": run}
         with self.wire.on(process or Process()) as on_the_wire:
             try:
-                SCRIPTS[script].main(["job.py", *itertools.chain.from_iterable(options.items())])
+                SCRIPTS[script].main(["job.py", *self.options(script, run)])
             except Exception:
                 assert on_the_wire.fired, "it fails though nothing was done to it"
 
