@@ -56,6 +56,7 @@ def test_a_file_of_which_nothing_is_right_any_more_leaves_no_row(lake, primary_k
     assert lake.files()["a.csv"][0] == "QUARANTINED"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("primary_key", [["id"], []])
 def test_a_replay_of_a_replay_replaces_both(lake, primary_key):
     lake = lake(primary_key=primary_key)
@@ -69,6 +70,7 @@ def test_a_replay_of_a_replay_replaces_both(lake, primary_key):
     assert lake.rows("count(*)") == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_replayed_row_takes_the_place_of_its_former_self_though_it_is_older_now(lake):
     lake = lake(version_column="at")
     lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
@@ -98,6 +100,7 @@ def test_a_replay_of_an_older_file_does_not_overwrite_a_newer_one(lake):
     assert lake.rows() == [("1", Decimal(2)), ("2", Decimal(1))]
 
 
+@pytest.mark.slow
 def test_of_two_versions_of_a_file_in_one_batch_only_the_replayed_one_gives_way(lake):
     lake = lake(primary_key=[])
     lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
@@ -112,6 +115,7 @@ def test_of_two_versions_of_a_file_in_one_batch_only_the_replayed_one_gives_way(
     assert lake.rows("id") == [("1",)]
 
 
+@pytest.mark.slow
 def test_rows_are_replaced_though_the_old_commit_object_has_expired(lake):
     lake = lake(primary_key=[])
     lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
@@ -126,6 +130,7 @@ def test_rows_are_replaced_though_the_old_commit_object_has_expired(lake):
     assert lake.rows() == [("1", Decimal(1)), ("2", Decimal(2))]
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_longer_there_keeps_the_rows_that_it_has_brought(lake):
     lake = lake()
     lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
@@ -207,6 +212,7 @@ def test_plain_parquet_refuses_a_replay_of_some_of_a_batchs_files(lake, monkeypa
     assert lake.objects("analytics-ready") == old
 
 
+@pytest.mark.slow
 def test_plain_parquet_that_was_replayed_is_not_published_again_though_its_batch_waits_again(lake):
     lake = lake(format="parquet", primary_key=[])
     lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")

@@ -40,6 +40,7 @@ def test_it_says_which_batches_and_files_are_out_and_their_replay_brings_them_in
     assert lake.rows("id") == [("1",), ("2",)]
 
 
+@pytest.mark.slow
 def test_a_replay_that_is_taken_back_names_the_batches_that_are_in_again(lake):
     lake = lake()
     lake.put("1.csv", "id,at,amount\n1,2024-09-20,1\n")
@@ -55,6 +56,7 @@ def test_a_replay_that_is_taken_back_names_the_batches_that_are_in_again(lake):
     assert result["batches_back"] == [old.summary["lake.batch"]]
 
 
+@pytest.mark.slow
 def test_versions_are_listed_newest_first_with_batch_run_and_rows(lake):
     lake = two_files(lake)
     old, new = lake.snapshots()

@@ -108,6 +108,7 @@ def test_a_plain_dataset_is_append_only(lake):
     assert "append-only" in maintained(lake(format="parquet", primary_key=[]))["note"]
 
 
+@pytest.mark.slow
 def test_one_broken_dataset_keeps_no_other_waiting_and_the_errand_says_which(lake, monkeypatch):
     lake = lake()
     monkeypatch.setattr(upkeep, "_maintain", broken)
