@@ -30,12 +30,18 @@ _KEPT = ("Name", "Description", "Owner", "TableType", "StorageDescriptor", "Part
 """What of a table's description an update has to say again."""
 
 
-def register_partitions(arguments: JobArguments, committed: CommitObject) -> None:
-    """Makes a run's rejected rows part of `<dataset>_quarantine`."""
-    places = {(file.year, file.month, committed.run): file.key.rpartition("/")[0] for file in committed.quarantine}
+def register_partitions(arguments: JobArguments, *committed: CommitObject) -> None:
+    """Makes rejected rows part of `<dataset>_quarantine`; the commit objects are of one dataset."""
+    places = {
+        (file.year, file.month, commit.run): file.key.rpartition("/")[0]
+        for commit in committed
+        for file in commit.quarantine
+    }
+    if not places:
+        return
     add_partitions(
         arguments,
-        f"{committed.dataset}_quarantine",
+        f"{committed[0].dataset}_quarantine",
         [(list(values), f"s3://{arguments.bucket}/{folder}") for values, folder in places.items()],
         QUARANTINE_COLUMNS,
     )

@@ -50,9 +50,7 @@ def process(job: JobRun, spark: SparkSession) -> None:
         snapshot = None
     else:
         snapshot = merge(job, spark, commits)
-    for commit in commits:
-        if commit.quarantine:  # should its own run have died before
-            register_partitions(job.arguments, commit)
+    register_partitions(job.arguments, *commits)  # should their own runs have died before
     code, contract = job.arguments.code, job.plan.fingerprint
     job.commit(record(job.run.dataset, job.run.members, commits, snapshot=snapshot, code=code, contract=contract))
     job.finalise()

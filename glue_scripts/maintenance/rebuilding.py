@@ -1,6 +1,7 @@
 """Task `rebuild`: the ledger written anew from S3 alone, after its table was lost or set back to an earlier state.
 
     metadata files      ─► the catalog's tables, where it does not know them or stands on an earlier commit
+    commit objects      ─► the catalog's partitions of plain tables and of rejected rows
     snapshot summaries  ─► runs of the second job
     commit objects      ─► runs of the first job, with their files, outputs and edges
 
@@ -105,6 +106,8 @@ def _rebuild(run: ErrandRun, spark: SparkSession, dataset: str) -> Result:
         written = sum(restoring.run(one) for one in restored)
         for one in waiting:
             run.ledger.receive(_file(run.tenant, dataset, one), PROCESSED_TO_ANALYTICS)
+        if _format(run, dataset):  # what is no longer deployed has no table of rejected rows
+            catalog.register_partitions(run.arguments, *(one.commit for one in counted))
     return {
         "table": table,
         "runs": len(restored),

@@ -220,6 +220,22 @@ def test_a_dataset_that_cannot_be_rebuilt_keeps_no_other_waiting_and_is_named(la
     lake.s3.delete_object(Bucket=BUCKET, Key="processed/another/_commits/x.json")
 
 
+def test_rejected_rows_are_shown_again_by_a_catalog_that_has_forgotten_them(lake):
+    lake = lake()
+    lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n2,2024-09-20,x\n")
+    lake.flow()
+    before = lake.quarantined()
+    glue, table = boto3.client("glue"), f"{lake.dataset}_quarantine"
+    for partition in glue.get_partitions(DatabaseName=DATABASE, TableName=table)["Partitions"]:
+        glue.delete_partition(DatabaseName=DATABASE, TableName=table, PartitionValues=partition["Values"])
+    assert lake.quarantined() == []
+
+    rebuilt(lake)
+
+    assert len(before) == 1
+    assert lake.quarantined() == before
+
+
 def lose_the_ledger(lake) -> None:
     """Nothing is left of it but what a deploy writes."""
     dynamodb = boto3.client("dynamodb")
