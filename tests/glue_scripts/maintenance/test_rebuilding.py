@@ -52,6 +52,7 @@ def test_a_lost_ledger_comes_back_the_same_and_a_table_set_back_is_whole_again(l
     assert lake.ledger.waiting(TENANT, lake.dataset, SECOND) == []
 
 
+@pytest.mark.slow
 def test_a_table_that_the_catalog_has_forgotten_is_entered_again_and_goes_on(lake):
     lake = lake()
     lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
@@ -67,6 +68,7 @@ def test_a_table_that_the_catalog_has_forgotten_is_entered_again_and_goes_on(lak
     assert lake.rows("id") == [("1",), ("2",)]
 
 
+@pytest.mark.slow
 def test_a_table_whose_metadata_file_is_gone_moves_to_the_newest(lake):
     lake = lake()
     lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
@@ -78,6 +80,7 @@ def test_a_table_whose_metadata_file_is_gone_moves_to_the_newest(lake):
     assert lake.rows("id") == [("1",)]
 
 
+@pytest.mark.slow
 def test_a_cut_off_metadata_file_is_passed_over(lake):
     lake = lake()
     lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
@@ -88,6 +91,7 @@ def test_a_cut_off_metadata_file_is_passed_over(lake):
     assert rebuilt(lake)["table"] == "kept"
 
 
+@pytest.mark.slow
 def test_what_was_not_merged_yet_waits_for_the_second_job_again(lake):
     lake = lake()
     lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
@@ -104,6 +108,7 @@ def test_what_was_not_merged_yet_waits_for_the_second_job_again(lake):
     assert {state[0] for state in lake.files().values()} == {"QUERYABLE"}
 
 
+@pytest.mark.slow
 def test_the_commit_object_of_a_run_that_lost_is_known_and_never_merged(lake, monkeypatch):
     lake = lake()
     lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
@@ -127,6 +132,7 @@ def test_the_commit_object_of_a_run_that_lost_is_known_and_never_merged(lake, mo
     assert states == ["COMPLETED", "FENCED"]
 
 
+@pytest.mark.slow
 def test_batches_whose_snapshots_have_expired_or_were_rolled_back_are_done_nevertheless(lake):
     lake = lake(primary_key=[])
     for number in (1, 2, 3):
@@ -147,6 +153,7 @@ def test_batches_whose_snapshots_have_expired_or_were_rolled_back_are_done_never
     assert rebuilt(lake)["runs_written"] == 0
 
 
+@pytest.mark.slow
 def test_an_unreadable_commit_object_is_named_and_the_others_come_back(lake):
     lake = lake()
     lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
@@ -183,6 +190,7 @@ def test_a_plain_dataset_comes_back_by_the_copies_that_are_there(lake):
     assert (rebuilt(lake)["table"], rebuilt(lake)["runs_written"]) == ("kept", 0)
 
 
+@pytest.mark.slow
 def test_a_file_that_brought_no_row_is_not_merged_once_more(lake):
     lake = lake()
     lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
@@ -198,6 +206,7 @@ def test_a_file_that_brought_no_row_is_not_merged_once_more(lake):
     assert before["b.csv"][0] == "QUARANTINED"
 
 
+@pytest.mark.slow
 def test_a_dataset_that_cannot_be_rebuilt_keeps_no_other_waiting_and_is_named(lake, monkeypatch):
     lake = lake()
     lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
