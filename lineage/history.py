@@ -135,7 +135,7 @@ class History(Entries):
             self.store.each(lambda shard: list(self.store.query(Header, shard, index=table.INDEX)), shards)
         )
         # The index lags and carries little: the headers themselves decide.
-        found = self.store.batch_get(Header, [(item.pk, item.sk) for item in listed])
+        found = self.store.batch_get(Header, [(item.pk, item.sk) for item in listed], forgiving=True)
         return [header for header in found.values() if header.g2pk]
 
     def header(self, tenant: str, run: str) -> Header:
@@ -274,7 +274,7 @@ def _file_state(arrival: Arrival, steps: Sequence[_Step]) -> FileState:
         key=arrival.key,
         version=arrival.version,
         dataset=_dataset(arrival),
-        state=_status(steps),
+        state=_status(steps, _dataset(arrival)),
         rows=first.rows,
         rejected=first.rejected,
         reason=arrival.reason or first.reason or last.reason,
@@ -291,10 +291,11 @@ def _dataset(arrival: Arrival) -> str | None:
     return None if name == table.UNROUTED else name
 
 
-def _status(steps: Sequence[_Step]) -> FileStatus:
+def _status(steps: Sequence[_Step], dataset: str | None) -> FileStatus:
     first, *later = steps or [NOT_YET]
     if first.state is None:
-        return FileStatus.UNROUTED
+        # The listing of a file is entered before its claim: one that has a dataset is about to get it.
+        return FileStatus.RECEIVED if dataset else FileStatus.UNROUTED
     if not first.done:
         return _before(first)
     if first.rows == 0 and (first.rejected or first.reason):

@@ -135,7 +135,10 @@ class Store:
         while True:
             answer = self.call("Query", dict(request))
             for item in filter(self._lives, answer["Items"]):
-                yield _typed(model, item)
+                typed = _typed(model, item) if index is None else _readable(model, item)
+                if typed is None:
+                    continue
+                yield typed
                 seen += 1
                 if limit is not None and seen >= limit:
                     return
@@ -161,14 +164,21 @@ class Store:
         }
         return request | ({"IndexName": index} if index else {}) | ({"Limit": limit} if limit else {})
 
-    def batch_get(self, model: type[M], keys: Iterable[Key], *, consistent: bool = True) -> dict[Key, M]:
-        """What exists of the keys; duplicates are asked once, what DynamoDB leaves over is asked again."""
+    def batch_get(
+        self, model: type[M], keys: Iterable[Key], *, consistent: bool = True, forgiving: bool = False
+    ) -> dict[Key, M]:
+        """What exists of the keys; duplicates are asked once, what DynamoDB leaves over is asked again.
+
+        `forgiving` passes over what is not of the model, where anybody may have given the keys.
+        """
         wanted = list(dict.fromkeys(keys))
         pages = [wanted[start : start + BATCH_GET] for start in range(0, len(wanted), BATCH_GET)]
         found: dict[Key, M] = {}
         for items in self.each(lambda page: self._page(page, consistent=consistent), pages):
             for item in filter(self._lives, items):
-                found[item[table.PARTITION_KEY]["S"], item[table.SORT_KEY]["S"]] = _typed(model, item)
+                typed = _readable(model, item) if forgiving else _typed(model, item)
+                if typed is not None:
+                    found[item[table.PARTITION_KEY]["S"], item[table.SORT_KEY]["S"]] = typed
         return found
 
     def _page(self, keys: Sequence[Key], *, consistent: bool) -> list[dict[str, Any]]:
@@ -288,6 +298,19 @@ def _pause(attempt: int) -> None:
 def _typed(model: type[M], raw: dict[str, Any]) -> M:
     item: M = model.from_raw_data(raw)
     return item
+
+
+def _readable(model: type[M], raw: dict[str, Any]) -> M | None:
+    """An item that the index shows, None if it is none of the model's.
+
+    A tenant's jobs may write any index key into items of their own: what one wrote must not keep the others waiting.
+    """
+    try:
+        item = _typed(model, raw)
+    except Exception as error:
+        log.warning("%s: passed over, not a %s: %s", raw.get(table.PARTITION_KEY), model.__name__, error)
+        return None
+    return item if isinstance(item, model) else None
 
 
 def _response(error: VerboseClientError) -> dict[str, Any]:

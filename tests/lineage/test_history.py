@@ -1,12 +1,14 @@
 from datetime import UTC, datetime
 
+import boto3
 import pytest
 
+from lineage import table
 from lineage.errors import NotInLedger
 from lineage.receipts import Receipt
 from lineage.store import Store
 from lineage.values import FileStatus, HeaderState
-from tests.lineage.builders import ANALYTICS, RAW, a_dataset, a_file, begin, merge, process
+from tests.lineage.builders import ANALYTICS, RAW, TABLE, a_dataset, a_file, begin, merge, process
 
 
 def test_files_come_oldest_first_over_all_datasets(ledger):
@@ -107,3 +109,12 @@ def test_files_are_read_in_batches_not_one_by_one(ledger, monkeypatch):
     assert {file.state for file in ledger.files("acme")} == {FileStatus.QUERYABLE}
     # tenant, names, two listings, three pages of claims, one of runs, one of the second job's claims and runs
     assert ledger.store.calls == 10
+
+
+def test_a_file_that_is_listed_and_not_yet_claimable_is_received_and_not_unrouted(ledger):
+    file = a_file()
+    ledger.receive(file, RAW)
+    key = {"PK": {"S": table.file_pk("acme", file.fid)}, "SK": {"S": table.claim_sk(file.ver, RAW)}}
+    boto3.client("dynamodb").delete_item(TableName=TABLE, Key=key)
+
+    assert [state.state for state in ledger.files("acme")] == ["RECEIVED"]

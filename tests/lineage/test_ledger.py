@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime
 
+import boto3
 import pytest
 
 from lineage import table
 from lineage.errors import NothingClaimed, NotInLedger, OutputTaken, RunNotOpen, RunOpen
+from lineage.holds import Holds
 from lineage.ledger import Ledger
 from lineage.receipts import Receipt
 from lineage.store import Store
@@ -640,3 +642,16 @@ def test_a_header_that_nobody_can_read_keeps_no_other_run_from_being_put_in_orde
 
     assert outcomes[run.run] == "fenced"
     assert "ValueError" in outcomes["zzz"]
+
+
+@pytest.mark.parametrize("kind", ["zzz", "seat", "claim", "run"])
+@pytest.mark.parametrize("place", ["OPEN#0", "WAIT#acme#sales#raw_to_processed", "HELD#acme"])
+def test_whatever_one_tenant_writes_under_an_index_key_keeps_no_other_waiting(ledger, place, kind):
+    ledger.receive(a_file(), RAW)
+    forged = {"PK": "T#globex#X", "SK": "x", "kind": kind, "g2pk": place, "g2sk": "0", "fence": "no number"}
+    boto3.client("dynamodb").put_item(TableName=TABLE, Item={name: {"S": value} for name, value in forged.items()})
+
+    ledger.recover()
+
+    assert [member.key for member in ledger.waiting("acme", "sales", RAW)] == ["raw/sales/a.csv"]
+    assert Holds(ledger).release("acme") == 0
