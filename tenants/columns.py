@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from open_data_contract_standard.model import SchemaProperty
 
@@ -27,6 +27,9 @@ PHYSICAL = {
 }
 SYNONYMS = {"integer": "int", "long": "bigint", "numeric": "decimal", "bool": "boolean"}
 DECIMAL = re.compile(r"decimal\(([0-9]{1,2}),([0-9]{1,2})\)\Z")
+# Narrower than Python's own numbers, which may be `1_000`, `٣`, or a billion digits long.
+WHOLE = re.compile(r"[+-]?[0-9]{1,19}\Z")
+NUMBER = re.compile(r"[+-]?(?:[0-9]{1,38}(?:\.[0-9]{0,38})?|\.[0-9]{1,38})(?:[eE][+-]?[0-9]{1,3})?\Z")
 FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 NUMBER_TEXT = "^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?$"
@@ -118,14 +121,14 @@ class Column:
         """SQL of `text` as a value of this type; raises ValueError."""
         try:
             return self._literal(str(text).strip())
-        except (ValueError, InvalidOperation):
+        except ValueError:
             raise ValueError(f"{text!r} is no {self.type}") from None
 
     def _literal(self, text: str) -> str:
         if self.kind == "string":
             return literal(text)
         if self.kind in ("int", "bigint"):
-            return str(int(text))
+            return _whole(text)
         if self.kind in ("decimal", "double", "float"):
             return _number(text)
         if self.kind == "date":
@@ -137,10 +140,17 @@ class Column:
         raise ValueError(text)
 
 
+def _whole(text: str) -> str:
+    if not WHOLE.match(text):
+        raise ValueError(text)
+    return str(int(text))
+
+
 def _number(text: str) -> str:
-    value = Decimal(text)
-    digits = format(value, "f")
-    if not value.is_finite() or len(digits) > 38:
+    if not NUMBER.match(text):
+        raise ValueError(text)
+    digits = format(Decimal(text), "f")
+    if len(digits) > 38:
         raise ValueError(text)
     return digits
 

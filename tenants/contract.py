@@ -12,7 +12,7 @@ from tenants.errors import Problem, RegistryError
 from tenants.plan import Plan, PlanColumn, PlanPartition, PlanRule
 from tenants.rules import row_rules, rules_of
 from tenants.settings import NamedQuery, Settings, settings_of
-from tenants.sql import expression_problems, identifier
+from tenants.sql import expression_problems, identifier, is_identifier
 from tenants.validation import checked
 
 __all__ = ["Contract", "read_contract"]
@@ -119,8 +119,8 @@ class _Compiler:
         for position, item in enumerate(items):
             place = ("schema", 0, "properties", position)
             column = typed(item, place, self.settings.formats, self.problems)
-            if column is None:
-                continue
+            if column is None or not is_identifier(column.name):
+                continue  # the problem is told
             if item.transformLogic is None:
                 self.columns.append(column)
             else:
@@ -154,10 +154,8 @@ class _Compiler:
         spelled: dict[str, str] = {}
         for column in list(self.columns):
             source, place = column.source, (*column.place, "physicalName")
-            try:
-                identifier(source)
-            except ValueError as error:
-                self.problems.append((place, str(error)))
+            if not is_identifier(source):
+                self.problems.append((place, f"{source!r} cannot be a column name"))
                 self.columns.remove(column)
             if source.lower() in SOURCE_NAMES_TAKEN:
                 self.problems.append((place, f"{source!r} is a name of the platform's own"))

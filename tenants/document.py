@@ -13,16 +13,19 @@ from typing import Any
 
 import yaml
 
-from tenants.errors import Problem, RegistryError
+from tenants.errors import Problem, RegistryError, shortened
 
-__all__ = ["Document", "nearest", "parse", "read"]
+__all__ = ["MAX_PROBLEMS", "Document", "nearest", "parse", "read"]
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 8
+MAX_PROBLEMS = 1_000  # whoever has so many in one file reads no more of them
+MAX_VALUES = 200_000  # a tenant is about ten: its keys, its values, its lists
 
 PathOf = tuple[str | int, ...]
 # Keys that name an item of a list better than its position does.
 LABELS = ("id", "name", "property")
+SHOWN = 100  # characters of a key or name in the place of a problem
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Document:
             if isinstance(part, int):
                 words += f"[{_item_name(value, part)}]"
             else:
-                words += f".{part}" if words else part
+                words += f".{shortened(part, SHOWN)}" if words else shortened(part, SHOWN)
         return words
 
 
@@ -67,7 +70,8 @@ def _child(value: Any, part: str | int) -> Any:
 
 def _item_name(item: Any, position: int) -> str:
     if isinstance(item, dict):
-        return next((item[key] for key in LABELS if isinstance(item.get(key), str)), str(position))
+        name = next((item[key] for key in LABELS if isinstance(item.get(key), str)), str(position))
+        return shortened(name, SHOWN)
     return str(position)
 
 
@@ -111,6 +115,7 @@ class _Composer:
         self.root: Any = None
         self.open: list[tuple[PathOf, Any]] = []
         self.key: list[str | None] = []
+        self.values = 0
 
     def compose(self, text: str) -> Document:
         try:
@@ -119,15 +124,24 @@ class _Composer:
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             said = getattr(error, "problem", None) or str(error).splitlines()[0]
-            self._refuse(mark.line if mark else 0, f"is not YAML: {said}")
+            self._note(mark.line if mark else 0, f"is not YAML: {said}")
         except _TooDeep as error:
-            self._refuse(error.line, f"is nested deeper than {self.max_depth} levels")
+            self._note(error.line, f"is nested deeper than {self.max_depth} levels")
+        except _TooMany as error:
+            self._note(error.line, f"holds more than {MAX_VALUES:,} keys and values")
+        except _Enough:
+            pass
         if self.problems:
             raise RegistryError(self.problems)
         return Document(self.shown, self.root, self.lines)
 
-    def _refuse(self, line: int, message: str) -> None:
+    def _note(self, line: int, message: str) -> None:
         self.problems.append(Problem(self.shown, line + 1, "", message))
+
+    def _refuse(self, line: int, message: str) -> None:
+        self._note(line, message)
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise _Enough(line)
 
     def _take(self, event: yaml.Event) -> None:
         line = event.start_mark.line if event.start_mark else 0
@@ -143,6 +157,9 @@ class _Composer:
             self.key.pop()
 
     def _node(self, event: yaml.NodeEvent, line: int) -> None:
+        self.values += 1
+        if self.values > MAX_VALUES:
+            raise _TooMany(line)
         if event.anchor is not None:
             self._refuse(line, f"anchor &{event.anchor} is not allowed; write the value out")
         if (tag := getattr(event, "tag", None)) is not None:
@@ -196,6 +213,18 @@ class _Composer:
         return here
 
 
-class _TooDeep(Exception):
+class _Refused(Exception):
     def __init__(self, line: int) -> None:
         self.line = line
+
+
+class _TooDeep(_Refused):
+    pass
+
+
+class _TooMany(_Refused):
+    pass
+
+
+class _Enough(_Refused):
+    pass

@@ -6,10 +6,10 @@ from pydantic import Field
 
 from tenants.model import (
     EMAIL,
-    LINE,
     Dataset,
     EnvironmentEntry,
     EnvironmentName,
+    Line,
     Organization,
     Retention,
     State,
@@ -53,7 +53,7 @@ class TenantEntry(Value):
 
     id: TenantId
     """Lower-case letters, digits, single hyphens; 3 to 20 characters; part of every name; never re-used."""
-    name: str = Field(pattern=LINE, max_length=100)
+    name: Line
     """The name that people read."""
     owner: str = Field(pattern=EMAIL, max_length=254)
     """Mail address of whoever answers for the data."""

@@ -15,12 +15,18 @@ TenantsError
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["InvalidName", "NotFound", "Problem", "RegistryError", "TenantsError"]
+__all__ = ["InvalidName", "NotFound", "Problem", "RegistryError", "TenantsError", "shortened"]
+
+
+SHOWN = 400  # characters of a name or message; what stands in a file may be a million long
 
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One thing that is wrong, and where: `tenants/tenants.yaml:12: tenants[acme].onwer: unknown key …`."""
+    """One thing that is wrong, and where: `tenants/tenants.yaml:12: tenants[acme].onwer: unknown key …`.
+
+    As text it is one line, whatever stands in the file: a log that takes lines for commands reads none of it.
+    """
 
     file: str
     line: int
@@ -28,7 +34,19 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (f"{self.file}:{self.line}", self.where, self.message) if part)
+        parts = (f"{self.file}:{self.line}", self.where, self.message)
+        return ": ".join(_on_one_line(part) for part in parts if part)
+
+
+def _on_one_line(text: str) -> str:
+    """`text` with what does not print spelled out, and without its middle if it is long."""
+    text = shortened(text, SHOWN)
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def shortened(text: str, most: int) -> str:
+    """`text` of at most about that many characters, its begin and its end."""
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"
 
 
 class TenantsError(Exception):

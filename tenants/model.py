@@ -15,20 +15,28 @@ from tenants.naming import (
     check_organization,
     check_tenant,
 )
-from tenants.quantities import Days, Seconds, Size
+from tenants.quantities import Days, PlainDigits, Seconds, Size
 from tenants.schedule import check_schedule
 
 __all__ = ["Dataset", "Environment", "EnvironmentEntry", "Retention", "Tenant", "Tier", "Webhook"]
 
-# A comma or quote in these would have to be escaped in tags and in mails.
 LINE = r"^[^\x00-\x1f\x7f]+$"
-EMAIL = r"^[^@\s,;<>\"]+@[^@\s,;<>\"]+$"
+# The dots and signs that mail systems use, and no braces: `{{resolve:…}}` in a template is read by CloudFormation.
+EMAIL = r"^[A-Za-z0-9.!#%&'*+/=?^_~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$"
+
+
+def check_line(text: str) -> str:
+    """`text` if it prints as it is: no line end, no sign that turns or hides the text after it."""
+    if not text.isprintable():
+        raise ValueError(f"{text!a} holds what does not print; expected one line of printable text")
+    return text
 
 
 def _as_schema(rule: re.Pattern[str]) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": "^" + rule.pattern.replace(r"\Z", "$")})
 
 
+Line = Annotated[str, Field(pattern=LINE, max_length=100), AfterValidator(check_line)]
 Organization = Annotated[str, AfterValidator(check_organization), _as_schema(ORGANIZATION)]
 TenantId = Annotated[str, AfterValidator(check_tenant), _as_schema(TENANT)]
 DatasetName = Annotated[str, AfterValidator(check_dataset), _as_schema(DATASET)]
@@ -73,11 +81,11 @@ class Retention(Value):
 class Tier(Value):
     """What a tenant of this tier may use."""
 
-    workers: int = Field(default=2, ge=2, le=299)
+    workers: Annotated[int, Field(ge=2, le=299), PlainDigits] = 2
     """Glue workers per run."""
     worker_type: WorkerType = "G.1X"
     """Glue worker type."""
-    max_concurrent_runs: int = Field(default=2, ge=1, le=200)
+    max_concurrent_runs: Annotated[int, Field(ge=1, le=200), PlainDigits] = 2
     """Runs of this tenant at the same time."""
     query_bytes_limit: Annotated[Size, Field(ge=10_000_000)] = 100 * 10**9
     """Bytes that one query may scan, at least 10 MB; units are decimal (100 GB = 10^11)."""
@@ -92,7 +100,7 @@ class Dataset(Value):
     """The file in contracts/ without .yaml; the dataset's name if not given."""
     max_wait: Annotated[Seconds, Field(ge=0, le=7 * 86_400)] = 900
     """How long a file may wait for others before its run starts; 0 starts at once. Excludes schedule."""
-    max_files: int = Field(default=5_000, ge=1, le=100_000)
+    max_files: Annotated[int, Field(ge=1, le=100_000), PlainDigits] = 5_000
     """A batch of this many files starts without waiting; no batch takes more."""
     max_bytes: Annotated[Size, Field(ge=1)] = 10**9
     """A batch of this size starts without waiting; units are decimal."""

@@ -33,8 +33,18 @@ JOB = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*\Z")
 RESERVED_TENANTS = frozenset(
     {"shared", "all", "changed", "default", "primary", "admin", "root", "aws", "system", "public"}
 )
-# S3 keeps bucket names that begin with these for itself.
-RESERVED_ORGANIZATIONS = frozenset({"sthree", "amzn", "aws"})
+# S3 keeps bucket names that begin with these for itself; `cdk-` begins the names of CDK's own roles and buckets.
+RESERVED_ORGANIZATIONS = frozenset({"sthree", "amzn", "aws", "cdk"})
+# Athena takes these for SQL where a table stands without quotes, as it does in a contract's queries.
+SQL_WORDS = (
+    "alter and as between by case cast constraint create cross cube current_catalog current_date current_path "
+    "current_schema current_time current_timestamp current_user deallocate delete describe distinct drop else end "
+    "escape except execute exists extract false first for from full group grouping having in inner insert intersect "
+    "into is join json_array json_exists json_object json_query json_table json_value last left like listagg localtime "
+    "localtimestamp natural normalize not null of on or order outer prepare recursive right rollup select skip table "
+    "then trim true uescape union unnest using values when where with"
+)
+RESERVED_DATASETS = frozenset(SQL_WORDS.split())
 
 
 def arn(service: str, region: str, account: str, resource: str) -> str:
@@ -48,26 +58,26 @@ def partition_of(region: str) -> str:
 
 def check_organization(name: str) -> str:
     if not ORGANIZATION.match(name):
-        raise InvalidName(f"{name!r} is no organization: expected 3 to 16 lower-case letters and digits, letter first")
+        raise InvalidName(f"{name!a} is no organization: expected 3 to 16 lower-case letters and digits, letter first")
     if name in RESERVED_ORGANIZATIONS:
-        raise InvalidName(f"{name!r} is reserved by AWS: choose another organization name")
+        raise InvalidName(f"{name!a} is reserved by AWS: choose another organization name")
     return name
 
 
 def check_environment(name: str) -> str:
     if not ENVIRONMENT.match(name):
-        raise InvalidName(f"{name!r} is no environment: expected 2 to 8 lower-case letters and digits, letter first")
+        raise InvalidName(f"{name!a} is no environment: expected 2 to 8 lower-case letters and digits, letter first")
     return name
 
 
 def check_tenant(name: str) -> str:
     if not TENANT.match(name):
         raise InvalidName(
-            f"{name!r} is no tenant id: expected 3 to 20 lower-case letters, digits and single hyphens, "
+            f"{name!a} is no tenant id: expected 3 to 20 lower-case letters, digits and single hyphens, "
             "letter first, no hyphen last"
         )
     if name in RESERVED_TENANTS:
-        raise InvalidName(f"{name!r} is reserved: choose another tenant id")
+        raise InvalidName(f"{name!a} is reserved: choose another tenant id")
     return name
 
 
@@ -86,10 +96,12 @@ def check_tenant_in(name: str, environment: str) -> str:
 def check_dataset(name: str) -> str:
     if not DATASET.match(name):
         raise InvalidName(
-            f"{name!r} is no dataset: expected 1 to 40 lower-case letters, digits and underscores, letter first"
+            f"{name!a} is no dataset: expected 1 to 40 lower-case letters, digits and underscores, letter first"
         )
     if name.endswith("_quarantine"):
-        raise InvalidName(f"{name!r} is no dataset: names ending in _quarantine are taken by the quarantine tables")
+        raise InvalidName(f"{name!a} is no dataset: names ending in _quarantine are taken by the quarantine tables")
+    if name in RESERVED_DATASETS:
+        raise InvalidName(f"{name!a} is no dataset: it is a word of SQL; choose another name")
     return name
 
 
@@ -216,7 +228,7 @@ class TenantNames:
     def job(self, name: str) -> str:
         """The Glue job's name; `name` is the job's own, such as `raw_to_processed`."""
         if not JOB.match(name):
-            raise InvalidName(f"{name!r} is no job: expected lower-case words joined by single underscores")
+            raise InvalidName(f"{name!a} is no job: expected lower-case words joined by single underscores")
         return f"{self.workgroup}-{name.replace('_', '-')}"
 
     def resources(self) -> dict[str, str]:

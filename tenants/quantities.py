@@ -6,8 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-__all__ = ["Days", "Seconds", "Size", "duration_text", "size_text"]
+__all__ = ["Days", "PlainDigits", "Seconds", "Size", "duration_text", "size_text"]
 
+# Others read 1_000, 010, 0x1F or 1:30 as numbers, and not all as the same one.
+COUNT = re.compile(r"(?:0|[1-9][0-9]{0,11})\Z")
 QUANTITY = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([A-Za-z]*)\Z")
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 # Decimal units, as AWS counts (a workgroup's cut-off is given in bytes); binary ones are there by their own names.
@@ -23,6 +25,15 @@ def _split(text: str) -> tuple[Decimal, str] | None:
 
 def _whole(value: Decimal) -> int | None:
     return int(value) if value == value.to_integral_value() else None
+
+
+def parse_count(value: Any) -> Any:
+    """The number in '5000'; a number stands for itself."""
+    if not isinstance(value, str):
+        return value
+    if not COUNT.match(value):
+        raise ValueError(f"{value!r} is no whole number; expected digits without a leading zero, such as 5000")
+    return int(value)
 
 
 def parse_seconds(value: Any) -> Any:
@@ -68,6 +79,7 @@ def _text_schema(pattern: str, *examples: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": list(examples)})
 
 
+PlainDigits = BeforeValidator(parse_count)
 Seconds = Annotated[
     int,
     BeforeValidator(parse_seconds),

@@ -1,6 +1,7 @@
 """What each row must hold: ODCS options, enumerations and quality rules as SQL predicates with their reasons."""
 
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from tenants.sql import expression_problems, identifier, literal
 
 __all__ = ["row_rules", "rules_of"]
 
+LONGEST_PATTERN = 1_000  # characters
 SHOWN = 200  # characters of a value that a reason shows
 
 
@@ -136,9 +138,12 @@ def _count(bound: Any) -> int:
 
 def _matching(_: Column, value: str, pattern: Any) -> Check:
     text = str(pattern)
+    if len(text) > LONGEST_PATTERN:
+        raise ValueError(f"is longer than {LONGEST_PATTERN:,} characters")
     try:
-        re.compile(text)
-    except re.error as error:
+        with warnings.catch_warnings(action="ignore"):
+            re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"{text!r} is no regular expression: {error}") from None
     if "(?P" in text:
         raise ValueError(f"{text!r} names a group as Python does; Java writes (?<name>…)")

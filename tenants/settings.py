@@ -17,6 +17,10 @@ __all__ = ["NamedQuery", "Settings", "settings_of"]
 QUERY_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 QUERY_KEYS = {"name", "sql", "description"}
 GLOB = re.compile(r"raw(/[^/?\[\]{}\\\x00-\x1f]+)+\Z")
+# Keys are matched by one function for all tenants: with a fourth, a key of 1,024 bytes can keep it for minutes.
+MOST_CHOICES = 3
+# CloudFormation reads `{{resolve:…}}`, and CDK `${Token[…]}`, wherever they stand in a template.
+NO_REFERENCE = ("{{", "${")
 ENCODINGS = ("UTF-8", "ISO-8859-1", "windows-1252", "US-ASCII", "UTF-16")
 DELIMITERS = {"\\t": "\t", "tab": "\t"}
 
@@ -64,6 +68,12 @@ def _one_of(*words: str) -> Callable[[Any], str]:
     return read
 
 
+def _choices(pattern: str) -> int:
+    """How often a match may have to be tried again: for every `**`, and for every `*` after a name's first."""
+    parts = pattern.split("/")
+    return parts.count("**") + sum(max(part.count("*") - 1, 0) for part in parts if part != "**")
+
+
 def _files(value: Any) -> tuple[str, ...]:
     patterns = value if isinstance(value, list) else [value]
     for pattern in patterns:
@@ -71,6 +81,8 @@ def _files(value: Any) -> tuple[str, ...]:
             raise ValueError(f"{pattern!r}: expected a pattern such as raw/folder/**/name_*.csv (only * and ** match)")
         if any("**" in part and part != "**" for part in pattern.split("/")):
             raise ValueError(f"{pattern!r}: ** stands alone between slashes")
+        if _choices(pattern) > MOST_CHOICES:
+            raise ValueError(f"{pattern!r}: too many wildcards; expected {MOST_CHOICES} of ** and further * in a name")
     return tuple(patterns)
 
 
@@ -104,6 +116,9 @@ def _query(value: Any) -> NamedQuery:
         raise ValueError("expected texts")
     if not QUERY_NAME.match(value["name"]):
         raise ValueError(f"{value['name']!r}: expected lower-case letters, digits and underscores")
+    for sign in NO_REFERENCE:
+        if any(sign in text for text in value.values()):
+            raise ValueError(f"{value['name']}: {sign!r} is not allowed; a deployment would read it as a reference")
     return NamedQuery(**value)
 
 

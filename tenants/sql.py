@@ -11,14 +11,22 @@ from dataclasses import dataclass, field
 
 from tenants.document import nearest
 
-__all__ = ["expression_problems", "identifier", "literal"]
+__all__ = ["expression_problems", "identifier", "is_identifier", "literal"]
+
+
+LONGEST = 10_000  # characters of an expression
 
 
 def identifier(name: str) -> str:
     """`name` in backticks; raises ValueError for a name that Spark would not take as it stands."""
-    if "${" in name or not name.isprintable() or not name:
+    if not is_identifier(name):
         raise ValueError(f"{name!r} cannot be a column name")
     return "`" + name.replace("`", "``") + "`"
+
+
+def is_identifier(name: str) -> bool:
+    """Whether Spark takes `name` as it stands, in backticks."""
+    return bool(name) and name.isprintable() and "${" not in name
 
 
 def literal(text: str) -> str:
@@ -112,6 +120,9 @@ class _Reader:
 
 def expression_problems(text: str, columns: Iterable[str]) -> Iterator[str]:
     """What keeps `text` from being an expression over `columns` of one row."""
+    if len(text) > LONGEST:
+        yield f"is longer than {LONGEST:,} characters"
+        return
     reader = _Reader(text).read()
     if reader.problem or not reader.tokens:
         yield reader.problem or "is empty; expected an expression over columns"

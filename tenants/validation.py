@@ -7,7 +7,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from tenants.document import Document, nearest
+from tenants.document import MAX_PROBLEMS, Document, nearest
 from tenants.errors import Problem
 
 __all__ = ["checked"]
@@ -21,7 +21,10 @@ def checked(document: Document, model: type[M], *, open_keys: Iterable[str] = ()
     if not isinstance(document.value, dict):
         return None, [document.problem((), "is no mapping; expected keys such as " + ", ".join(_keys(model)))]
     unknown = list(_unknown(document.value, model, (), frozenset(open_keys)))
-    problems = [document.problem(place, f"unknown key{nearest(str(place[-1]), known)}") for place, known in unknown]
+    problems = [
+        document.problem(place, f"unknown key{nearest(str(place[-1]), known)}")
+        for place, known in unknown[:MAX_PROBLEMS]
+    ]
     try:
         found = model.model_validate(_without(document.value, [place for place, _ in unknown]))
     except ValidationError as error:
@@ -86,6 +89,8 @@ def _inside(annotation: Any, kind: type) -> Any:
 def _translated(document: Document, error: ValidationError) -> Iterator[Problem]:
     for item in error.errors(include_url=False, include_input=True):
         place = _written(document, item["loc"])
+        if item["type"] == "too_short" and item["input"]:
+            continue  # pydantic counts only the items that are valid, and what is wrong with the others is told
         if item["type"] == "missing":
             yield document.problem((*place, item["loc"][-1]), "is missing")
         else:
