@@ -1,7 +1,11 @@
+import string
+from fnmatch import fnmatchcase
+
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from lineage.table import TENANT_PREFIX
 from tenants.errors import InvalidName
 from tenants.naming import (
     RESERVED_TENANTS,
@@ -177,3 +181,134 @@ def test_names_stay_within_the_services_limits(tenant, environment):
 )
 def test_an_arn_is_in_the_partition_of_its_region(region, partition):
     assert arn("sns", region, "111122223333", "alerts") == f"arn:{partition}:sns:{region}:111122223333:alerts"
+
+
+# -- several environments and organizations in one account -------------------------------------------------------------
+
+# Whatever may stand after a name where a policy or a service goes on: a folder, a stream, a job, a column.
+DELIMITERS = ("-", "/", ":", "_", "#", ".")
+environment_sets = st.sets(
+    st.one_of(st.sampled_from(["de", "dev", "dev2", "eu", "ed", "prod", "ledger", "job"]), st.text("dev1", min_size=2)),
+    min_size=1,
+    max_size=3,
+)
+
+
+# Ids that are made of one another and of environments' names.
+related_ids = st.lists(
+    st.sampled_from(["acme", "eu", "a1", "de", "dev", "prod", "ledger"]), min_size=1, max_size=3
+).map("-".join)
+
+
+def every_name(names):
+    """By what they name, so that a new property of `TenantNames` is in it without being written down here."""
+    properties = [word for word in dir(type(names)) if isinstance(getattr(type(names), word), property)]
+    found = {word: getattr(names, word) for word in properties if isinstance(getattr(names, word), str)}
+    if isinstance(names, TenantNames):
+        found |= {job: names.job(job) for job in ("raw_to_processed", "processed_to_analytics", "maintain")}
+        found |= {f"{found['workgroup']}-": f"{found['workgroup']}-scanned"}  # an alarm
+    return set(found.values())
+
+
+def fits_all(tenant, environments):
+    try:
+        for environment in environments:
+            check_environment(environment)
+            check_tenant_in(tenant, environment)
+    except InvalidName:
+        return False
+    return True
+
+
+def test_every_name_is_every_name():
+    assert len(every_name(NAMES)) == 15
+    assert {NAMES.bucket, NAMES.boundary, NAMES.log_group, NAMES.job("maintain")} < every_name(NAMES)
+    assert {PLATFORM.ledger, PLATFORM.webhook_function} < every_name(PLATFORM)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.tuples(st.one_of(related_ids, ids), st.one_of(related_ids, close_ids)),
+    environment_sets,
+    st.tuples(*[st.sampled_from(["lake", "lak", "lakes", "dev", "prod"])] * 2),
+    st.data(),
+)
+def test_names_are_one_owners_whatever_the_tenants_environments_and_organizations(tenants, environments, houses, data):
+    assume(all(fits_all(tenant, environments) for tenant in tenants))
+    (one, other), (one_house, other_house) = tenants, houses
+    environment, elsewhere = (data.draw(st.sampled_from(sorted(environments))) for _ in range(2))
+    owners = [
+        TenantNames(one_house, one, environment),
+        TenantNames(other_house, other, elsewhere),
+        PlatformNames(one_house, environment),
+        PlatformNames(other_house, elsewhere),
+    ]
+
+    for mine in owners:
+        for theirs in owners:
+            if mine != theirs:
+                assert {name.casefold() for name in every_name(mine)}.isdisjoint(every_name(theirs))
+                assert reached(mine, theirs) == []
+
+
+def reached(mine, theirs):
+    """Names of theirs that a pattern reaches which ends at a name of mine and a delimiter."""
+    return [
+        (own, name)
+        for own in every_name(mine)
+        for name in every_name(theirs)
+        if name.casefold().startswith(tuple(own.casefold() + sign for sign in DELIMITERS))
+    ]
+
+
+@given(st.one_of(ids, close_ids), environment_sets, st.data())
+def test_the_patterns_for_all_tenants_of_an_environment_reach_no_other_environment_and_nothing_of_the_platform(
+    tenant, environments, data
+):
+    assume(fits_all(tenant, environments))
+    environment, elsewhere = (data.draw(st.sampled_from(sorted(environments))) for _ in range(2))
+    patterns = [f"lake-*-{environment}-{word}" for word in ("job", "analyst", "datalake", "tenant")]
+    own = TenantNames("lake", tenant, environment)
+    foreign = [PlatformNames("lake", name) for name in environments]
+    if elsewhere != environment:
+        foreign.append(TenantNames("lake", tenant, elsewhere))
+
+    assert {own.job_role, own.analyst_role, own.bucket, own.stack} == {
+        name for name in every_name(own) for pattern in patterns if fnmatchcase(name, pattern)
+    }
+    assert [
+        (pattern, name)
+        for names in foreign
+        for name in every_name(names)
+        for pattern in patterns
+        if fnmatchcase(name, pattern)
+    ] == []
+
+
+def test_a_tenant_named_as_an_environment_would_have_the_platforms_names_and_is_refused_where_both_are():
+    assert TenantNames("lake", "prod", "ledger").workgroup == PlatformNames("lake", "prod").ledger
+    assert not fits_all("prod", {"ledger", "prod"})
+
+
+@given(st.one_of(ids, close_ids), st.one_of(ids, close_ids))
+def test_rows_of_the_ledger_begin_with_one_tenants_prefix_only(one, other):
+    assume(one != other and _fit(one, "test") and _fit(other, "test"))
+
+    assert not TENANT_PREFIX.format(tenant=other).startswith(TENANT_PREFIX.format(tenant=one))
+
+
+@settings(max_examples=300)
+@given(st.one_of(st.text(max_size=25), st.text("aé1-\n", min_size=3, max_size=5)))
+def test_no_text_is_a_name_but_plain_lower_case_ascii(text):
+    checks = {check_tenant: "-", check_organization: "", check_environment: "", check_dataset: "_"}
+
+    for check, signs in checks.items():
+        try:
+            check(text)
+        except InvalidName as error:
+            said = str(error)
+        else:
+            assert text.casefold() == text
+            assert set(text) <= set(string.ascii_lowercase + string.digits + signs)
+            continue
+        assert said.isprintable()
