@@ -3,11 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from isolation.errors import UnknownPolicy, UnknownType
 from isolation.policies import VERSION, Document, listed
-from isolation.template import Declared, Stack, resolve
+from isolation.template import Declared, Place, Stack, resolve
 
 __all__ = ["KINDS", "NOBODY_ACTS_ON", "Account", "Principal", "Resource"]
 
@@ -95,6 +96,10 @@ class Account:
         return cls(account, region, drawn.principals(), drawn.resources())
 
     @property
+    def partition(self) -> str:
+        return Place(self.account, self.region).partition
+
+    @cached_property
     def tenants(self) -> list[str]:
         owners = {each.tenant for each in self.principals.values()} | {each.tenant for each in self.resources.values()}
         return sorted(owner for owner in owners if owner is not None)

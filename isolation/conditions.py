@@ -48,7 +48,7 @@ class Context:
         return ABSENT if key.startswith(self.closed) else None
 
     def having(self, more: Mapping[str, Values]) -> "Context":
-        return Context({**self.values, **{key.lower(): value for key, value in more.items()}}, self.closed)
+        return Context({**self.values, **more}, self.closed)
 
 
 @dataclass(frozen=True)

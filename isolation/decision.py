@@ -93,7 +93,7 @@ def base_context(account: Account, principal: Principal) -> Context:
 
 def takes_session_tags(principal: Principal) -> bool:
     """Whether who assumes the role may choose its tags."""
-    return any(action_may_match(each, "sts:tagsession") for each in principal.trust.allowing)
+    return any(action_may_match(each.actions, each.not_actions, "sts:tagsession") for each in principal.trust.allowing)
 
 
 def decide(question: Question) -> tuple[Statement, ...]:
@@ -156,7 +156,7 @@ def delegating(question: Question) -> Iterator[Statement]:
 def may_apply(statement: Statement, question: Question) -> bool:
     """Of an Allow: unless it certainly does not."""
     return (
-        action_may_match(statement, question.action)
+        action_may_match(statement.actions, statement.not_actions, question.action)
         and name_may_match(statement, question)
         and condition_of(statement, question.context) is not False
     )
@@ -179,10 +179,10 @@ def condition_of(statement: Statement, context: Context) -> Truth:
     return context.memo[statement]
 
 
-def action_may_match(statement: Statement, action: str) -> bool:
-    if statement.actions is not None:
-        return any(meets(pattern, action) for pattern in statement.actions)
-    return not any(covers(pattern, action) for pattern in statement.not_actions or ())
+def action_may_match(listed: tuple[str, ...] | None, excepted: tuple[str, ...] | None, action: str) -> bool:
+    if listed is not None:
+        return any(meets(pattern, action) for pattern in listed)
+    return not any(covers(pattern, action) for pattern in excepted or ())
 
 
 def action_surely_matches(statement: Statement, action: str) -> bool:

