@@ -7,6 +7,7 @@ from functools import cached_property
 from isolation.account import Account, Principal, Resource
 from isolation.conditions import ABSENT, Values
 from isolation.decision import ANYWHERE, may
+from isolation.globs import is_literal
 from tests.oracle.simulator import Answer, Policy, Question, ask
 
 __all__ = ["NAMES", "Asked", "Finding", "Matrix", "asked_about"]
@@ -35,7 +36,6 @@ NAMES: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "sqs": (("sqs", ("",)),),
 }
 TABLES = ("table/{name}/orders", "userDefinedFunction/{name}/f")
-OWN_TABLES = ("table/{name}/orders_quarantine", "table/{name}/mine")
 
 
 @dataclass(frozen=True)
@@ -181,9 +181,29 @@ def owner_of(resource: Resource, principal: Principal) -> str:
 
 def about_tables(account: Account, principal: Principal, owner: str, database: Resource) -> Iterator[Asked]:
     stem, _, name = database.arn.rpartition("database/")
-    for pattern in (*TABLES, *OWN_TABLES) if owner == "own" else TABLES:
-        thing = Thing(owner, pattern.format(name="db"), stem + pattern.format(name=name), database)
+    things = [Thing(owner, each.format(name="db"), stem + each.format(name=name), database) for each in TABLES]
+    if owner == "own":
+        dataset = dataset_of(account, principal)
+        things += [
+            Thing(owner, f"table/db/{what}", f"{stem}table/{name}/{table}", database)
+            for what, table in (("<dataset>", dataset), ("<dataset>_quarantine", f"{dataset}_quarantine"))
+        ]
+    for thing in things:
         yield asked(account, principal, thing, "glue")
+
+
+def dataset_of(account: Account, principal: Principal) -> str:
+    """A dataset of the role's tenant: one of the tables that its policies name."""
+    found = {
+        pattern.rpartition("/")[2]
+        for each in account.principals.values()
+        if each.tenant == principal.tenant
+        for document in each.identity
+        for statement in document.statements
+        for pattern in statement.resources or ()
+        if ":table/" in pattern and is_literal(pattern) and ":glue:" in pattern
+    }
+    return min(name for name in found if not name.endswith("_quarantine"))
 
 
 def about_nobodys(account: Account, principal: Principal) -> Iterator[Asked]:
