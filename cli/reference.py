@@ -49,6 +49,7 @@ Written by `python -m cli.reference` from `lake --help`; a test checks that it i
 | `snapshots` | `[{snapshot, time, operation, batches, run, rows_added, rows_deleted, rows, current, reachable}]` |
 | `rollback` | `{from, to, rows_before, rows_after, batches_out, snapshots_out}` |
 | `maintain`, `rebuild-ledger` | the result of the tenant's errand; with `--all` `{tenant: result}` |
+| `prove` | `{environment, holds, counts, leaks, shapes, differences, deputies, actions, assumptions, …}` |
 | `doctor` | `{checks: [{name, value, ok, advice}], differences: […], cannot_show: […]}` |
 
 States of a file: RECEIVED (waits for its batch), HELD (tenant suspended), UNROUTED (no contract takes its key),

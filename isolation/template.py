@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from isolation.errors import UnknownIntrinsic, UnknownType
-from tenants.naming import partition_of
+from tenants.naming import PlatformNames, TenantNames, partition_of
 
 __all__ = ["TYPES", "Declared", "Form", "Place", "Stack", "resolve"]
 
@@ -20,6 +20,36 @@ class Stack:
     name: str
     tenant: str | None
     template: Template
+
+    @classmethod
+    def of(cls, name: str, template: Template) -> "Stack":
+        """Whose it is, is what its tags and its name say alike; where they do not, nothing can be proved."""
+        tags = tags_of(name, template)
+        organization, environment, tenant = (tags.get(key, "") for key in ("organization", "environment", "tenant"))
+        if tenant:
+            expected = TenantNames(organization, tenant, environment).stack
+        else:
+            expected = PlatformNames(organization, environment).stack
+        if name != expected:
+            raise UnknownType(
+                f"{name}: its resources are tagged as those of {expected}: expected tags organization, environment "
+                "and, for a tenant's stack, tenant, from which its name is made"
+            )
+        return cls(name, tenant or None, template)
+
+
+def tags_of(name: str, template: Template) -> dict[str, str]:
+    """The tags that resources carry; two of them never differ in a value."""
+    found: dict[str, str] = {}
+    for logical_id, resource in template.get("Resources", {}).items():
+        tags = resource.get("Properties", {}).get("Tags", [])
+        for key, value in tags.items() if isinstance(tags, Mapping) else ((tag["Key"], tag["Value"]) for tag in tags):
+            if key in OWNERS and found.setdefault(key, value) != value:
+                raise UnknownType(f"{name}: {logical_id}: tag {key} is {value!r}, elsewhere it is {found[key]!r}")
+    return found
+
+
+OWNERS = ("organization", "environment", "tenant")
 
 
 @dataclass(frozen=True)

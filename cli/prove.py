@@ -1,0 +1,90 @@
+"""`lake prove`: whether any role of one tenant can act on anything of another, from the templates alone."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli import output
+from cli.assembly import Assembly, read, synthesise
+from cli.connection import LOCAL, cloud_home
+from cli.errors import NotFound, WrongInput
+from cli.exit_codes import ExitCode
+from cli.options import EnvironmentOption, JsonOption, tenants_folder
+
+if TYPE_CHECKING:
+    from isolation.golden import Difference
+    from isolation.report import Report
+
+__all__ = ["prove", "report_of"]
+
+
+def prove(
+    tenants: Annotated[
+        list[str] | None, typer.Argument(metavar="[TENANT]…", help="Whose roles are asked about; all if none.")
+    ] = None,
+    *,
+    environment: EnvironmentOption = LOCAL,
+    assembly: Annotated[
+        Path | None,
+        typer.Option("--assembly", metavar="DIR", help="An assembly that is there already, instead of a new one."),
+    ] = None,
+    golden: Annotated[
+        bool, typer.Option("--golden", help="Print how the roles' rights differ from the reviewed list.")
+    ] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the report as Markdown.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Prove from the templates that no role of a tenant can act on anything of another; needs no cloud."""
+    if assembly is None:
+        output.message("synthesising the templates …")
+    found = report_of(chosen(environment, assembly), tenants or [])
+    if golden:
+        show_differences(found.differences)
+    elif as_json:
+        output.print_json(found.as_json())
+    else:
+        print(found.markdown() if markdown else found.text())
+    if not (not found.differences if golden else found.holds):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def chosen(environment: str, folder: Path | None) -> Assembly:
+    if folder is None:
+        return synthesise(environment, tenants_folder(), cloud_home())
+    if not (folder / "manifest.json").is_file():
+        raise NotFound(f"{folder}: holds no manifest.json: expected the folder that a synthesis wrote, such as cdk.out")
+    return read(folder)
+
+
+def report_of(assembly: Assembly, tenants: list[str]) -> "Report":
+    from isolation.report import report
+    from isolation.template import Stack
+
+    stacks = [Stack.of(each.name, each.template) for each in assembly.stacks]
+    known = [each.tenant for each in stacks if each.tenant]
+    for tenant in tenants:
+        if tenant not in known:
+            raise NotFound(f"no tenant {tenant!r} in {assembly.folder}; it has: {', '.join(known)}")
+    account, region = place_of(assembly)
+    return report(stacks, account=account, region=region, tenants=tenants)
+
+
+def place_of(assembly: Assembly) -> tuple[str, str]:
+    places = {(each.account, each.region) for each in assembly.stacks}
+    if len(places) != 1:
+        raise WrongInput(f"{assembly.folder}: expected stacks of one account and Region, found {sorted(places)}")
+    return places.pop()
+
+
+def show_differences(differences: "Iterable[Difference]") -> None:
+    """Rights by whose they are, as lines for isolation/golden."""
+    from isolation.golden import together
+
+    found: dict[tuple[str, str], list[str]] = {}
+    for each in differences:
+        found.setdefault((each.whose, each.sign), []).append(each.line)
+    for (whose, sign), lines in found.items():
+        print("".join(f"{sign} {line}   # {whose}\n" for line in together(lines)), end="")
+    output.message("rights differ from isolation/golden" if found else "rights are as reviewed in isolation/golden")
