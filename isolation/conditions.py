@@ -130,6 +130,8 @@ def absence_holds(condition: Condition, values: Values | None) -> Truth:
 
 
 def without_key(condition: Condition) -> Truth:
+    if condition.if_exists and condition.quantifier == "ForAnyValue":
+        return None  # one says yes and the other no: what AWS does then is not documented
     if condition.if_exists or condition.quantifier == "ForAllValues":
         return True
     negated = condition.base in NEGATED or condition.base in NEGATED_OPAQUE

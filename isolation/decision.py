@@ -193,8 +193,8 @@ def action_surely_matches(statement: Statement, action: str) -> bool:
 
 def name_may_match(statement: Statement, question: Question) -> bool:
     if statement.not_resources is not None:
-        excluded = (filled(pattern, question.context) for pattern in statement.not_resources)
-        return not any(exact and covers_arn(pattern, question.name) for pattern, exact in excluded)
+        # What a variable does in NotResource is not documented: such a pattern excludes nothing.
+        return not any(covers_arn(each, question.name) for each in statement.not_resources if "${" not in each)
     patterns = reach(statement)
     return any(meets(filled(pattern, question.context)[0], question.name) for pattern in patterns)
 

@@ -100,10 +100,12 @@ def on_foreign_things(resource: Resource) -> Topic:
 
 
 def on_what_is_shared(account: Account, principal: Principal) -> Iterator[Topic]:
-    """Where the things of all lie in one: rows of shared tables, roles of anybody, whatever names no resource."""
+    """Where the things of all lie in one: rows of shared tables, roles of the platform, whatever names no resource."""
     for resource in account.resources.values():
         if resource.kind == "dynamodb" and resource.tenant is None:
             yield from on_rows(account, principal, resource)
+        if resource.kind == "iam" and resource.tenant is None:
+            yield on_foreign_things(resource)
     yield any_role()
     yield from account_wide()
 
