@@ -25,7 +25,9 @@ class Stack:
     def of(cls, name: str, template: Template) -> "Stack":
         """Whose it is, is what its tags and its name say alike; where they do not, nothing can be proved."""
         tags = tags_of(name, template)
-        organization, environment, tenant = (tags.get(key, "") for key in ("organization", "environment", "tenant"))
+        organization, environment, tenant = (tags.get(key, "") for key in OWNERS)
+        if not (organization and environment):
+            raise UnknownType(f"{name}: carries no tags organization and environment: expected them on every resource")
         if tenant:
             expected = TenantNames(organization, tenant, environment).stack
         else:
