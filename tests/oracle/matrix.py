@@ -103,11 +103,12 @@ class Matrix:
 
     @cached_property
     def allowed(self) -> set[Finding]:
-        return {
-            finding(asked, action, index)
-            for asked, answer in zip(self.asked, self.answers, strict=True)
-            for action, index in answer.allowed
-        }
+        return {finding for findings in self.each_allowed() for finding in findings}
+
+    def each_allowed(self) -> Iterator[list[Finding]]:
+        """What is allowed, question by question."""
+        for asked, answer in zip(self.asked, self.answers, strict=True):
+            yield [finding(asked, action, index) for action, index in answer.allowed]
 
     @cached_property
     def proved(self) -> set[Finding]:
@@ -147,17 +148,15 @@ def keys_of(account: Account) -> set[str]:
     }
 
 
-def asked_about(
-    account: Account, tenants: Iterable[str], services: Iterable[str] | None = None, owners: Iterable[str] | None = None
-) -> list[Asked]:
-    """Every question for the roles of these tenants; of some services and some owners' things only, if they are named."""
+def asked_about(account: Account, tenants: Iterable[str], services: Iterable[str] | None = None) -> list[Asked]:
+    """Every question for the roles of these tenants; of some services only, if they are named."""
     chosen = set(tenants)
     return [
         each
         for principal in account.principals.values()
         if principal.tenant in chosen
         for each in about(account, principal)
-        if (services is None or each.question.service in services) and (owners is None or each.thing.owner in owners)
+        if services is None or each.question.service in services
     ]
 
 

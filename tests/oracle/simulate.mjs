@@ -2,9 +2,10 @@
 //   node tests/oracle/simulate.mjs .tools/oracle < questions.json > answers.json
 //
 // {documents: {id: policy}, questions: [{principal, account, resource, identity: [id], boundary: [id], policy: id | null,
-//  actions: [name] | service: name, contexts: [{key: value}]}]}
+//  actions: [name] | service: name, mentioned: [pattern] | null, contexts: [{key: value}]}]}
 // A question that names a service is asked for every action of it that can name the resource; with the resource `*`,
-// for every action that cannot name any; and in those contexts only that differ in a key that the action knows.
+// for every action that cannot name any; and in those contexts only that differ in a key that the action knows. Where
+// patterns are `mentioned`, actions that match none of them are left out.
 // {answers: [{asked: [[action, index of its context]], allowed: [position in asked], ignored: [key], errors: [text]}]}
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
@@ -81,6 +82,12 @@ async function keysFor(action, resource) {
   return keysOf.get(cached)
 }
 
+function isMentioned(action, { mentioned }) {
+  if (!mentioned) return true
+  const wild = (pattern) => pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.')
+  return mentioned.some((pattern) => new RegExp(`^${wild(pattern)}$`, 'i').test(action))
+}
+
 function known(context, keys) {
   return Object.fromEntries(
     Object.entries(context).filter(([key]) => key.startsWith('aws:') || keys.has(key.toLowerCase())),
@@ -93,7 +100,8 @@ async function answerService(question, policies) {
   const unnamed = question.resource === '*'
   const allowed = []
   const asked = []
-  for (const action of await actionsFor(question.service, unnamed)) {
+  const actions = (await actionsFor(question.service, unnamed)).filter((action) => isMentioned(action, question))
+  for (const action of actions) {
     const keys = await keysFor(action, question.resource)
     if (keys === null) continue
     const seen = new Set()

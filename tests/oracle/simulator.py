@@ -39,6 +39,8 @@ class Question:
     policy: Policy | None = None
     actions: Sequence[str] | None = None
     service: str | None = None
+    mentioned: Sequence[str] | None = None
+    """Patterns of the actions of a service that are asked; all, if there are none."""
     contexts: Sequence[Mapping[str, str | list[str]]] = ({},)
 
 
@@ -104,5 +106,6 @@ class Documents:
             "policy": None if question.policy is None else self.id(question.policy),
             "actions": None if question.actions is None else list(question.actions),
             "service": question.service,
+            "mentioned": None if question.mentioned is None else list(question.mentioned),
             "contexts": list(question.contexts),
         }
