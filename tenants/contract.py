@@ -139,6 +139,9 @@ class _Compiler:
                 self.problems.append((place, message + "; the source's own name goes to physicalName"))
             if name in seen:
                 self.problems.append((place, f"column {name!r} is given twice"))
+            if "${" in (item.description or ""):
+                # It becomes the comment of a column in a statement, where Spark fills in `${env:NAME}`.
+                self.problems.append(((*place[:-1], "description"), "'${' is not allowed in a column's description"))
             seen.add(name)
             self._misplaced(item.customProperties, place[:-1])
         self._misplaced(self.table.customProperties, ("schema", 0))
