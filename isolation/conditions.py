@@ -188,9 +188,9 @@ def equals_ignoring_case(wanted: str, exact: bool, value: str) -> Truth:  # noqa
 
 
 def like(wanted: str, exact: bool, value: str) -> Truth:  # noqa: FBT001
-    if exact and covers(wanted, value):
-        return True
-    return None if meets(wanted, value) else False
+    if not meets(wanted, value):
+        return False
+    return True if exact and covers(wanted, value) else None
 
 
 ARN_PARTS = 6

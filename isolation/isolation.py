@@ -46,7 +46,11 @@ class Counts:
 
     def __str__(self) -> str:
         words = ("tenants", "principals", "resources", "actions", "contexts", "questions")
-        return ", ".join(f"{getattr(self, word):,} {word}" for word in words)
+        return ", ".join(counted(getattr(self, word), word) for word in words)
+
+
+def counted(number: int, things: str) -> str:
+    return f"{number:,} {things.removesuffix('s') if number == 1 else things}"
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Proof:
 
     def __str__(self) -> str:
         many = "at least " if len(self.leaks) >= MOST_LEAKS else ""
-        return f"isolation: {self.counts}: {many}{len(self.leaks):,} leak{'' if len(self.leaks) == 1 else 's'}"
+        return f"isolation: {self.counts}: {many}{counted(len(self.leaks), 'leaks')}"
 
 
 def prove(account: Account, tenants: Collection[str] = ()) -> Proof:
@@ -158,6 +162,12 @@ class Directory:
             for name in space(resource):
                 self.by_start[start_of(name)].append((name, resource))
         self.starts = sorted(self.by_start)
+        self.open = [
+            (each, statement)
+            for each in self.resources
+            for statement in (each.policy.allowing if each.policy else ())
+            if statement.principals is None or any(named.kind == "AWS" for named in statement.principals)
+        ]
 
     def reached_by(self, principal: Principal, context: Context) -> list[Resource]:
         """What an Allow of the role may meet, and what has a policy that may let the role in."""
@@ -168,13 +178,7 @@ class Directory:
                 met = self._met_by(filled(pattern, context)[0])
                 found.update({each: None for each in met if each.kind in kinds})
         question = Question(principal, "", "", None, context, "")
-        found.update(
-            {
-                each: None
-                for each in self.resources
-                if each.policy and any(names(statement, question) for statement in each.policy.allowing)
-            }
-        )
+        found.update({each: None for each, statement in self.open if names(statement, question)})
         return list(found)
 
     def _met_by(self, pattern: str) -> Iterator[Resource]:

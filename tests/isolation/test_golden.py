@@ -98,16 +98,16 @@ def test_a_boundary_that_is_gone_is_a_difference(templates):
 
 
 @pytest.mark.parametrize(
-    ("stack", "kind", "sid", "change", "whose"),
+    ("where", "change", "whose"),
     [
-        ("mycompany-acme-prod-tenant", "AWS::S3::BucketPolicy", "ForeignTenants", {"Condition": {}}, "acme"),
-        ("mycompany-acme-prod-tenant", "AWS::KMS::Key", "ForeignTenants", {"Action": "kms:Decrypt"}, "acme"),
-        ("mycompany-prod-platform", "AWS::SQS::QueuePolicy", "ArrivalRules", {"Principal": "*"}, "the platform"),
-        ("mycompany-prod-platform", "AWS::S3::BucketPolicy", "PlainText", {"Effect": "Allow"}, "the platform"),
+        (("mycompany-acme-prod-tenant", "AWS::S3::BucketPolicy", "ForeignTenants"), {"Condition": {}}, "acme"),
+        (("mycompany-acme-prod-tenant", "AWS::KMS::Key", "ForeignTenants"), {"Action": "kms:Decrypt"}, "acme"),
+        (("mycompany-prod-platform", "AWS::SQS::QueuePolicy", "ArrivalRules"), {"Principal": "*"}, "the platform"),
+        (("mycompany-prod-platform", "AWS::S3::BucketPolicy", "PlainText"), {"Effect": "Allow"}, "the platform"),
     ],
 )
-def test_whom_a_thing_lets_in_or_keeps_out_is_reviewed_too(templates, *, stack, kind, sid, change, whose):
-    for statement in statements(templates, stack, kind, sid):
+def test_whom_a_thing_lets_in_or_keeps_out_is_reviewed_too(templates, where, change, whose):
+    for statement in statements(templates, *where):
         statement.update(change)
 
     assert {each.whose for each in differences(account_of(templates))} == {whose}
