@@ -5,7 +5,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -16,7 +15,6 @@ from isolation.deputies import deputies
 from isolation.errors import IsolationError
 from isolation.golden import differences
 from isolation.isolation import prove
-from isolation.policies import listed
 from tests.isolation.accounts import account_of
 from tests.isolation.mutants import (
     CONTROLS,
@@ -30,7 +28,7 @@ from tests.isolation.mutants import (
     table,
 )
 from tests.isolation.summary import SAID
-from tests.oracle.matrix import Asked, Finding, Matrix, asked_about
+from tests.oracle.matrix import Asked, Finding, Matrix, asked_about, mentioned
 from tests.templates import GLOBEX, Templates, synthesised
 
 EVERY = {mutant.name: mutant for mutant in (*MUTANTS, *CONTROLS)}
@@ -104,14 +102,6 @@ def asked_of(name: str) -> list[Asked]:
         return []
     asked = asked_about(account, ["acme"], services)
     return [each for each in asked if each.thing.owner != "own" or each.question.service in ("iam", "sts")]
-
-
-def mentioned(asked: Asked) -> Asked:
-    """Nothing that no statement allows is allowed: whatever else policies may mean, this they do."""
-    policies = [*asked.question.identity, *([asked.question.policy] if asked.question.policy else [])]
-    allowing = [statement for policy in policies for statement in policy["Statement"] if statement["Effect"] == "Allow"]
-    patterns = {action for statement in allowing for action in listed(statement.get("Action", "*"))}
-    return replace(asked, question=replace(asked.question, mentioned=sorted(patterns)))
 
 
 def key_of(asked: Asked) -> tuple[str, str, str | None]:

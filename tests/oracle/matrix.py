@@ -1,16 +1,17 @@
 """What the simulator is asked about a whole account: every role, every thing, by concrete names and requests."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from isolation.account import Account, Principal, Resource
 from isolation.conditions import ABSENT, Values
 from isolation.decision import ANYWHERE, may
 from isolation.globs import is_literal
+from isolation.policies import listed
 from tests.oracle.simulator import Answer, Policy, Question, ask
 
-__all__ = ["NAMES", "Asked", "Finding", "Matrix", "asked_about"]
+__all__ = ["NAMES", "Asked", "Finding", "Matrix", "asked_about", "mentioned"]
 
 Request = Mapping[str, str | list[str]]
 
@@ -35,6 +36,15 @@ NAMES: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "sns": (("sns", ("",)),),
     "sqs": (("sqs", ("",)),),
 }
+EVERY_ACCOUNTS = (
+    ("athena", "datacatalog/AwsDataCatalog"),
+    ("athena", "workgroup/primary"),
+    ("cloudwatch", "dataset/default"),
+    ("events", "event-bus/default"),
+    ("glue", "catalog"),
+    ("glue", "database/default"),
+    ("logs", "log-group:/aws-glue/jobs/output:log-stream:run"),
+)
 TABLES = ("table/{name}/orders", "userDefinedFunction/{name}/f")
 
 
@@ -79,7 +89,7 @@ class Finding:
     @property
     def is_foreign(self) -> bool:
         """Of another tenant; rows of a table are whose the keys say, and everybody's where there are none."""
-        return self.owner not in ("own", "platform") or "foreign" in self.label
+        return self.owner not in ("own", "platform", "account") or "foreign" in self.label
 
     def __str__(self) -> str:
         return " ".join(part for part in (self.role, self.action, self.owner, self.what, self.label) if part)
@@ -172,6 +182,16 @@ def about(account: Account, principal: Principal) -> Iterator[Asked]:
     yield from about_nobodys(account, principal)
 
 
+def mentioned(asked: Asked) -> Asked:
+    """The same about those actions only that some Allow mentions: whatever policies mean, nothing else is allowed."""
+    policies = [*asked.question.identity, *([asked.question.policy] if asked.question.policy else [])]
+    allowing = [each for policy in policies for each in listed(policy["Statement"]) if each["Effect"] == "Allow"]
+    patterns = {action for statement in allowing for action in listed(statement.get("Action", "*"))}
+    # What needs no Allow.
+    patterns.add("sts:Get*")
+    return replace(asked, question=replace(asked.question, mentioned=sorted(patterns)))
+
+
 def owner_of(resource: Resource, principal: Principal) -> str:
     if resource.tenant is None:
         return "platform"
@@ -207,11 +227,11 @@ def dataset_of(account: Account, principal: Principal) -> str:
 
 def about_nobodys(account: Account, principal: Principal) -> Iterator[Asked]:
     """What every account has, and the actions that name nothing."""
-    for service, name in (("glue", "catalog"), ("glue", "database/default"), ("athena", "datacatalog/AwsDataCatalog")):
+    for service, name in EVERY_ACCOUNTS:
         arn = f"arn:aws:{service}:{account.region}:{account.account}:{name}"
-        yield asked(account, principal, Thing("platform", name, arn), service)
+        yield asked(account, principal, Thing("account", name, arn), service)
     for service in sorted({service for kinds in NAMES.values() for service, _ in kinds}):
-        yield asked(account, principal, Thing("platform", "*", "*"), service)
+        yield asked(account, principal, Thing("account", "*", "*"), service)
 
 
 def asked(account: Account, principal: Principal, thing: Thing, service: str) -> Asked:
@@ -262,7 +282,7 @@ def special(account: Account, principal: Principal, service: str, name: str) -> 
         return leading_keys(account, principal)
     if service == "s3" and name.endswith("-datalake"):
         return {f"prefix {zone}/": {"s3:prefix": f"{zone}/orders/"} for zone in ZONES}
-    if service == "cloudwatch" and name == "*":
+    if service == "cloudwatch" and name.endswith("dataset/default"):
         return {"namespace Glue": {"cloudwatch:namespace": "Glue"}}
     return {}
 

@@ -82,10 +82,11 @@ async function keysFor(action, resource) {
   return keysOf.get(cached)
 }
 
-function isMentioned(action, { mentioned }) {
-  if (!mentioned) return true
+function mention({ mentioned }) {
+  if (!mentioned) return () => true
   const wild = (pattern) => pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.')
-  return mentioned.some((pattern) => new RegExp(`^${wild(pattern)}$`, 'i').test(action))
+  const all = new RegExp(`^(?:${mentioned.map(wild).join('|')})$`, 'i')
+  return (action) => all.test(action)
 }
 
 function known(context, keys) {
@@ -100,7 +101,7 @@ async function answerService(question, policies) {
   const unnamed = question.resource === '*'
   const allowed = []
   const asked = []
-  const actions = (await actionsFor(question.service, unnamed)).filter((action) => isMentioned(action, question))
+  const actions = (await actionsFor(question.service, unnamed)).filter(mention(question))
   for (const action of actions) {
     const keys = await keysFor(action, question.resource)
     if (keys === null) continue
