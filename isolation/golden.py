@@ -137,13 +137,18 @@ def is_effective(account: Account, principal: Principal, statement: Statement, a
     """Whether any action that the pattern stands for is possible on any name that it stands for."""
     if statement.not_actions is not None or statement.not_resources is not None:
         return True
-    known = catalogue()
-    service = action.partition(":")[0]
-    if service not in known.on_resources:
+    if action.partition(":")[0] not in catalogue().on_resources:
         return True
-    actions = (each for each in known.actions(service) if action_may_match((action,), None, each))
     context, resource = base_context(account, principal), account.holding(name)
+    actions = standing_for(action)
     return any(decide(Question(principal, each, name, resource, context, account.account)) for each in actions)
+
+
+@cache
+def standing_for(pattern: str) -> tuple[str, ...]:
+    """Actions of the catalogue that a pattern stands for."""
+    known = catalogue().actions(pattern.partition(":")[0])
+    return tuple(action for action in known if action_may_match((pattern,), None, action))
 
 
 def denied(principal: Principal) -> Iterator[str]:
@@ -177,6 +182,7 @@ def pairs(statement: Statement) -> Iterator[tuple[str, str]]:
             yield action, name
 
 
+@cache
 def spelled(action: str) -> str:
     """As AWS writes it; the beginning of a pattern as the first action that it stands for."""
     known = catalogue().spelling
