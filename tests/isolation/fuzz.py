@@ -345,7 +345,7 @@ class Draw:
 
     def placed(self) -> str:
         """What stands for the id in a pattern: mostly the role's or the owner's."""
-        return self.random.choice([self.caller, self.owner, *IDS, "*", "acme*", "${aws:PrincipalTag/tenant}"])
+        return self.random.choice([self.caller, self.owner, *IDS, "*", "acme*", *["${aws:PrincipalTag/tenant}"] * 3])
 
     def actions(self) -> list[str]:
         prefix = self.service.actions[0].split(":")[0]
@@ -428,7 +428,7 @@ class Draw:
 
     def trust(self) -> dict[str, Any]:
         """Whether who plays the role may choose its tags."""
-        actions = ["sts:AssumeRole", *(["sts:TagSession"] if self.chance(0.2) else [])]
+        actions = ["sts:AssumeRole", *(["sts:TagSession"] if self.chance(0.4) else [])]
         return {"Effect": "Allow", "Action": actions, "Principal": {"AWS": ACCOUNT}}
 
     def request(self, action: str, principal: Principal, chosen_tags: bool) -> dict[str, str | list[str]]:
