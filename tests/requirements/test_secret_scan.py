@@ -22,8 +22,8 @@ PLANTED = {
     "Private Key": "-----BEGIN " + "RSA PRIVATE KEY-----\n",
     "Secret Keyword": "pass" + "word: 'hunter2-and-more'\n",
     "Basic Auth Credentials": "url = 'https://me:" + "s3cr3t" + "@example.com'\n",
-    "Slack Token": "url = 'https://hooks.slack" + ".com/services/T0000AAAA/B0000BBBB/" + "a1B2c3D4" * 3 + "'\n",
-    "GitHub Token": "t = 'ghp_" + "a1B2c3D4e" * 4 + "'\n",
+    "Slack Token": "url = 'https://hooks.slack" + ".com/services/T0000AAAA/B0000BBBB/" + "qwErty9Z" * 3 + "'\n",
+    "GitHub Token": "t = 'ghp_" + "qW1rT2zU3" * 4 + "'\n",
 }
 
 
