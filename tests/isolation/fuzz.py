@@ -55,6 +55,9 @@ class Service:
     keyed: tuple[str, ...] = ()
     """Actions that know these keys; without any, all."""
     has_policy: bool = True
+    has_variables: bool = True
+    """Whether patterns hold variables: the simulator cuts `p-${aws:PrincipalTag/tenant}` in two at the variable's colon
+    where no other separator stands before it, and then matches nothing."""
 
 
 def bucket(id_: str) -> str:
@@ -160,6 +163,7 @@ SERVICES = {
         globs=("",),
         actions=("sqs:SendMessage", "sqs:ReceiveMessage", "sqs:PurgeQueue"),
         patterns=(regional("sqs", "p-{}"), regional("sqs", "p-{}*"), "arn:aws:sqs:*:*:p-{}", "*"),
+        has_variables=False,
     ),
     "glue": Service(
         kind="gluedb",
@@ -345,7 +349,8 @@ class Draw:
 
     def placed(self) -> str:
         """What stands for the id in a pattern: mostly the role's or the owner's."""
-        return self.random.choice([self.caller, self.owner, *IDS, "*", "acme*", *["${aws:PrincipalTag/tenant}"] * 3])
+        variables = ["${aws:PrincipalTag/tenant}"] * 3 if self.service.has_variables else []
+        return self.random.choice([self.caller, self.owner, *IDS, "*", "acme*", *variables])
 
     def actions(self) -> list[str]:
         prefix = self.service.actions[0].split(":")[0]
