@@ -105,6 +105,7 @@ def by_trying_everything(account):
 
 WIDE = {
     "a bucket's pattern without an end": ("Objects", {"Resource": "arn:aws:s3:::mycompany-acme*"}),
+    "one object of another tenant": ("Objects", {"Resource": "arn:aws:s3:::mycompany-globex-prod-datalake/raw/a.csv"}),
     "a key of whoever": ("Key", {"Resource": "*"}),
     "everything but some things": ("Catalog", {"Resource": None, "NotResource": "arn:aws:s3:::x"}),
     "everything but some actions": (
@@ -149,6 +150,32 @@ def test_what_is_nobodys_own_leaks_to_whoever_may_do_it(drilled, actions, resour
 
     assert {each.principal for each in leaks} == {"arn:aws:iam::777788889999:role/mycompany-acme-prod-job"}
     assert {each.action for each in leaks} == set(actions)
+
+
+def test_a_thing_that_lets_in_a_foreign_role_is_found_although_the_role_is_allowed_nothing(drilled):
+    opened = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::777788889999:role/mycompany-acme-prod-job"}}
+    undefended(drilled)
+    (document,) = policies_of(drilled, "mycompany-globex-prod-tenant", "AWS::S3::BucketPolicy")
+    document["Statement"].append({**opened, "Action": "s3:ListBucket", "Resource": "*", "Sid": "Friends"})
+    account = account_of(drilled)
+
+    leaks = prove(account).leaks
+
+    assert {(each.principal, each.action, each.name) for each in leaks} == by_trying_everything(account)
+    assert {each.because for each in leaks} == {
+        ("mycompany-globex-prod-tenant: LakePolicy7B545488, statement Friends",)
+    }
+
+
+def test_an_index_is_for_nobody_even_under_the_condition_that_guards_rows(drilled):
+    """Its keys are not the tenants': what begins as a tenant's key may be anybody's row."""
+    index = "arn:aws:dynamodb:eu-central-1:777788889999:table/mycompany-prod-ledger/index/open"
+    drill(drilled, "OwnRows", Resource=index)
+
+    leaks = prove(account_of(drilled)).leaks
+
+    assert {each.name for each in leaks} == {index.replace("index/open", "*")}
+    assert "dynamodb:Query" in {each.action for each in leaks}
 
 
 def test_a_policy_that_aws_writes_is_a_leak_since_nobody_can_read_it(drilled):
