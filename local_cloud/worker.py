@@ -112,9 +112,9 @@ class Worker:
     @staticmethod
     def _make_current(session_class: Any, spark: Any) -> None:
         session_class._instantiatedSession = spark  # noqa: SLF001  what getOrCreate returns
-        jvm_sessions = spark._jvm.SparkSession  # noqa: SLF001
-        jvm_sessions.setDefaultSession(spark._jsparkSession)  # noqa: SLF001
-        jvm_sessions.setActiveSession(spark._jsparkSession)  # noqa: SLF001
+        jvm_sessions = spark._jvm.SparkSession  # noqa: SLF001  the only way to the JVM
+        jvm_sessions.setDefaultSession(spark._jsparkSession)  # noqa: SLF001  as builder.getOrCreate does
+        jvm_sessions.setActiveSession(spark._jsparkSession)  # noqa: SLF001  the same
 
     def _tidy(self, spark: Any) -> bool:
         """Take back what a run may have left; False when the process should not serve another."""
@@ -263,11 +263,11 @@ def _set(spark: Any, name: str, value: str) -> None:
 
 def _collect_garbage(spark: Any) -> None:
     gc.collect()
-    spark._jvm.java.lang.System.gc()  # noqa: SLF001
+    spark._jvm.java.lang.System.gc()  # noqa: SLF001  the only way to the JVM
 
 
 def _java_pid(spark: Any) -> int:
-    return int(spark._jvm.java.lang.ProcessHandle.current().pid())  # noqa: SLF001
+    return int(spark._jvm.java.lang.ProcessHandle.current().pid())  # noqa: SLF001  the only way to the JVM
 
 
 _OWN_THREADS = ("MainThread", "spark-logs", "orders")
