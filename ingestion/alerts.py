@@ -10,17 +10,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 from ingestion import journal
 from lineage.endings import MAX_ATTEMPTS
+from lineage.notices import PLATFORM, Notices
 from lineage.values import DatasetEntry, Errand, Member, RunState, TenantEntry
 
 AGAIN_AFTER = timedelta(hours=24)
 SUBJECT_LENGTH = 100
 REASON_LENGTH = 2000
 LOCAL = "local"
-PLATFORM = "-"  # in place of a tenant: what concerns them all
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
@@ -52,14 +52,6 @@ class Alert:
     others: int = 0
     """How many more files than `key`."""
     run: str | None = None
-
-
-class Notices(Protocol):
-    """Who was told of what (`lineage.notices`)."""
-
-    def may_tell(self, tenant: str, kind: str, subject: str, again_after: timedelta) -> bool: ...
-
-    def withdraw(self, tenant: str, kind: str, subject: str) -> None: ...
 
 
 class Alerts:

@@ -30,7 +30,7 @@ class GlueJobs:
                     raise NoPlace(str(error)) from error
                 if attempt == TRIES or _code(error) != THROTTLED:
                     raise
-                self.sleep(random.uniform(0.5, 1) * 2 ** (attempt - 1))  # noqa: S311 - jitter
+                self.sleep(random.uniform(0.5, 1) * 2 ** (attempt - 1))  # noqa: S311 - jitter is no secret
             else:
                 return str(answer["JobRunId"])
         raise AssertionError("unreachable")

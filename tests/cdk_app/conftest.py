@@ -13,13 +13,13 @@ from cdk_app.node import prepare
 PROJECT = Path(__file__).resolve().parents[2]
 prepare(os.environ, PROJECT)
 
-import aws_cdk as cdk  # noqa: E402  (Node has to be known before)
-from aws_cdk.assertions import Template  # noqa: E402
+import aws_cdk as cdk  # noqa: E402 - Node has to be known before
+from aws_cdk.assertions import Template  # noqa: E402 - Node has to be known before
 
-from cdk_app.app import build  # noqa: E402
-from cdk_app.values import Site  # noqa: E402
-from tenants.model import Environment  # noqa: E402
-from tenants.registry import load  # noqa: E402
+from cdk_app.app import build  # noqa: E402 - Node has to be known before
+from cdk_app.values import Site  # noqa: E402 - Node has to be known before
+from tenants.model import Environment  # noqa: E402 - Node has to be known before
+from tenants.registry import load  # noqa: E402 - Node has to be known before
 
 TENANTS = """
 organization: mycompany

@@ -195,7 +195,7 @@ def test_a_key_that_cannot_be_pasted_is_shown_spelled_out_and_left_out_of_the_co
 @given(st.text(min_size=1, max_size=1024))
 def test_whatever_the_key_subject_and_message_are_what_sns_takes(name):
     alert = alerts.file_quarantined("acme", RUN, a_member(f"raw/{name}"), "x" * 10_000)
-    made = Alerts(None, None, topic=PLATFORM, environment="dev")  # type: ignore[arg-type]
+    made = Alerts(None, None, topic=PLATFORM, environment="dev")  # type: ignore[arg-type] - it only words them
     subject, message = made.subject(alert), made.message(alert)
 
     assert (subject.isascii(), subject.isprintable()) == (True, True)
