@@ -157,9 +157,11 @@ def _lines(journey: Journey, changed: Iterable[Arrival]) -> None:
         )
 
 
-def refused(journey: Journey, timeout: float) -> str:
-    """Why not every file is queryable."""
+def refused(journey: Journey, timeout: float, held: str | None = None) -> str:
+    """Why not every file is queryable. `held`: why nothing of the tenant starts."""
     late = journey.open()
+    if held and (late or "HELD" in map(journey.state, journey.arrivals)):
+        return held
     if late:
         return (
             f"{len(late)} of {len(journey.arrivals)} files are not queryable after {timeout:.0f} s: "
