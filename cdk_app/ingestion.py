@@ -59,6 +59,7 @@ class ControlPlane(Construct):
             timeout=RECONCILE_TIMEOUT,
             key=key,
             memory=RECONCILE_MEMORY_MB,
+            calls_itself=True,
         )
         self._feed_register(site, arrivals)
         self._let_dispatch_start_jobs(site, arrivals)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ingestion.findings import Report
-from ingestion.listing import PROCESSED, RAW, ZONES
+from ingestion.listing import PROCESSED, RAW, ZONES, place
 from ingestion.order import Order
 from ingestion.staging import FIRST, SECOND, Staging
 from lineage.audit import Audit, Entry, Listed
@@ -45,8 +45,8 @@ class Ghosts:
         self._among_outputs()
 
     def _came_by(self, key: str) -> bool:
-        after = self.order.resume is None or key > self.order.resume
-        return key.startswith(self.order.prefix) and after and (self.end is None or key <= self.end)
+        after = self.order.resume is None or place(key) > place(self.order.resume)
+        return key.startswith(self.order.prefix) and after and (self.end is None or place(key) <= place(self.end))
 
     def _is_of_age(self, since: datetime) -> bool:
         return since <= self.began - self.order.grace
@@ -105,4 +105,6 @@ class Ghosts:
 
     def _may_have_come_by(self, zone: str) -> bool:
         prefix, resume = self.order.prefix, self.order.resume
-        return (zone.startswith(prefix) or prefix.startswith(zone)) and (resume is None or resume < zone + "\U0010ffff")
+        ahead = resume is None or place(resume) < place(zone + "\U0010ffff")
+        reached = self.end is None or place(zone) <= place(self.end)
+        return (zone.startswith(prefix) or prefix.startswith(zone)) and ahead and reached

@@ -97,6 +97,16 @@ def test_reconcile_looks_at_every_tenant_once_a_day_and_is_given_a_quarter_of_an
     assert config["MaximumRetryAttempts"] == 1
 
 
+def test_only_reconcile_may_call_itself_as_often_as_its_bucket_is_large(plane, stack, found):
+    loops = {name: function.get("RecursiveLoop") for name, function in functions(stack, found).items()}
+
+    assert loops == {
+        "mycompany-prod-register": None,
+        "mycompany-prod-dispatch": None,
+        "mycompany-prod-reconcile": "Allow",
+    }
+
+
 def test_only_those_three_rules_may_call_a_function(plane, stack, found):
     permissions = found(stack, "AWS::Lambda::Permission")
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import boto3
 import pytest
 
-from ingestion import reconcile, visit
+from ingestion import listing, reconcile, visit
 from ingestion.order import WrongOrder
 from ingestion.reconcile import Reconciler
 from ingestion.settings import Settings
@@ -332,7 +332,13 @@ def test_what_the_ledger_may_have_forgotten_is_not_registered_even_by_a_backfill
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"task": "backfill", "prefix": "processed/"}, {"task": "backfill"}, {"task": "tidy"}, {"dryrun": True}],
+    [
+        {"task": "backfill", "prefix": "processed/"},
+        {"task": "backfill"},
+        {"task": "tidy"},
+        {"dryrun": True},
+        {"resume": "athena-results/x.csv"},
+    ],
 )
 def test_an_order_that_cannot_be_meant_is_refused(lake, wrong):
     with pytest.raises(WrongOrder):
@@ -347,8 +353,8 @@ def test_raw_files_wait_while_the_ledger_does_not_know_the_runs_of_the_bucket(la
 
     assert report["registered"] == []
     assert [(entry["key"], "lake rebuild-ledger acme" in entry["why"]) for entry in report["orphans"]] == [
-        ("processed/sales/_commits/0123456789abcdef0123.json", True),
         ("raw/sales/a.csv", True),
+        ("processed/sales/_commits/0123456789abcdef0123.json", True),
     ]
 
 
@@ -675,6 +681,33 @@ def test_called_by_the_clock_it_goes_on_by_itself(lake, monkeypatch):
         "acme",
         "raw/sales/a.csv",
     )
+
+
+def test_calls_that_call_themselves_end_with_the_listing_and_enter_first_what_was_missed(lake, monkeypatch):
+    monkeypatch.setattr(visit, "PAGE", 1)
+    written = ["processed/sales/notes.txt", "quarantine/sales/notes.txt"]
+    for key in ("raw/sales/a.csv", "raw/sales/b.csv", *written):
+        lake.put(key)
+
+    lake.reconcile(budget_s=0, goes_on=True)
+    came_to = []
+    while lake.functions.invoked[-1][0] == "lake-dev-reconcile":
+        _, _, payload = lake.functions.invoked.pop()
+        came_to.append(payload["resume"])
+        lake.reconciler.handle(payload)
+
+    assert came_to == ["raw/sales/a.csv", "raw/sales/b.csv", *written]
+    assert [key for key, _ in lake.waiting()] == ["raw/sales/a.csv", "raw/sales/b.csv"]
+
+
+def test_a_listing_that_gets_no_further_ends_the_calls(lake, monkeypatch):
+    lake.put("raw/sales/a.csv")
+    walk = listing.walk
+    monkeypatch.setattr(listing, "walk", lambda s3, bucket, prefix="", after=None: walk(s3, bucket, prefix))
+
+    with pytest.raises(RuntimeError, match=r"came no further than raw/sales/a\.csv"):
+        lake.reconcile(budget_s=0, goes_on=True, resume="raw/sales/a.csv")
+    assert "lake-dev-reconcile" not in [name for name, _, _ in lake.functions.invoked]
 
 
 def test_without_a_tenant_it_calls_itself_for_each(lake):
