@@ -19,7 +19,7 @@ from ingestion.alerts import Alerts
 from ingestion.arrival import Arrival
 from ingestion.errors import UnknownBucket
 from ingestion.settings import Settings
-from lineage import routing
+from lineage import commits, routing
 from lineage.holds import is_held
 from lineage.ledger import Ledger
 from lineage.notices import Notices
@@ -46,8 +46,8 @@ NO_CONTRACT = "no contract matches the key"
 class Place:
     """Where an arrival belongs: a dataset and the job that takes it, or the reason why nowhere."""
 
-    dataset: str | None
-    job: str | None
+    dataset: str | None = None
+    job: str | None = None
     reason: str | None = None
 
 
@@ -220,13 +220,13 @@ def receipt_of(arrived: Arrival, tenant: TenantEntry, place: Place) -> Receipt:
 def place_of(arrived: Arrival, datasets: Iterable[DatasetEntry]) -> Place:
     """Where an arrival belongs. Everything under raw/ is entered, a folder marker too: as UNROUTED, with the reason."""
     if not arrived.key.startswith("raw/"):
-        dataset = routing.dataset_of_commit(arrived.key)
-        return Place(dataset=dataset, job=SECOND if dataset else None, reason=None if dataset else NO_CONTRACT)
+        commit = commits.parse(arrived.key)
+        return Place(dataset=commit.dataset, job=SECOND) if commit else Place(reason=NO_CONTRACT)
     if arrived.is_folder_marker:
-        return Place(dataset=None, job=None, reason=FOLDER_MARKER)
+        return Place(reason=FOLDER_MARKER)
     rules = [routing.Rule(dataset=entry.dataset, files=entry.files) for entry in datasets]
     dataset = routing.dataset_of(arrived.key, rules)
-    return Place(dataset=dataset, job=FIRST if dataset else None, reason=None if dataset else NO_CONTRACT)
+    return Place(dataset=dataset, job=FIRST) if dataset else Place(reason=NO_CONTRACT)
 
 
 def job_of(key: str) -> str:

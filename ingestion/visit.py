@@ -12,10 +12,11 @@ from ingestion import journal, listing
 from ingestion.arrival import Arrival
 from ingestion.findings import Report
 from ingestion.ghosts import Ghosts, Seen
-from ingestion.listing import PROCESSED, RAW, StoredObject
+from ingestion.listing import RAW, StoredObject
 from ingestion.order import Order
 from ingestion.register import NO_CONTRACT, place_of, receipt_of
-from ingestion.staging import FIRST, SECOND, Staging, Verdict, batch_of
+from ingestion.staging import FIRST, SECOND, Staging, Verdict
+from lineage import commits
 from lineage.audit import Audit, Entry
 from lineage.ledger import Ledger
 from lineage.receipts import Receipt
@@ -185,12 +186,12 @@ class Visit:
         """Dataset → its commit objects of which the ledger knows nothing: it was lost, or is older than the bucket."""
         unknown: Counter[str | None] = Counter()
         for dataset in self.datasets:
-            listed = listing.walk(self.s3, self.tenant.bucket, f"{PROCESSED}{dataset.dataset}/_commits/")
-            commits = [thing for versions in listed for thing in versions if not self._is_young(thing)]
-            entries = self._entries_of_written(commits)
-            for thing in commits:
-                batch = batch_of(thing.key)
-                if batch is not None and not self.staging.knows(batch, entries.get(batch.node)):
+            listed = listing.walk(self.s3, self.tenant.bucket, commits.folder(dataset.dataset))
+            grown = [thing for versions in listed for thing in versions if not self._is_young(thing)]
+            entries = self._entries_of_written(grown)
+            for thing in grown:
+                commit = commits.parse(thing.key)
+                if commit is not None and not self.staging.knows(commit, entries.get(node_id(thing.key, None))):
                     unknown[dataset.dataset] += 1
         return unknown
 
@@ -250,7 +251,7 @@ class Visit:
         return self.audit.entries(self.tenant.tenant, [(node_id(thing.key, None), SECOND) for thing in things])
 
     def _why_orphan(self, thing: StoredObject) -> str:
-        if batch_of(thing.key):
+        if commits.is_commit(thing.key):
             return f"its batch is not in the ledger: run `lake rebuild-ledger {self.tenant.tenant}`"
         return str(Verdict.ORPHAN)
 
@@ -268,8 +269,8 @@ class Visit:
 
     def _enter_commits(self, things: Iterable[StoredObject], entries: dict[str, Entry]) -> None:
         """Commit objects whose event was missed: the next job waits for them."""
-        commits = [thing for thing in things if batch_of(thing.key)]
-        missed = [thing for thing in commits if not _has_claim(entries.get(node_id(thing.key, None)))]
+        written = [thing for thing in things if commits.is_commit(thing.key)]
+        missed = [thing for thing in written if not _has_claim(entries.get(node_id(thing.key, None)))]
         # No version id: a key that is written once needs none, and its run may know one that this listing would undo.
         self._enter([self._receipt(thing, None, thing.modified_at) for thing in missed])
 
@@ -295,11 +296,11 @@ class Visit:
                 )
 
     def _report_buried(self) -> None:
-        for batch in self.staging.buried:
+        for commit in self.staging.buried:
             self.report.stuck.add(
                 what="commit",
-                subject=batch.key,
-                dataset=batch.dataset,
+                subject=commits.key_of(*commit),
+                dataset=commit.dataset,
                 job=SECOND,
                 why="its run died after writing it, and its files went through, or ended, in other batches",
                 done="found" if self.order.dry_run else "settled",
