@@ -217,7 +217,7 @@ class Audit:
         if stuck.what == "run" and stuck.job is not None:
             header = self.store.get(Header, (table.job_pk(tenant, stuck.job), stuck.subject))
             # Looked at again: what seemed dead may have shown life since.
-            done = self.ledger._recovered(header) if header is not None else None  # noqa: SLF001 - one of recover's
+            done = self.ledger.mend(header) if header is not None else None
             return done.outcome if done else "nothing to do"
         if stuck.what == "held":
             Holds(self.ledger).drain(tenant)

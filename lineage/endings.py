@@ -250,10 +250,10 @@ class Endings(Receipts):
 
     def recover(self) -> list[Recovered]:
         """Puts in order what died half way: fences silent runs, releases dead runs' files, settles commits."""
-        return [done for done in self.store.each(self._recovered, self.unfinished_headers()) if done]
+        return [done for done in self.store.each(self.mend, self.unfinished_headers()) if done]
 
-    def _recovered(self, header: Header) -> Recovered | None:
-        """One header that cannot be read or mended keeps no other waiting, of whosever it is."""
+    def mend(self, header: Header) -> Recovered | None:
+        """What `recover` does to one run; None: nothing. One that cannot be mended keeps no other waiting."""
         try:
             return self._recover(header) if self._needs_us(header) else None
         except Exception as error:

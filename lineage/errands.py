@@ -128,6 +128,7 @@ def _errand(item: Item) -> Errand:
         arguments=item.arguments,
         state=ErrandState(item.st),
         asked=moment(item.asked),
+        started=moment(item.started) if item.started else None,
         ended=moment(item.ended) if item.ended else None,
         glue_run=item.glue_run,
         result=item.result,

@@ -1,7 +1,8 @@
 """What the ledger can tell: the state of every file and every run, derived by reading."""
 
+import heapq
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,6 +20,8 @@ from lineage.values import ClaimState, FileState, FileStatus, HeaderState, RunSt
 SILENT_AFTER = timedelta(minutes=5)
 UNTAKEN_AFTER = timedelta(minutes=15)
 UNSTARTED_AFTER = timedelta(minutes=2)
+
+PAGE = 500  # files that are followed from job to job at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,17 @@ class History(Entries):
         for name in names:
             listed += self.store.query(Arrival, table.dataset_pk(tenant, name), "A#")
         return self._states(tenant, jobs, _once(listed))
+
+    def newest(self, tenant: str, dataset: str | None = None, *, page: int = PAGE) -> Iterator[FileState]:
+        """Every file version that arrived under raw/, newest first, read page by page as far as somebody asks."""
+        jobs = list(self.tenant(tenant).jobs)
+        names = [dataset] if dataset else [*self.dataset_names(tenant), table.UNROUTED]
+        lists = [self.store.query(Arrival, table.dataset_pk(tenant, name), "A#", newest_first=True) for name in names]
+        # Of a file that is listed twice at one time the listing of its dataset comes first.
+        merged = heapq.merge(*lists, key=lambda each: (each.sk, _dataset(each) is not None), reverse=True)
+        listed = _first_of_each(merged)
+        while some := list(itertools.islice(listed, page)):
+            yield from self._states(tenant, jobs, some)
 
     def file(self, tenant: str, key: str, version: str | None = None) -> list[FileState]:
         """The versions of one key, oldest first; found by hashing its name."""
@@ -232,6 +246,15 @@ def _once(listed: Iterable[Arrival]) -> list[Arrival]:
     for arrival in sorted(listed, key=lambda arrival: (_dataset(arrival) is None, arrival.sk)):
         found.setdefault(_id(arrival), arrival)
     return sorted(found.values(), key=lambda arrival: arrival.sk)
+
+
+def _first_of_each(listed: Iterable[Arrival]) -> Iterator[Arrival]:
+    """Each file once: one that no contract matched at first may be listed twice."""
+    seen: set[str] = set()
+    for arrival in listed:
+        if _id(arrival) not in seen:
+            seen.add(_id(arrival))
+            yield arrival
 
 
 def _arrival_of(tenant: str, item: Version) -> Arrival:

@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-_COMMIT = re.compile(r"processed/([a-z][a-z0-9_]{0,39})/_commits/[^/]+\.json\Z")
+from lineage import commits
+
 _TOKENS = re.compile(r"(\*\*/|\*\*|\*|\?)")
 _MEANING = {"**/": r"(?:[^/]*/)*", "**": r".*", "*": r"[^/]*", "?": r"[^/]"}
 
@@ -36,8 +37,8 @@ def dataset_of(key: str, rules: Iterable[Rule]) -> str | None:
 
 def dataset_of_commit(key: str) -> str | None:
     """The dataset whose commit object the key is, None if it is none."""
-    found = _COMMIT.match(key)
-    return found.group(1) if found else None
+    found = commits.parse(key)
+    return found.dataset if found else None
 
 
 def matches(key: str, glob: str) -> bool:

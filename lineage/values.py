@@ -13,6 +13,9 @@ from lineage.table import file_id, node_id, version_id
 
 ACTIVE, SUSPENDED, OFFBOARDING = "active", "suspended", "offboarding"
 
+MOST_FILES = 5_000
+"""Members of one run, whatever a dataset asks: claiming more takes longer than a function may run."""
+
 
 class ClaimState(StrEnum):
     RECEIVED = "RECEIVED"
@@ -239,6 +242,15 @@ class RunState:
     contract: str | None = None
 
 
+class ErrandTask(StrEnum):
+    """What can be asked of a tenant's job `maintain`."""
+
+    MAINTAIN = "maintain"
+    ROLLBACK = "rollback"
+    SNAPSHOTS = "snapshots"
+    REBUILD = "rebuild"
+
+
 class ErrandState(StrEnum):
     ASKED = "ASKED"
     RUNNING = "RUNNING"
@@ -256,6 +268,8 @@ class Errand:
     arguments: Mapping[str, object]
     state: ErrandState
     asked: datetime
+    started: datetime | None = None
+    """When a Glue run took it."""
     ended: datetime | None = None
     glue_run: str | None = None
     result: Mapping[str, object] | None = None

@@ -28,6 +28,8 @@ def test_an_errand_goes_from_asked_to_done_with_its_answer(errands, clock):
     )
     assert (done.ended - done.asked).total_seconds() == 60
     assert done.glue_run == "jr_1"
+    assert asked.started is None
+    assert (done.started - done.asked).total_seconds() == 10
 
 
 def test_only_one_glue_run_takes_it_and_that_one_may_take_it_again(errands):

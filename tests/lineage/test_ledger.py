@@ -308,7 +308,7 @@ def test_outputs_that_a_dead_attempt_entered_are_taken_over(ledger, clock):
     record = processed(dead, files=120)
     for position, output in enumerate(record.outputs):
         if position > 97:
-            ledger._spare_output(dead, table.node_id(output.key, output.version), output, None)
+            ledger.enter_output(dead, table.node_id(output.key, output.version), output, None)
     ledger.fail(dead, "killed")
     clock.move(minutes=1)
     run = begin(ledger, glue_run="jr_2")
