@@ -118,20 +118,22 @@ def _replays(members: Sequence[Member]) -> list[SourceFile]:
 
 def in_order(members: Sequence[Member]) -> list[Source]:
     """The members by arrival: the order that tells the newest of several rows with one key."""
-    # S3's events tell the second; the sequencer orders the versions of one key within it (hex, padded to compare).
-    ordered = sorted(members, key=lambda member: (member.arrived_at, member.key, member.sequencer.zfill(40), member.id))
-    return [
+    sources = [
         Source(
-            index=index,
+            index=0,
             key=member.key,
             version=member.version,
             size=member.size,
             etag=member.etag,
             arrived_at=member.arrived_at,
+            # S3's events tell the second; this orders the versions of one key within it (hex, padded to compare).
+            sequencer=member.sequencer.zfill(40),
             id=member.id,
         )
-        for index, member in enumerate(ordered)
+        for member in members
     ]
+    ordered = sorted(sources, key=lambda source: (source.arrived_at, source.key, source.sequencer, source.id))
+    return [replace(source, index=index) for index, source in enumerate(ordered)]
 
 
 def _write_task(job: JobRun, sources: Sequence[Source]) -> WriteTask:

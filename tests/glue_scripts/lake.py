@@ -2,7 +2,9 @@
 
 import io
 import json
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import boto3
 import pyarrow.parquet as pq
@@ -103,6 +105,19 @@ class Lake:
             sequencer=sequencer,
         )
         self.ledger.receive(file, job)
+
+    def put_in_one_second(self, name: str, bodies: Sequence[bytes]) -> list[Callable[[], None]]:
+        """Versions of one key, oldest first; their events come when they are called."""
+        key, moment = f"raw/{self.dataset}/{name}", self.now
+        put = [(self.s3.put_object(Bucket=BUCKET, Key=key, Body=body), len(body)) for body in bodies]
+
+        def arrive(answer: dict, size: int, sequencer: str) -> None:
+            self.now = moment
+            facts = (answer["VersionId"], size, answer["ETag"], "raw_to_processed")
+            self.receive(key, *facts, sequencer=sequencer, later=False)
+
+        # The later one is longer: hex without its zeros.
+        return [partial(arrive, *one, sequencer) for one, sequencer in zip(put, ("9A", "1B0"), strict=False)]
 
     def begin(self, job: str) -> str:
         members = self.ledger.waiting(TENANT, self.dataset, job)

@@ -12,12 +12,13 @@ from tests.glue_scripts.conftest import DATABASE
 pytestmark = [pytest.mark.cloud, pytest.mark.spark]
 
 SECOND = "processed_to_analytics"
+TWO_BODIES = b"id,at,amount\n1,2024-09-20,1\n", b"id,at,amount\n1,2024-09-20,2\n"
 
 
 def sleep_and_be_replaced(lake, monkeypatch, afterwards):
     """The next run of the second job sleeps before its write; meanwhile it is fenced, and another does its work.
 
-    `afterwards` is a statement on the table, executed before it wakes. Both see the table as processes of their own do.
+    `afterwards` is what happens before it wakes. Both see the table as processes of their own do.
     """
     elsewhere = _other_process(lake.spark)
     is_ours, asleep = JobRun.still_ours, iter([True])
@@ -31,7 +32,7 @@ def sleep_and_be_replaced(lake, monkeypatch, afterwards):
             with monkeypatch.context() as patch:
                 patch.setattr(processed_to_analytics, "session", _given(elsewhere))
                 lake.run(SECOND)
-            elsewhere.sql(afterwards.format(table=f"lake.{DATABASE}.{lake.dataset}"))
+                afterwards(elsewhere)
 
     monkeypatch.setattr(JobRun, "still_ours", still_ours)
 
@@ -62,8 +63,27 @@ def test_a_run_that_slept_while_another_took_its_place_writes_nothing(lake, monk
     lake.put("b.csv", "id,at,amount\n2,2024-09-20,2\n3,2024-09-20,3\n")
     lake.run("raw_to_processed")
     lake.enter_commits()
-    sleep_and_be_replaced(lake, monkeypatch, "DELETE FROM {table} WHERE id = '3'")
+    table = f"lake.{DATABASE}.{lake.dataset}"
+    sleep_and_be_replaced(lake, monkeypatch, lambda other: other.sql(f"DELETE FROM {table} WHERE id = '3'"))
 
     lake.run(SECOND)
 
     assert lake.rows() == [("1", Decimal(1)), ("2", Decimal(2))][first:]
+
+
+def test_a_run_that_slept_with_the_older_of_two_versions_of_one_second_leaves_the_newer_one(lake, monkeypatch):
+    lake = lake()
+    older, newer = lake.put_in_one_second("a.csv", TWO_BODIES)
+
+    def the_newer_is_merged(_):
+        newer()
+        lake.flow()
+
+    older()
+    lake.run("raw_to_processed")
+    lake.enter_commits()
+    sleep_and_be_replaced(lake, monkeypatch, the_newer_is_merged)
+
+    lake.run(SECOND)
+
+    assert lake.rows() == [("1", Decimal(2))]

@@ -130,6 +130,23 @@ def test_rows_are_replaced_though_the_old_commit_object_has_expired(lake):
     assert lake.rows() == [("1", Decimal(1)), ("2", Decimal(2))]
 
 
+def test_of_two_versions_of_one_second_whose_commit_object_expired_only_the_replayed_one_goes(lake):
+    lake = lake(primary_key=[])
+    bodies = b"id,at,amount\n1,2024-09-20,1\n", b"id,at,amount\n2,2024-09-20,9\n"
+    for arrives in lake.put_in_one_second("a.csv", bodies):
+        arrives()
+    lake.flow()
+    lake.deploy(primary_key=[], rules=[ONLY_GOOD_AMOUNTS])
+    (old,) = lake.commits()
+    lake.s3.delete_object(Bucket=BUCKET, Key=old["Key"])
+    newest = lake.s3.head_object(Bucket=BUCKET, Key=f"raw/{lake.dataset}/a.csv")["VersionId"]
+
+    lake.replay("a.csv", version=newest)
+    merged(lake)
+
+    assert lake.rows("id") == [("1",)]
+
+
 @pytest.mark.slow
 def test_a_file_that_is_no_longer_there_keeps_the_rows_that_it_has_brought(lake):
     lake = lake()
