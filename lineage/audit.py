@@ -13,10 +13,10 @@ from lineage import chunks, table
 from lineage.endings import GRACE
 from lineage.history import claim_key, is_stale
 from lineage.holds import Holds, is_held
+from lineage.items import Arrival, Claim, Item, Version
+from lineage.items import Run as Header
 from lineage.ledger import Ledger
 from lineage.store import ConditionFailed
-from lineage.table import Arrival, Claim, Item, Version
-from lineage.table import Run as Header
 from lineage.values import ClaimState, HeaderState, RunState, moment
 
 DEAD = {HeaderState.FAILED, HeaderState.FENCED}

@@ -4,18 +4,9 @@ from typing import Any
 
 from lineage import lifetimes
 from lineage.errors import NotInLedger
+from lineage.items import Dataset, DatasetName, Pointer, Tenant
 from lineage.store import Store, sets
-from lineage.table import (
-    FLEET,
-    Dataset,
-    DatasetName,
-    Pointer,
-    Tenant,
-    bucket_pk,
-    dataset_pk,
-    glue_job_pk,
-    tenant_pk,
-)
+from lineage.table import FLEET, bucket_pk, dataset_pk, glue_job_pk, tenant_pk
 from lineage.values import DatasetEntry, TenantEntry, moment
 
 DATASET_NAME = "D#"

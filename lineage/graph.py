@@ -17,8 +17,8 @@ from typing import Any
 from lineage import commits, table
 from lineage.errors import NotInLedger
 from lineage.history import History, claim_key
-from lineage.table import Claim, Edge, PartitionCommit, Version
-from lineage.table import Run as Header
+from lineage.items import Claim, Edge, PartitionCommit, Version
+from lineage.items import Run as Header
 from lineage.values import ClaimState, HeaderState
 
 DEPTH = 3

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from lineage import chunks, table
 from lineage.entries import Entries
 from lineage.errors import NotInLedger
+from lineage.items import Arrival, Claim, Tenant, Version
+from lineage.items import Run as Header
+from lineage.items import Slot as SlotItem
 from lineage.lifetimes import BELIEVED, Lifetimes
 from lineage.store import Store
-from lineage.table import Arrival, Claim, Version
-from lineage.table import Run as Header
 from lineage.values import ClaimState, FileState, FileStatus, HeaderState, RunState, moment
 
 # A taken run sends a heartbeat about every minute. One that Glue has started may be queued there. One that was not
@@ -55,7 +56,7 @@ class History(Entries):
         """How long what the ledger holds of the tenant's objects lives."""
         until, known = self._lifetimes.get(tenant, (None, Lifetimes()))
         if until is None or until < self.clock():
-            item = self.store.get(table.Tenant, (table.tenant_pk(tenant), "#"), consistent=False)
+            item = self.store.get(Tenant, (table.tenant_pk(tenant), "#"), consistent=False)
             known = Lifetimes(item.retention or {}, item.raised or {}) if item else Lifetimes()
             self._lifetimes[tenant] = self.clock() + BELIEVED, known
         return known
@@ -135,7 +136,7 @@ class History(Entries):
 
     def open_runs(self, tenant: str) -> list[RunState]:
         """Runs that have not ended; `stale` ones will be fenced by the next dispatch."""
-        slots = self.store.query(table.Slot, table.slots_pk(tenant))
+        slots = self.store.query(SlotItem, table.slots_pk(tenant))
         headers = self.headers(tenant, [(slot.job, slot.run) for slot in slots])
         return sorted(map(self.run_state, headers.values()), key=lambda run: run.run)
 

@@ -40,10 +40,10 @@ from lineage.claims import Claims
 from lineage.endings import why_not
 from lineage.errors import OutputTaken, RunNotOpen
 from lineage.history import claim_key
+from lineage.items import Claim, Version
+from lineage.items import Run as Header
 from lineage.receipts import member_of
 from lineage.store import Cancelled, ConditionFailed, Store, sets
-from lineage.table import Claim, Version
-from lineage.table import Run as Header
 from lineage.values import CommitRecord, HeaderState, Output, Run, RunState, batch_id, output_id, stamp
 
 TRANSACTION = 97  # outputs in the commit transaction beside header, slot and seat: DynamoDB takes 100 actions

@@ -9,10 +9,10 @@ from typing import Any
 
 from lineage import chunks, routing
 from lineage.history import claim_key
+from lineage.items import Claim
+from lineage.items import Run as Header
 from lineage.ledger import Ledger
 from lineage.receipts import member_of
-from lineage.table import Claim
-from lineage.table import Run as Header
 from lineage.values import ClaimState, DatasetEntry, Member, TenantEntry
 
 RUNS = 20  # of the latest, to learn which code works now

@@ -15,11 +15,11 @@ from lineage import chunks, commits, table
 from lineage.errors import NotInLedger
 from lineage.history import claim_key
 from lineage.holds import is_held
+from lineage.items import Arrival, Claim, Version
 from lineage.ledger import Ledger
 from lineage.receipts import Receipt, waits
 from lineage.replay_plan import Look, ReplayFile, ReplayPlan, is_plain
 from lineage.store import Cancelled
-from lineage.table import Arrival, Claim, Version
 from lineage.values import MOST_FILES, ClaimState, FileVersion, Member, batch_of, moment, stamp
 
 __all__ = ["ReplayFile", "ReplayPlan", "Replays"]

@@ -21,11 +21,11 @@ from lineage import chunks, commits, lifetimes, table
 from lineage.endings import LOST
 from lineage.errors import LedgerError
 from lineage.history import claim_key, is_stale, version_key
+from lineage.items import Arrival, Claim, Version
+from lineage.items import Run as Header
 from lineage.ledger import Ledger
 from lineage.replays import archived
 from lineage.store import Cancelled, ConditionFailed, sets
-from lineage.table import Arrival, Claim, Version
-from lineage.table import Run as Header
 from lineage.values import ClaimState, CommitRecord, HeaderState, Member, Output, Run, output_id, stamp, zone_of
 
 TRIES = 5  # of a run whose files somebody else moves at the same time

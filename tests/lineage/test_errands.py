@@ -2,7 +2,7 @@ import pytest
 
 from lineage.errands import Errands
 from lineage.errors import NotInLedger, RunNotOpen
-from lineage.table import Errand as Item
+from lineage.items import Errand as Item
 from lineage.table import errands_pk
 from lineage.values import ErrandState
 

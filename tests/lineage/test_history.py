@@ -5,6 +5,7 @@ import pytest
 
 from lineage import table
 from lineage.errors import NotInLedger
+from lineage.items import Arrival
 from lineage.receipts import Receipt
 from lineage.store import Store
 from lineage.values import FileStatus, HeaderState
@@ -50,8 +51,8 @@ def test_the_newest_come_first_page_by_page_and_no_further_than_somebody_asks(le
 def test_of_the_newest_a_file_that_is_listed_twice_comes_once_where_its_dataset_has_it(ledger):
     file = a_file()
     ledger.receive(file, RAW)
-    listing = next(ledger.store.query(table.Arrival, table.dataset_pk("acme", "sales"), "A#"))
-    ledger.store.put(table.Arrival(pk=table.dataset_pk("acme", None), sk=listing.sk, key=file.key, size=1))
+    listing = next(ledger.store.query(Arrival, table.dataset_pk("acme", "sales"), "A#"))
+    ledger.store.put(Arrival(pk=table.dataset_pk("acme", None), sk=listing.sk, key=file.key, size=1))
 
     assert [(one.dataset, one.key) for one in ledger.newest("acme")] == [("sales", file.key)]
 

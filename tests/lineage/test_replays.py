@@ -12,9 +12,9 @@ from lineage import replays as module
 from lineage import table
 from lineage.errors import NotInLedger
 from lineage.history import claim_key
+from lineage.items import Arrival, Claim
+from lineage.items import Run as Header
 from lineage.replays import ReplayFile, Replays
-from lineage.table import Arrival, Claim
-from lineage.table import Run as Header
 from lineage.values import FileStatus, InputResult, batch_id
 from tests.lineage.builders import ANALYTICS, RAW, a_dataset, a_file, begin, commit_key, enter, merged, processed
 

@@ -1,4 +1,4 @@
-from lineage import table
+from lineage import items, table
 from lineage.values import new_run_id
 
 
@@ -8,7 +8,7 @@ def test_the_index_projects_no_more_attributes_than_dynamodb_allows():
 
 
 def test_every_projected_attribute_exists_on_a_model():
-    known = {attribute.attr_name for model in (table.Claim, table.Run) for attribute in model.get_attributes().values()}
+    known = {attribute.attr_name for model in (items.Claim, items.Run) for attribute in model.get_attributes().values()}
     assert set(table.INDEX_PROJECTION) <= known
 
 
