@@ -17,12 +17,13 @@ from glue_scripts import plain_table, zones
 from glue_scripts.arguments import PROCESSED_TO_ANALYTICS, RAW_TO_PROCESSED
 from glue_scripts.bucket import Bucket, Content, ObjectGone
 from glue_scripts.catalog import register_partitions
-from glue_scripts.commit_object import CommitObject, PartFile, SourceFile, key_of
+from glue_scripts.commit_object import CommitObject, PartFile, SourceFile
 from glue_scripts.job_run import JobRun, carry_out
 from glue_scripts.reading.source import Layout, Source
 from glue_scripts.runtime import invocation, session
 from glue_scripts.transforms.conform import conform
 from glue_scripts.writing import ABSENT, REMARK, WriteTask, sources_by_index
+from lineage.commits import key_of
 from lineage.values import CommitRecord, FileVersion, InputResult, Member, Output
 
 ROW_REASON_LENGTH = 500

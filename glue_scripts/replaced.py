@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from glue_scripts.bucket import Bucket, ObjectGone
-from glue_scripts.commit_object import CommitObject, SourceFile, key_of
+from glue_scripts.commit_object import CommitObject, SourceFile
+from lineage.commits import key_of
 
 READERS = 16
 

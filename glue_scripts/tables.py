@@ -269,7 +269,7 @@ def load(spark: SparkSession, name: str) -> Any:
     """Iceberg's own object of a table, or None where there is no such table."""
     loader = spark._jvm.org.apache.iceberg.spark.Spark3Util  # noqa: SLF001 - no other way in
     try:
-        return loader.loadIcebergTable(spark._jsparkSession, name)  # noqa: SLF001
+        return loader.loadIcebergTable(spark._jsparkSession, name)  # noqa: SLF001 - no other way in
     except AnalysisException:  # no such table
         return None
 
@@ -291,7 +291,7 @@ def batches_of(snapshot: Any) -> frozenset[str]:
 @contextmanager
 def labelled(spark: SparkSession, labels: Mapping[str, str]) -> Iterator[None]:
     """Commits made inside carry the labels in their summary: SQL has no option for it as writers have."""
-    context = spark._jvm.org.apache.iceberg.EnvironmentContext  # noqa: SLF001
+    context = spark._jvm.org.apache.iceberg.EnvironmentContext  # noqa: SLF001 - no other way in
     for name, value in labels.items():
         context.put(name, value)
     try:

@@ -9,12 +9,12 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from glue_scripts import tables
-from glue_scripts.commit_object import key_of
 from glue_scripts.errors import ErrandRefused
 from glue_scripts.maintenance.errand_run import ErrandRun, Result, named
 from glue_scripts.maintenance.iceberg import IcebergTable
 from glue_scripts.maintenance.redo_log import read_all
 from glue_scripts.maintenance.snapshots import count, opened
+from lineage.commits import key_of
 
 ROLLED_OUT = "lake.rolled-out"
 """Batches that rollbacks took out: for a ledger written anew they are done, though one day no snapshot names them."""

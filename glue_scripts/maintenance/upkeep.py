@@ -11,8 +11,10 @@ from glue_scripts.maintenance.errand_run import ErrandRun, Result
 from glue_scripts.maintenance.iceberg import IcebergTable
 from glue_scripts.maintenance.orphans import orphans
 from glue_scripts.plain_table import FORMAT as PLAIN
+from lineage import commits
 from lineage.history import claim_key
-from lineage.table import Claim, node_id
+from lineage.items import Claim
+from lineage.table import node_id
 from lineage.values import ClaimState, moment
 
 FILE_BYTES = 256 * 1024 * 1024
@@ -116,8 +118,8 @@ def _expiring(run: ErrandRun, table: IcebergTable) -> datetime:
     Asked by the keys of the commit objects: the index of what waits is not for a tenant's jobs to read.
     """
     kept = datetime.now(UTC) - timedelta(days=run.number("keep_days", KEPT_DAYS))
-    folder = f"processed/{table.dataset}/_commits/"
-    old = [found.key for found in run.bucket.listed(folder) if found.modified <= kept + CLOCKS_DIFFER]
+    listed = run.bucket.listed(commits.folder(table.dataset))
+    old = [found.key for found in listed if found.modified <= kept + CLOCKS_DIFFER]
     keys = {claim_key(run.tenant, node_id(key, None), PROCESSED_TO_ANALYTICS) for key in old}
     claims = run.ledger.store.batch_get(Claim, keys).values()
     arrivals = (moment(claim.arrived) for claim in claims if claim.st not in {ClaimState.DONE, ClaimState.DEAD})

@@ -26,6 +26,7 @@ from glue_scripts.commit_object import CommitObject
 from ingestion.dispatch import Dispatcher
 from ingestion.register import Registrar
 from lineage import table
+from lineage.commits import is_commit, key_of
 from lineage.ledger import Ledger
 from lineage.values import DatasetEntry, FileState, TenantEntry
 from tests.faults.injection import AnswerLost, Process, Refused
@@ -221,7 +222,7 @@ class Lake:
         number = next(self.numbers)
         stored = Stored(f"v{number}", body, hashlib.md5(body).hexdigest(), f"{number:016X}")
         self.objects.setdefault(key, []).append(stored)
-        if key.startswith("raw/") or "/_commits/" in key:
+        if key.startswith("raw/") or is_commit(key):
             self.queue.append(self._event(key, stored))
         return stored
 
@@ -334,7 +335,7 @@ class Lake:
         """No snapshot holds a part of a batch: what it names lies under one commit object, whole."""
         for number, snapshot in enumerate(self.snapshots):
             for batch, nodes in snapshot.batches.items():
-                stored = self.newest(f"processed/sales/_commits/{batch}.json")
+                stored = self.newest(key_of("sales", batch))
                 if stored is None:
                     yield f"snapshot {number}: batch {batch} without a commit object"
                     continue

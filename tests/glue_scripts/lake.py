@@ -12,6 +12,7 @@ import pytest
 
 from glue_scripts import maintain, processed_to_analytics, raw_to_processed
 from glue_scripts.catalog import PARQUET, QUARANTINE_COLUMNS
+from lineage.commits import folder
 from lineage.errands import Errands
 from lineage.history import claim_key
 from lineage.ledger import Ledger
@@ -151,8 +152,7 @@ class Lake:
         return {row[0] for row in self.spark.sql(f"SELECT file_path FROM {table}.files").collect()}
 
     def commits(self) -> list[dict]:
-        prefix = f"processed/{self.dataset}/_commits/"
-        return self.s3.list_object_versions(Bucket=BUCKET, Prefix=prefix).get("Versions", [])
+        return self.s3.list_object_versions(Bucket=BUCKET, Prefix=folder(self.dataset)).get("Versions", [])
 
     def enter_commits(self) -> None:
         for found in self.commits():
