@@ -68,7 +68,7 @@ def release(
     from lineage.values import ACTIVE
 
     entry = connection.ledger.tenant(tenant)
-    held = sum(each.state == "HELD" for each in connection.ledger.files(tenant)) if dry_run else 0
+    held = sum(each.state == "HELD" for each in connection.ledger.newest(tenant)) if dry_run else 0
     released = held if dry_run else Holds(connection.ledger).release(tenant)
     if not dry_run:
         remember_hold(connection, tenant, None)

@@ -1,10 +1,11 @@
 """The way of files from received to queryable, followed in the ledger and shown while it happens."""
 
+import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Group, RenderableType
@@ -24,6 +25,8 @@ ENDED = frozenset({"QUERYABLE", "QUARANTINED", "FAILED", "UNROUTED", "HELD"})
 SHOWN_FILES = 18
 ASKED_BY_NAME = 4
 POLL_SECONDS = 0.25
+CLOCKS = timedelta(minutes=1)  # between S3's time of an object and that of its event
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 Id = tuple[str, str, str | None]
 """Tenant, key, and what tells the versions of a key apart."""
@@ -63,7 +66,7 @@ class Arrival:
 class Files(Protocol):
     """What is needed of the ledger here."""
 
-    def files(self, tenant: str, dataset: str | None = None) -> "list[FileState]": ...
+    def newest(self, tenant: str, dataset: str | None = None) -> "Iterator[FileState]": ...
 
     def file(self, tenant: str, key: str, version: str | None = None) -> "list[FileState]": ...
 
@@ -112,10 +115,12 @@ class Journey:
 
 
 def _states(ledger: Files, tenant: str, dataset: str | None, waiting: Sequence[Arrival]) -> "list[FileState]":
-    """A few files are asked for by name, many by the list of their dataset, however long that has become."""
-    if len(waiting) > ASKED_BY_NAME:
-        return ledger.files(tenant, dataset)
-    return [state for each in waiting for state in _entered(ledger, each)]
+    """A few files are asked for by name, many by the list of their dataset back to the first of them, oldest first."""
+    if len(waiting) <= ASKED_BY_NAME:
+        return [state for each in waiting for state in _entered(ledger, each)]
+    first = min(each.arrived or each.since or NEVER for each in waiting)
+    listed = ledger.newest(tenant, dataset)
+    return list(itertools.takewhile(lambda state: state.arrived_at + CLOCKS >= first, listed))[::-1]
 
 
 def _entered(ledger: Files, arrival: Arrival) -> "list[FileState]":

@@ -40,7 +40,7 @@ Written by `python -m cli.reference` from `lake --help`; a test checks that it i
 | `status` | `{arrivals, dead_letters, tenants, problem}`; of the local cloud also `{running, home, …, runs_open}` |
 | `tenants` of it | `[{tenant, state, held_since, held_reason, held, waiting, oldest, batches, runs, silent}]`; \
 counts end at 1,000 |
-| `files` | `[{key, version, dataset, state, rows, rejected, reason, run, attempt, epoch}]`, oldest first |
+| `files` | `[{key, version, dataset, state, rows, rejected, reason, run, attempt, epoch}]`, newest first |
 | `put` | the same; without `--wait` the state is `PUT` |
 | `runs` | `[{run, job, dataset, state, started, ended, files, rows_in, rows_out, rejected, error}]`, newest first |
 | `runs --logs RUN` | `{run, glue_run, stdout, stderr}` |
