@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from lineage import table
+from lineage import items, table
 from lineage.ledger import Ledger
 from lineage.store import Store
 
@@ -39,7 +39,7 @@ class Table:
         self.lock = threading.Lock()
         self.requests = 0
 
-    def enter(self, item: table.Item) -> None:
+    def enter(self, item: items.Item) -> None:
         raw = item.serialize()
         self.partitions[item.pk][item.sk] = raw, len(json.dumps(raw, default=str))
 
@@ -102,17 +102,17 @@ def seeded(files: int) -> Table:
     return rows
 
 
-def _tenant() -> Iterator[table.Item]:
+def _tenant() -> Iterator[items.Item]:
     jobs = {FIRST: "bench-first", SECOND: "bench-second"}
     places = {"bucket": BUCKET, "account": "000000000000", "database": "bench"}
-    yield table.Tenant(
+    yield items.Tenant(
         pk=table.tenant_pk(TENANT), sk="#", tenant=TENANT, st="active", jobs=jobs, max_in_flight=4, **places
     )
     for name in DATASETS:
-        yield table.DatasetName(pk=table.tenant_pk(TENANT), sk=f"D#{name}", dataset=name)
+        yield items.DatasetName(pk=table.tenant_pk(TENANT), sk=f"D#{name}", dataset=name)
 
 
-def _batch(start: int, files: int) -> Iterator[table.Item]:
+def _batch(start: int, files: int) -> Iterator[items.Item]:
     """One run of each job, with the files from `start` on."""
     dataset, number = DATASETS[start // PER_RUN % len(DATASETS)], f"{start:012x}"
     first, second = f"0192{number[:4]}-{number[4:8]}-7000-8000-{number}", f"0193{number[:4]}-0000-7000-8000-{number}"
@@ -129,19 +129,19 @@ def _batch(start: int, files: int) -> Iterator[table.Item]:
         version = f"v{index:031}"
         stamp = arrived.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         listed = f"A#{stamp}#{table.node_id(key, version)}"
-        yield table.Arrival(pk=table.dataset_pk(TENANT, dataset), sk=listed, key=key, version=version, size=4096)
+        yield items.Arrival(pk=table.dataset_pk(TENANT, dataset), sk=listed, key=key, version=version, size=4096)
         yield _claim(key, version, job=FIRST, dataset=dataset, run=first, arrived=arrived)
 
 
-def _header(run: str, job: str, dataset: str, **more: Any) -> table.Item:
+def _header(run: str, job: str, dataset: str, **more: Any) -> items.Item:
     at = NOON.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     facts = {"tenant": TENANT, "job": job, "dataset": dataset, "st": "COMPLETED", "started": at, "ended": at, "hb": at}
-    return table.Run(pk=table.job_pk(TENANT, job), sk=run, files=PER_RUN, rows_in=5000, rows_out=5000, **facts, **more)
+    return items.Run(pk=table.job_pk(TENANT, job), sk=run, files=PER_RUN, rows_in=5000, rows_out=5000, **facts, **more)
 
 
-def _claim(key: str, version: str | None, *, job: str, dataset: str, run: str, arrived: datetime) -> table.Item:
+def _claim(key: str, version: str | None, *, job: str, dataset: str, run: str, arrived: datetime) -> items.Item:
     fid, ver = table.node_id(key, version).split(".")
-    return table.Claim(
+    return items.Claim(
         pk=table.file_pk(TENANT, fid),
         sk=table.claim_sk(ver, job),
         st="DONE",

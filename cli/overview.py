@@ -12,7 +12,7 @@ from cli.queue import depths, url_of
 
 if TYPE_CHECKING:
     from lineage.ledger import Ledger
-    from lineage.table import Claim
+    from lineage.items import Claim
     from lineage.values import TenantEntry
 
 __all__ = ["COUNTED", "Overview", "TenantOverview", "look", "show"]
@@ -101,7 +101,7 @@ def _waiting(ledger: "Ledger", tenant: str, datasets: Sequence[str], job: str) -
 def _claims(ledger: "Ledger", tenant: str, partition: str) -> "Iterator[Claim]":
     """Those of the tenant itself: its jobs may write any index key into items of their own."""
     from lineage import table
-    from lineage.table import Claim
+    from lineage.items import Claim
 
     own = table.file_pk(tenant, "")
     for claim in ledger.store.query(Claim, partition, index=table.INDEX, limit=COUNTED):
