@@ -11,8 +11,8 @@ from cli.connection import Connection
 from cli.queue import depths, url_of
 
 if TYPE_CHECKING:
-    from lineage.ledger import Ledger
     from lineage.items import Claim
+    from lineage.ledger import Ledger
     from lineage.values import TenantEntry
 
 __all__ = ["COUNTED", "Overview", "TenantOverview", "look", "show"]
