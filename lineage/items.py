@@ -87,7 +87,7 @@ class Pointer(Item, discriminator="pointer"):
 
 
 class Dataset(Item, discriminator="dataset"):
-    """`T#<t>#D#<ds>` / `#`."""
+    """`T#<t>#META#D#<ds>` / `#`."""
 
     tenant = UnicodeAttribute()
     dataset = UnicodeAttribute()

@@ -18,7 +18,7 @@ from lineage.holds import is_held
 from lineage.items import Arrival, Claim, Version
 from lineage.ledger import Ledger
 from lineage.receipts import Receipt, waits
-from lineage.replay_plan import Look, ReplayFile, ReplayPlan, is_plain
+from lineage.replay_plan import Look, ReplayFile, ReplayPlan
 from lineage.store import Cancelled
 from lineage.values import MOST_FILES, ClaimState, FileVersion, Member, batch_of, moment, stamp
 
@@ -128,7 +128,7 @@ class Replays:
         waiting = {file.node: file for file in begun if file.dataset == dataset}
         entry = self.ledger.dataset(mine[0].tenant, dataset)
         ordered = sorted([*mine, *waiting.values()], key=_order)
-        for cut in _cut(_units(ordered, whole=is_plain(entry)), BATCHES * entry.max_bytes):
+        for cut in _cut(_units(ordered, whole=entry.is_plain), BATCHES * entry.max_bytes):
             files = [file for file in cut if file.node not in waiting]
             group = _batch(cut)
             if any(file.member and file.member.group != group for file in cut if file.node in waiting):

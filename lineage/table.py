@@ -78,6 +78,11 @@ def dataset_pk(tenant: str, dataset: str | None) -> str:
     return f"T#{tenant}#D#{dataset or UNROUTED}"
 
 
+def description_pk(tenant: str, dataset: str) -> str:
+    """Of what the platform says of a dataset: below the tenant's own, where its jobs may read and not write."""
+    return f"{tenant_pk(tenant)}#D#{dataset}"
+
+
 def slots_pk(tenant: str) -> str:
     return f"T#{tenant}#O"
 

@@ -1,6 +1,7 @@
 """The values that go into the ledger and come out of it; none of them knows a database."""
 
 import hashlib
+import json
 import os
 import time
 import uuid
@@ -82,6 +83,11 @@ class DatasetEntry:
     plan: str
     schedule: Mapping[str, object] | None = None
     """The compiled schedule (`ingestion.schedules`) that starts its batches; None: the arrivals do."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Is its table plain Parquet files, which can only be added or dropped whole."""
+        return bool(json.loads(self.plan or "{}").get("format") == "parquet")
 
 
 @dataclass(frozen=True, kw_only=True)

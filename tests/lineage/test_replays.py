@@ -392,6 +392,21 @@ def test_a_commit_object_that_the_second_job_gave_up_is_repeated_and_nothing_els
     assert [file.state for file in ledger.files("acme")] == [FileStatus.QUERYABLE] * 2
 
 
+def test_what_a_commit_object_names_expires_and_then_the_file_is_done_anew(replays, ledger, clock):
+    ledger.put_tenant(replace(ledger.tenant("acme"), retention={"raw": 90, "processed": 30}))
+    ledger.receive(a_file(), RAW)
+    run = first(ledger)
+    fails(ledger, ANALYTICS, clock=clock)
+    clock.move(days=29)
+    [before] = replays.plan("acme", dataset="sales").files
+    clock.move(days=1)
+
+    [file] = replays.plan("acme", dataset="sales").files
+
+    assert before.commit == commit_key(run)
+    assert (file.commit, file.job, file.member.replaces) == (None, RAW, (run.batch,))
+
+
 def test_with_a_new_contract_the_file_is_done_anew_rather_than_its_commit_object(replays, ledger, clock):
     ledger.receive(a_file(), RAW)
     run = first(ledger, contract="fp0")

@@ -49,6 +49,14 @@ def test_everything_a_tenants_roles_touch_lies_under_the_tenants_prefix():
     assert not table.tenant_pk("acme2").startswith(prefix)
 
 
+def test_what_the_platform_says_of_a_dataset_lies_where_the_tenants_jobs_may_not_write():
+    assert table.description_pk("acme", "sales").startswith(table.tenant_pk("acme"))
+    assert not any(
+        key(*names).startswith(table.tenant_pk("acme"))
+        for key, names in {table.dataset_pk: ("acme", "META"), table.job_pk: ("acme", "META")}.items()
+    )
+
+
 def test_the_fleets_keys_lie_under_no_tenants_prefix():
     assert not any(key.startswith("T#") for key in (table.FLEET, table.bucket_pk("b"), table.glue_job_pk("j")))
 
