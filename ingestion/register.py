@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from glue_scripts.arguments import JOBS
+from glue_scripts.arguments import PROCESSED_TO_ANALYTICS, RAW_TO_PROCESSED
 from ingestion import alerts, arrival, journal
 from ingestion.alerts import Alerts
 from ingestion.arrival import Arrival
@@ -35,8 +35,6 @@ TOLD_S = 60.0
 QUIET_S = 1.0
 """How long dispatch is not told the same thing again: a dispatch that was told a moment ago has started what waited,
 and the end of that run makes it look again. A burst of a thousand files would else start a thousand functions."""
-
-FIRST, SECOND = JOBS[0], JOBS[1]
 
 FOLDER_MARKER = "folder marker: an empty object that stands for a folder"
 NO_CONTRACT = "no contract matches the key"
@@ -193,7 +191,7 @@ class Registrar:
         """
         if any((slot.job, slot.dataset) == (job, dataset) for slot in self.ledger.slots(tenant)):
             return False
-        if job != FIRST:
+        if job != RAW_TO_PROCESSED:
             return True
         rule = self.ledger.dataset(tenant, dataset)
         if rule.schedule is not None:
@@ -221,16 +219,16 @@ def place_of(arrived: Arrival, datasets: Iterable[DatasetEntry]) -> Place:
     """Where an arrival belongs. Everything under raw/ is entered, a folder marker too: as UNROUTED, with the reason."""
     if not arrived.key.startswith("raw/"):
         commit = commits.parse(arrived.key)
-        return Place(dataset=commit.dataset, job=SECOND) if commit else Place(reason=NO_CONTRACT)
+        return Place(dataset=commit.dataset, job=PROCESSED_TO_ANALYTICS) if commit else Place(reason=NO_CONTRACT)
     if arrived.is_folder_marker:
         return Place(reason=FOLDER_MARKER)
     rules = [routing.Rule(dataset=entry.dataset, files=entry.files) for entry in datasets]
     dataset = routing.dataset_of(arrived.key, rules)
-    return Place(dataset=dataset, job=FIRST) if dataset else Place(reason=NO_CONTRACT)
+    return Place(dataset=dataset, job=RAW_TO_PROCESSED) if dataset else Place(reason=NO_CONTRACT)
 
 
 def job_of(key: str) -> str:
-    return FIRST if key.startswith("raw/") else SECOND
+    return RAW_TO_PROCESSED if key.startswith("raw/") else PROCESSED_TO_ANALYTICS
 
 
 def _entered(receipt: Receipt, *, is_new: bool) -> None:

@@ -12,15 +12,13 @@ from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 
-from glue_scripts.arguments import JOBS
+from glue_scripts.arguments import PROCESSED_TO_ANALYTICS, RAW_TO_PROCESSED
 from ingestion.listing import StoredObject
 from lineage import commits
 from lineage.audit import Audit, Entry
 from lineage.commits import Commit
 from lineage.table import node_id
 from lineage.values import ClaimState, HeaderState, RunState
-
-FIRST, SECOND = JOBS[0], JOBS[1]
 
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
 _WRITTEN = re.compile(
@@ -70,7 +68,7 @@ class Staging:
 
     @cached_property
     def runs(self) -> dict[str, RunState]:
-        return {run.run: run for run in self.audit.runs(self.tenant, FIRST)}
+        return {run.run: run for run in self.audit.runs(self.tenant, RAW_TO_PROCESSED)}
 
     @cached_property
     def attempts(self) -> dict[str, list[RunState]]:
@@ -146,7 +144,7 @@ class Staging:
         if not self.exists(commits.key_of(*commit)):
             return Fate.NONE
         node = _node(commit)
-        entry = self.audit.entries(self.tenant, [(node, SECOND)]).get(node)
+        entry = self.audit.entries(self.tenant, [(node, PROCESSED_TO_ANALYTICS)]).get(node)
         if entry is not None and self._is_counted(entry):
             return Fate.COUNTED
         if entry is not None and entry.claim == ClaimState.DEAD:
@@ -159,14 +157,14 @@ class Staging:
         dead = {HeaderState.FAILED, HeaderState.FENCED}
         if not attempts or not all(run.state in dead and run.ended and run.ended <= self.before for run in attempts):
             return False
-        return self.audit.has_moved_on(self.tenant, FIRST, attempts[-1].run)
+        return self.audit.has_moved_on(self.tenant, RAW_TO_PROCESSED, attempts[-1].run)
 
     def _bury(self, commit: Commit, entry: Entry | None) -> bool:
         """Settles the claim of the next job, if there is one: never to be merged."""
         waits = entry is not None and entry.claim is not None
         last = self.attempts[commit.batch][-1]
         reason = f"run {last.run} wrote it and was {last.state}; its files went through, or ended, in other batches"
-        if waits and self.buries and not self.audit.bury(self.tenant, _node(commit), SECOND, reason):
+        if waits and self.buries and not self.audit.bury(self.tenant, _node(commit), PROCESSED_TO_ANALYTICS, reason):
             return False
         self.buried.append(commit)
         return True
