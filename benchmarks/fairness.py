@@ -63,9 +63,10 @@ class Simulation:
 
     # -- Glue's client ---------------------------------------------------------------------------------------------
 
-    def start_job_run(self, *, JobName: str, Arguments: dict[str, str]) -> dict[str, str]:  # noqa: N803
+    def start_job_run(self, *, JobName: str, Arguments: dict[str, str]) -> dict[str, str]:  # noqa: N803 - boto3's
         if self.running >= PLACES:
-            raise ClientError({"Error": {"Code": "ConcurrentRunsExceededException", "Message": "full"}}, "StartJobRun")
+            refusal = {"Code": "ResourceNumberLimitExceededException", "Message": "full"}
+            raise ClientError({"Error": refusal}, "StartJobRun")
         self.running += 1
         glue_run, run = f"jr_{next(self.starts)}", Arguments["--run"]
         tenant, job = self.ledger.owner_of_glue_job(JobName)
