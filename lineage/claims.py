@@ -157,6 +157,8 @@ class Claims(Endings):
             Header.attempt.set(1 + max(member.attempt for member in members)),
             Header.hb.set(stamp(self.clock())),
         ]
+        if any(member.replaces for member in members) and self.dataset(header.tenant, header.dataset).is_plain:
+            actions.append(Header.whole.set(True))
         self._still_running(header, actions)
 
     def _still_running(self, header: Header, actions: list[Any]) -> None:

@@ -28,7 +28,8 @@ def fates_of(header: Header, members: Sequence[Member]) -> Mapping[str, Fate]:
     """Member id → what becomes of it now that the run is lost. A function of the header and its chunks alone.
 
     The same files are tried again as the same batch, `MAX_ATTEMPTS` times; then its halves, and theirs, until the one
-    file that fails by itself is alone. The others go through on the way.
+    file that fails by itself is alone. The others go through on the way. A batch that cannot be divided is given up
+    as it is: each of its halves would fail for being one.
     """
     batch = header.batch
     if not (header.counts and header.sealed):
@@ -49,9 +50,8 @@ def fates_of(header: Header, members: Sequence[Member]) -> Mapping[str, Fate]:
         pause_s = BACKOFF_S * 2 ** (int(header.attempt) - 1)
         pause = _jitter(header, pause_s / 2, pause_s)
         return {member.id: _retry(header, member, batch, pause) for member in members}
-    if len(members) == 1:
-        [member] = members
-        return {member.id: Fate(state=ClaimState.DEAD, attempt=member.attempt + 1, reason=why(header))}
+    if len(members) == 1 or header.whole:
+        return {member.id: _dead(header, member) for member in members}
     return {
         member.id: _retry(header, member, batch_of(half, header.job, header.dataset), None)
         for half in halves(members)
@@ -67,6 +67,10 @@ def halves(members: Sequence[Member]) -> tuple[list[Member], list[Member]]:
 
 def _retry(header: Header, member: Member, group: str | None, retry_at: datetime | None) -> Fate:
     return Fate(state=ClaimState.RETRY, attempt=member.attempt + 1, reason=why(header), group=group, retry_at=retry_at)
+
+
+def _dead(header: Header, member: Member) -> Fate:
+    return Fate(state=ClaimState.DEAD, attempt=member.attempt + 1, reason=why(header))
 
 
 def why(header: Header) -> str:

@@ -196,6 +196,7 @@ class Run(Item, discriminator="run"):
     contract = UnicodeAttribute(null=True)  # fingerprint of the plan that the run worked by
     error = UnicodeAttribute(null=True)
     counts = BooleanAttribute(null=True)  # of a FAILED run: does the attempt count against its files
+    whole = BooleanAttribute(null=True)  # its batch cannot be divided: it replaces others that cannot be either
     pauses = BooleanAttribute(null=True)  # False, of one that does not count: its files may be tried again at once
     tidy = BooleanAttribute(null=True)  # its claims, listings and graph edges are settled
 

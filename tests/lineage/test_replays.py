@@ -589,6 +589,28 @@ def test_of_plain_parquet_no_batch_is_torn_by_the_size_of_a_group(plain, ledger,
     assert [held[group] for group in groups] == [{"0"}, {"1"}]
 
 
+def test_of_plain_parquet_a_replay_that_fails_is_given_up_whole_with_what_it_failed_for(plain, ledger, clock):
+    old = done(ledger, "a.csv", "b.csv")
+    plain.replay(plain.plan("acme", dataset="sales", force=True))
+    for _ in range(3):
+        run = begin(ledger)
+        ledger.fail(run, "raw/sales/b.csv: no longer in the bucket")
+        clock.move(minutes=5)
+
+    assert ledger.waiting("acme", "sales", RAW) == []
+    assert {file.reason for file in ledger.files("acme")} == {"raw/sales/b.csv: no longer in the bucket"}
+    plan = plain.plan("acme", dataset="sales")
+    assert [file.member.replaces for file in plan.files] == [(old.batch,)] * 2
+
+
+def test_of_plain_parquet_new_files_that_fail_are_halved_as_any(plain, ledger, clock):
+    for name in ("a.csv", "b.csv"):
+        ledger.receive(a_file(name), RAW)
+    fails(ledger, RAW, clock=clock)
+
+    assert len({one.group for one in ledger.waiting("acme", "sales", RAW)}) == 2
+
+
 def test_of_plain_parquet_a_replay_that_died_half_way_is_finished(plain, ledger, monkeypatch):
     done(ledger, "a.csv", "b.csv")
     plan = plain.plan("acme", dataset="sales", force=True)
