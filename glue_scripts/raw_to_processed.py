@@ -54,10 +54,13 @@ def main(argv: Sequence[str]) -> None:
 
 def process(job: JobRun, spark: SparkSession) -> Published:
     """One batch from raw to processed."""
-    if job.plan.format == plain_table.FORMAT:
+    is_plain = job.plan.format == plain_table.FORMAT
+    if is_plain:
         plain_table.whole_batches(job.bucket, job.run.dataset, _replays(job.run.members))
     with job.step("read, conform, write"):
         written = convert(job, spark)
+    if is_plain:
+        plain_table.none_gone(job.run.members, written.sources)
     with job.step("commit object"):
         return publish(job.bucket, written)
 

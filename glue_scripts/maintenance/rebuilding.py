@@ -31,7 +31,6 @@ from glue_scripts.maintenance.redo_log import Found
 from glue_scripts.maintenance.rollback import ROLLED_OUT
 from glue_scripts.plain_table import FORMAT as PLAIN
 from glue_scripts.plain_table import copies
-from lineage import commits
 from lineage.errors import NotInLedger
 from lineage.restoring import RestoredRun, Restoring
 from lineage.values import CommitRecord, FileVersion, batch_of
@@ -89,8 +88,7 @@ def _datasets(run: ErrandRun) -> list[str]:
 
 
 def _rebuild(run: ErrandRun, spark: SparkSession, dataset: str) -> Result:
-    keys = [listed.key for listed in run.bucket.listed(commits.folder(dataset)) if commits.is_commit(listed.key)]
-    found, unreadable = redo_log.read_sound(run.bucket, keys)
+    found, unreadable = redo_log.read_sound(run.bucket, redo_log.keys(run.bucket, dataset))
     table, merged = _table(run, spark, dataset, found)
     counted, left = redo_log.counting(found, merged.batches)
     settled = redo_log.nothing_to_bring(counted, merged.batches) - merged.batches

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from pyspark.sql import SparkSession
 
+from glue_scripts import plain_table
 from glue_scripts.arguments import PROCESSED_TO_ANALYTICS
 from glue_scripts.errors import ErrandRefused
 from glue_scripts.job_run import one_line
@@ -47,7 +48,7 @@ def work(run: ErrandRun, spark: SparkSession) -> Result:
 
 def _maintain(run: ErrandRun, spark: SparkSession, dataset: str) -> Result:
     if run.plan(dataset).format == PLAIN:
-        return {"note": "format parquet is append-only: there is nothing to maintain"}
+        return _sweep(run, dataset)
     table = IcebergTable.open(run, spark, dataset)
     if table is None or table.table.currentSnapshot() is None:
         return {"note": "no rows yet"}
@@ -75,6 +76,14 @@ def _maintain(run: ErrandRun, spark: SparkSession, dataset: str) -> Result:
         "orphans_removed": len(left),
         "orphan_bytes": sum(orphan.size for orphan in left),
     }
+
+
+def _sweep(run: ErrandRun, dataset: str) -> Result:
+    """Nothing can be compacted where rows cannot be replaced."""
+    left = plain_table.outdated(run.bucket, run.ledger, run.tenant, dataset)
+    if not run.dry:
+        run.bucket.delete(left)
+    return {"note": "format parquet is append-only: only outdated copies are removed", "outdated_removed": len(left)}
 
 
 def _size(table: IcebergTable) -> dict[str, int]:

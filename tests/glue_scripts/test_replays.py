@@ -6,8 +6,9 @@ import pytest
 
 from glue_scripts import processed_to_analytics
 from glue_scripts.errors import TableUnfit
+from lineage.replays import Replays
 from tests.glue_scripts.conftest import BUCKET
-from tests.glue_scripts.lake import a_plan, cut_off
+from tests.glue_scripts.lake import TENANT, a_plan, cut_off
 
 pytestmark = [pytest.mark.cloud, pytest.mark.spark]
 
@@ -226,6 +227,24 @@ def test_plain_parquet_refuses_a_replay_of_some_of_a_batchs_files(lake, monkeypa
     with pytest.raises(TableUnfit, match=r"append-only: .* leaves out 1, the first: raw/.*/b\.csv"):
         lake.replay("a.csv")
 
+    assert lake.objects("analytics-ready") == old
+
+
+def test_plain_parquet_whose_file_is_gone_keeps_its_rows_and_the_run_names_the_file(lake):
+    lake = lake(format="parquet", primary_key=[])
+    lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
+    lake.put("b.csv", "id,at,amount\n2,2024-09-20,2\n")
+    lake.flow()
+    old, commits = lake.objects("analytics-ready"), lake.commits()
+    gone = lake.s3.list_object_versions(Bucket=BUCKET, Prefix=f"raw/{lake.dataset}/b.csv")["Versions"][0]
+    lake.s3.delete_object(Bucket=BUCKET, Key=gone["Key"], VersionId=gone["VersionId"])
+    replays = Replays(lake.ledger)
+    replays.replay(replays.plan(TENANT, dataset=lake.dataset, force=True))
+
+    with pytest.raises(TableUnfit, match=r"^raw/.*/b\.csv: no longer in the bucket. .* append-only"):
+        lake.run(FIRST)
+
+    assert lake.commits() == commits
     assert lake.objects("analytics-ready") == old
 
 
