@@ -287,6 +287,30 @@ def _orders(source: TextIO, to: "queue.Queue[Order]") -> None:
     os._exit(0)
 
 
+@contextlib.contextmanager
+def _dies_as_its_children() -> Any:
+    """Whoever kills Java while it starts kills this process: the host then sees that nothing failed by itself."""
+    killed = False
+
+    def look(*_: object) -> None:
+        nonlocal killed
+        with contextlib.suppress(ChildProcessError):
+            # WNOWAIT leaves it to whoever started the child to learn how it ended.
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            killed = killed or (ended is not None and ended.si_code == os.CLD_KILLED)
+
+    before = signal.signal(signal.SIGCHLD, look)
+    try:
+        yield
+    except Exception:
+        if killed:
+            traceback.print_exc()
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
     source = os.fdopen(os.dup(0), "r", encoding="utf-8")
@@ -297,7 +321,8 @@ def main() -> None:
     orders: queue.Queue[Order] = queue.Queue()
     threading.Thread(target=_orders, args=(source, orders), name="orders", daemon=True).start()
     worker = Worker(folder, said)
-    worker.begin()
+    with _dies_as_its_children():
+        worker.begin()
     while True:
         worker.run(orders.get())
 

@@ -1,0 +1,70 @@
+import json
+import subprocess
+import sys
+from threading import Event, Thread
+
+import pytest
+
+from local_cloud import processes, workers
+from local_cloud.workers import Pool, WorkerDiedError, WorkerProcess
+
+READY = "import time; print('{}', flush=True); time.sleep(60)".format(json.dumps({"event": "ready", "seconds": 0.1}))
+KILLED = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+FAILING = "raise SystemExit('no such jar')"
+
+
+@pytest.fixture
+def pool(tmp_path, monkeypatch):
+    """A pool whose workers are these programs, one after the other; the last one again and again."""
+    (tmp_path / "logs").mkdir()
+    made, ending = [], Event()
+
+    def tend():
+        while not ending.wait(0.05):
+            made[-1].tend()
+
+    def pool_of(*programs):
+        left = list(programs)
+
+        def start(folder, _place):
+            folder.mkdir(parents=True)
+            program = left.pop(0) if len(left) > 1 else left[0]
+            with (folder / "worker.log").open("wb") as said:
+                child = subprocess.Popen(
+                    [sys.executable, "-c", program], stdin=-1, stdout=-1, stderr=said, text=True, start_new_session=True
+                )
+            return WorkerProcess(folder, child, processes.Identity.of(child.pid))
+
+        monkeypatch.setattr(workers, "start_worker", start)
+        made.append(Pool(tmp_path / "workers", lambda _: None, lambda _: None, spares=0))
+        Thread(target=tend, daemon=True).start()
+        return made[-1]
+
+    yield pool_of
+    ending.set()
+    made[-1].end()
+
+
+def test_a_run_that_waits_hears_after_three_failures_that_spark_does_not_start(pool):
+    with pytest.raises(WorkerDiedError, match="Spark does not start"):
+        pool(FAILING).take(("role", "code"), Event())
+
+
+def test_workers_that_are_killed_while_they_start_are_no_proof_that_spark_does_not(pool):
+    worker = pool(*[KILLED] * 5, READY).take(("role", "code"), Event())
+
+    assert worker.ready
+
+
+def test_a_machine_that_kills_every_worker_is_told_of_at_last(pool):
+    with pytest.raises(WorkerDiedError, match="Spark does not start"):
+        pool(KILLED).take(("role", "code"), Event())
+
+
+def test_a_worker_that_starts_makes_failures_of_before_forgotten(pool):
+    made = pool(FAILING, FAILING, READY, FAILING, FAILING, READY)
+
+    first, second = (made.take(("role", f"code {number}"), Event()) for number in range(2))
+
+    assert first.ready
+    assert second.ready
