@@ -13,8 +13,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from lineage import commits
-
 _TOKENS = re.compile(r"(\*\*/|\*\*|\*|\?)")
 _MEANING = {"**/": r"(?:[^/]*/)*", "**": r".*", "*": r"[^/]*", "?": r"[^/]"}
 
@@ -33,12 +31,6 @@ def dataset_of(key: str, rules: Iterable[Rule]) -> str | None:
     if not matching:
         return None
     return min(matching, key=lambda match: (*_vagueness(match[1]), match[0]))[0]
-
-
-def dataset_of_commit(key: str) -> str | None:
-    """The dataset whose commit object the key is, None if it is none."""
-    found = commits.parse(key)
-    return found.dataset if found else None
 
 
 def matches(key: str, glob: str) -> bool:

@@ -17,6 +17,7 @@ def test_a_key_is_made_and_read_back():
 @pytest.mark.parametrize(
     "key",
     [
+        "processed/sales/year=2024/month=09/x.parquet",
         "processed/sales/_commits/deep/4f2a.json",
         "processed/sales/_commits/4f2a.json.tmp",
         "processed/sales/_commits/4f2a.json\n",

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lineage.routing import Rule, dataset_of, dataset_of_commit, matches
+from lineage.routing import Rule, dataset_of, matches
 
 
 @pytest.mark.parametrize(
@@ -52,22 +52,6 @@ def test_among_equals_the_first_name_wins_in_whatever_order_they_come():
 def test_a_key_that_no_contract_matches_has_no_dataset():
     assert dataset_of("raw/odd.bin", [Rule(dataset="sales", files=("raw/sales/**",))]) is None
     assert dataset_of("raw/odd.bin", []) is None
-
-
-@pytest.mark.parametrize(
-    ("key", "expected"),
-    [
-        ("processed/sales/_commits/4f2a.json", "sales"),
-        ("processed/sales/year=2024/month=09/x.parquet", None),
-        ("processed/sales/_commits/deep/4f2a.json", None),
-        ("processed/sales/_commits/4f2a.json.tmp", None),
-        ("processed/_commits/4f2a.json", None),
-        ("raw/processed/sales/_commits/4f2a.json", None),
-        ("processed/Sales/_commits/4f2a.json", None),
-    ],
-)
-def test_commit_objects(key, expected):
-    assert dataset_of_commit(key) == expected
 
 
 @given(st.text(min_size=1, max_size=50))
