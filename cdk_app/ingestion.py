@@ -89,7 +89,7 @@ class ControlPlane(Construct):
     def _let_dispatch_start_jobs(self, site: Site, arrivals: Arrivals) -> None:
         dispatch, name = self.dispatch, site.platform.dispatch_function
         dispatch.allow(
-            ["glue:BatchStopJobRun", "glue:GetJobRun", "glue:GetJobRuns", "glue:StartJobRun"],
+            ["glue:BatchStopJobRun", "glue:GetJobRun", "glue:StartJobRun"],
             [site.arn("glue", f"job/{job}") for job in job_names(site)],
         )
         dispatch.allow(["sqs:GetQueueAttributes"], [arrivals.dead_letters.queue_arn])

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from ingestion import journal
-from lineage.endings import MAX_ATTEMPTS
+from lineage.fates import MAX_ATTEMPTS
 from lineage.notices import PLATFORM, Notices
 from lineage.values import DatasetEntry, Errand, Member, RunState, TenantEntry
 

@@ -42,7 +42,17 @@ from lineage.holds import Holds, is_held
 from lineage.ledger import Ledger
 from lineage.notices import Notices
 from lineage.turns import Turns
-from lineage.values import MOST_FILES, DatasetEntry, ErrandState, ErrandTask, Member, RunState, TenantEntry, batch_of
+from lineage.values import (
+    MOST_FILES,
+    DatasetEntry,
+    ErrandState,
+    ErrandTask,
+    HeaderState,
+    Member,
+    RunState,
+    TenantEntry,
+    batch_of,
+)
 
 ENDED_BADLY = {"FAILED", "TIMEOUT", "STOPPED", "ERROR", "EXPIRED"}
 LATE_NOTES_S = (0.5, 2.0)
@@ -50,6 +60,8 @@ SIDE_BY_SIDE = 8  # more than 15 parallel StartJobRun calls were seen throttled
 WHOLE_GROUPS = 2 * MOST_FILES  # waiting files that are read where a shorter look would show half a group
 FULL = 2  # tenants that the account had no place for: one may have asked for more workers than others do
 AGAIN_AFTER = timedelta(minutes=1)  # a full job is not tried at each arrival; the next tick tries it
+FENCED_LATELY = timedelta(minutes=30)  # three looks of the watch
+RUNS = 20  # newest runs of a tenant among which fenced ones are looked for
 FROM_LINE = 20  # tenants that an end looks at beside its own: it has one place to give
 
 
@@ -148,17 +160,37 @@ class Dispatcher:
         return any(run.ended is not None and run.ended > since and is_job_full(run.error) for run in newest)
 
     def _look_at_everything(self) -> list[str]:
-        for done in self.ledger.recover():
-            journal.write(
-                "recovered", tenant=done.tenant, dataset=done.dataset, job=done.job, run=done.run, outcome=done.outcome
-            )
         tenants = self.ledger.tenants()
+        self._recover({tenant.tenant: tenant for tenant in tenants})
         at_work = [tenant for tenant in tenants if not is_held(tenant)]
         self._side_by_side(self._let_go, at_work)
         try:
             return self.dispatch(tenants)
         finally:
             self._look_after(at_work)
+
+    def _recover(self, tenants: Mapping[str, TenantEntry]) -> None:
+        """Puts dead runs in order, and ends the Glue runs of those that are fenced now."""
+        for done in self.ledger.recover():
+            journal.write(
+                "recovered", tenant=done.tenant, dataset=done.dataset, job=done.job, run=done.run, outcome=done.outcome
+            )
+            if done.outcome == "fenced" and done.tenant in tenants:
+                self._stop_fenced(tenants[done.tenant])
+
+    def _stop_fenced(self, tenant: TenantEntry) -> None:
+        """Nothing that a fenced run still does counts, but one that hangs keeps its place in Glue until it times out.
+
+        Whoever fenced it: begin does, and reconcile. To stop it again, as the next look may, changes nothing.
+        """
+        since = self.clock() - FENCED_LATELY
+        try:
+            for run in self.ledger.runs(tenant.tenant, limit=RUNS):
+                if run.state == HeaderState.FENCED and run.glue_run and run.ended and run.ended > since:
+                    stopped = self.jobs.stop(tenant.jobs[run.job], run.glue_run)
+                    journal.write("fenced", tenant=tenant.tenant, run=run.run, glue_run=run.glue_run, stopped=stopped)
+        except Exception as error:
+            journal.write("not_stopped", tenant=tenant.tenant, error=type(error).__name__, why=str(error))
 
     def _let_go(self, tenant: TenantEntry) -> None:
         """What was entered as HELD by a register that did not know yet that the tenant was released."""
@@ -175,6 +207,7 @@ class Dispatcher:
         if self.watch is None or not self.watch.is_time():
             return
         self.watch.look(tenants)
+        self._side_by_side(self._stop_fenced, tenants)
         self._side_by_side(self._maintain, tenants)
 
     def _maintain(self, tenant: TenantEntry) -> None:

@@ -36,6 +36,11 @@ class GlueJobs:
                 return str(answer["JobRunId"])
         raise AssertionError("unreachable")
 
+    def stop(self, glue_job: str, glue_run: str) -> bool:
+        """Ends a Glue run; False: Glue would not, it has ended already, say."""
+        answer: Mapping[str, Any] = self.glue.batch_stop_job_run(JobName=glue_job, JobRunIds=[glue_run])
+        return not answer.get("Errors")
+
     def started_for(self, glue_job: str, glue_run: str) -> str | None:
         """The run or errand that a Glue run was started for; None: it was started by hand, without one."""
         answer: Mapping[str, Any] = self.glue.get_job_run(JobName=glue_job, RunId=glue_run)

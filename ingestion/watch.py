@@ -10,11 +10,11 @@ from ingestion.alerts import Alerts
 from ingestion.glue import is_busy
 from ingestion.schedules import last_due
 from lineage import chunks
-from lineage.endings import MAX_ATTEMPTS
+from lineage.fates import MAX_ATTEMPTS
 from lineage.history import claim_key
+from lineage.items import Claim
 from lineage.ledger import Ledger
 from lineage.notices import PLATFORM
-from lineage.table import Claim
 from lineage.values import ClaimState, DatasetEntry, Errand, HeaderState, RunState, TenantEntry
 
 EVERY = timedelta(minutes=10)

@@ -75,6 +75,7 @@ class Glue:
         self.places = places
         self.refused: list[str] = []
         self.full_jobs: set[str] = set()
+        self.stopped: list[tuple[str, str]] = []
 
     def start_job_run(self, *, JobName: str, Arguments: dict[str, str]) -> Mapping[str, str]:
         if self.errors:
@@ -86,6 +87,12 @@ class Glue:
         self.places = None if self.places is None else self.places - 1
         self.started.append((JobName, Arguments))
         return {"JobRunId": f"jr_{len(self.started)}"}
+
+    def batch_stop_job_run(self, *, JobName: str, JobRunIds: list[str]) -> Mapping[str, Any]:
+        fresh = [run for run in JobRunIds if (JobName, run) not in self.stopped]
+        self.stopped += [(JobName, run) for run in fresh]
+        errors = [{"JobName": JobName, "JobRunId": run} for run in JobRunIds if run not in fresh]
+        return {"SuccessfulSubmissions": [{"JobName": JobName, "JobRunId": run} for run in fresh], "Errors": errors}
 
     def get_job_run(self, *, JobName: str, RunId: str) -> Mapping[str, Any]:
         name, arguments = self.started[int(RunId.removeprefix("jr_")) - 1]

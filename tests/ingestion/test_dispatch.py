@@ -262,6 +262,65 @@ def test_the_schedule_puts_silent_runs_in_order(dispatcher, ledger, clock):
     assert len(dispatcher.handle(TICK)) == 1
 
 
+JOB = "lake-acme-dev-raw-to-processed"
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_the_glue_run_of_a_fenced_run_is_stopped(dispatcher, ledger, glue, clock, taken):
+    """A run that hangs after it was taken, and one that hangs in Glue before."""
+    ledger.receive(a_file(), RAW)
+    [run] = dispatcher.handle(TOLD)
+    if taken:
+        ledger.take("acme", RAW, run, "jr_1")
+
+    clock.move(minutes=16)
+    dispatcher.handle(TICK)
+
+    assert ledger.run("acme", run).state == HeaderState.FENCED
+    assert glue.stopped == [(JOB, "jr_1")]
+
+
+def test_what_others_fenced_is_stopped_by_the_next_look(watched, ledger, glue, clock):
+    ledger.receive(a_file(), RAW)
+    [run] = watched.handle(TOLD)
+    ledger.take("acme", RAW, run, "jr_1")
+    clock.move(minutes=6)
+    assert [done.outcome for done in ledger.recover()] == ["fenced"]
+
+    watched.handle(TICK)
+
+    assert glue.stopped == [(JOB, "jr_1")]
+
+
+def test_a_run_that_failed_by_itself_or_was_never_started_is_not_stopped(dispatcher, ledger, glue, clock):
+    ledger.receive(a_file(), RAW)
+    ledger.begin("acme", RAW, "sales", ledger.waiting("acme", "sales", RAW))
+    clock.move(minutes=3)
+    dispatcher.handle(TICK)
+    clock.move(minutes=1)
+    [run] = dispatcher.handle(TICK)
+    ledger.fail(ledger.take("acme", RAW, run, "jr_1"), "out of memory")
+    dispatcher.handle(TICK)
+
+    assert glue.stopped == []
+
+
+def test_a_glue_that_stops_nothing_keeps_no_run_from_starting(dispatcher, ledger, glue, clock, monkeypatch):
+    def broken(**_):
+        raise RuntimeError("AccessDeniedException")
+
+    monkeypatch.setattr(glue, "batch_stop_job_run", broken)
+    enter(ledger, "skyline")
+    ledger.receive(a_file(), RAW)
+    dispatcher.handle(TOLD)
+    ledger.receive(a_file(tenant="skyline"), RAW)
+    clock.move(minutes=16)
+
+    dispatcher.handle(TICK)
+
+    assert glue.started[-1][0] == "lake-skyline-dev-raw-to-processed"
+
+
 def test_a_tenant_that_cannot_be_read_does_not_keep_the_others_waiting(dispatcher, ledger, glue, monkeypatch):
     enter(ledger, "broken")
     ledger.receive(a_file(), RAW)

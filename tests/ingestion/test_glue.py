@@ -43,6 +43,14 @@ def test_nobody_sleeps_for_a_place_and_it_is_told_whose_are_taken(error, refusal
     assert is_job_full(f"could not be started: {refused.value}") == (refusal is JobFull)
 
 
+def test_a_glue_run_is_stopped_once():
+    glue = Glue()
+
+    assert GlueJobs(glue).stop("job", "jr_1")
+    assert not GlueJobs(glue).stop("job", "jr_1")
+    assert glue.stopped == [("job", "jr_1")]
+
+
 def test_a_glue_run_tells_what_it_was_started_for():
     glue = Glue()
     glue.start_job_run(JobName="job", Arguments={"--run": "e1"})
