@@ -230,7 +230,8 @@ class Recovery:
 
     def _rebuild(self, tenant: str) -> str:
         from cli.errands import attend
-        from cli.maintenance import REBUILD, rebuilt
+        from cli.maintenance import rebuilt
+        from lineage.values import ErrandTask
 
         bucket = self.connection.names(tenant).bucket
         listed = self.connection.client("s3").list_objects_v2(Bucket=bucket, Prefix="processed/", MaxKeys=1)
@@ -239,7 +240,7 @@ class Recovery:
         tries = 1
         while True:
             try:
-                return rebuilt(attend(self.connection, tenant, REBUILD, {}))
+                return rebuilt(attend(self.connection, tenant, ErrandTask.REBUILD, {}))
             except LakeError as error:  # its Glue run may have been killed as the cloud was; the next one need not be
                 if tries == REBUILD_TRIES:
                     raise
