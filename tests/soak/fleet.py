@@ -188,7 +188,7 @@ class Lake:
         return Totals(orders["n"], Decimal(orders["amount"]), events["n"], Decimal(events["amount"]))
 
     def states(self, tenant: str) -> dict[str, str]:
-        return {file["key"]: file["state"] for file in json.loads(self.ok("files", tenant, "--json"))}
+        return {file["key"]: file["state"] for file in json.loads(self.ok("files", tenant, "--limit", "0", "--json"))}
 
     def processes(self) -> list[psutil.Process]:
         """The supervisor, if it lives, and everything below it."""
