@@ -8,7 +8,6 @@ from typing import Any
 
 from lineage import chunks, lifetimes, table
 from lineage.errors import RunNotOpen
-from lineage.fates import MAX_ATTEMPTS as MAX_ATTEMPTS  # noqa: PLC0414 - for those who found it here
 from lineage.fates import Fate, fates_of, why
 from lineage.history import claim_key, is_stale, names_of
 from lineage.items import Claim, Edge, PartitionCommit, Version

@@ -152,10 +152,3 @@ def definition(name: str) -> dict[str, Any]:
 
 def _key_schema(partition: str, sort: str) -> list[dict[str, str]]:
     return [{"AttributeName": partition, "KeyType": "HASH"}, {"AttributeName": sort, "KeyType": "RANGE"}]
-
-
-def __getattr__(name: str) -> Any:
-    """The models lived here."""
-    from lineage import items
-
-    return getattr(items, name)
