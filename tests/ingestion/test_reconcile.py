@@ -1,7 +1,7 @@
 """The reconciler on a versioned bucket and a ledger in memory (moto)."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
@@ -9,9 +9,10 @@ import pytest
 from ingestion import listing, reconcile, visit
 from ingestion.order import WrongOrder
 from ingestion.reconcile import Reconciler
+from ingestion.register import Registrar
 from ingestion.settings import Settings
 from lineage.values import FileStatus, HeaderState
-from tests.ingestion.builders import BUCKET, Functions
+from tests.ingestion.builders import BUCKET, Functions, an_event, messages
 from tests.lineage.builders import ANALYTICS, RAW, TABLE, a_file, begin, commit_key, enter, merge, process, processed
 
 SETTINGS = Settings(
@@ -258,6 +259,47 @@ def test_where_events_carry_no_version_id_a_file_is_known_by_its_content(lake):
     report = lake.reconcile()
 
     assert (report["registered"], report["ghosts"]) == ([], [])
+
+
+def told_late(lake, file, **by):
+    """The event of a missed object, without a version id, comes after all; or that of another put of the same bytes."""
+    time = (file.arrived_at + timedelta(**by)).isoformat()
+    event = an_event(file.key, version=None, size=file.size, etag=file.etag, time=time)
+    answer = Registrar(lake.ledger, lake.functions, "lake-dev-dispatch").register(messages(event))
+    assert answer == {"batchItemFailures": []}
+
+
+@pytest.mark.parametrize("key", ["raw/sales/a.csv", "raw/odd.bin"])
+def test_a_late_event_without_a_version_id_enters_nothing_that_reconcile_has_entered(lake, key):
+    missed = lake.put(key)
+    lake.reconcile()
+
+    told_late(lake, missed)
+
+    assert [(file.key, file.version) for file in lake.ledger.files("acme")] == [(key, missed.version)]
+    assert lake.reconcile()["counts"]["registered"] == 0
+
+
+def test_a_late_event_finds_its_file_claimed_or_done(lake):
+    missed = lake.put("raw/sales/a.csv")
+    lake.reconcile()
+    run = begin(lake.ledger)
+    told_late(lake, missed)
+    lake.ledger.commit(run, processed(run))
+    lake.ledger.finalise(run)
+    told_late(lake, missed)
+
+    assert len(lake.ledger.files("acme")) == 1
+    assert lake.waiting() == []
+
+
+def test_the_same_bytes_put_again_later_are_another_file(lake):
+    missed = lake.put("raw/sales/a.csv")
+    lake.reconcile()
+
+    told_late(lake, missed, hours=1)
+
+    assert len(lake.ledger.files("acme")) == 2
 
 
 def test_the_same_bytes_put_twice_are_two_files_of_which_one_was_missed(lake):
