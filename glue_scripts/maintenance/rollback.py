@@ -73,9 +73,11 @@ def _note(table: IcebergTable, batches: Sequence[str]) -> None:
 
 
 def _really_out(table: IcebergTable, target: Any, newest: Any) -> tuple[Any, list[Any]]:
-    """With what a run may have committed between our look and the rollback."""
-    was_current = list(table.table.history())[-2:][0].snapshotId()
-    newest = table.table.snapshot(was_current) or newest
+    """With what a run may have committed between our look and the rollback; what came after the rollback stands."""
+    was_current = [entry.snapshotId() for entry in table.table.history()]
+    while was_current.pop() != target.snapshotId():
+        pass  # of a run that was quicker than this look
+    newest = table.table.snapshot(was_current[-1]) or newest
     out = _above(table, target, newest)
     _note(table, _batches(out))
     return newest, out
