@@ -303,6 +303,7 @@ def _dies_as_its_children() -> Any:
     try:
         yield
     except Exception:
+        time.sleep(1)  # on a busy machine its connections close a while before its end is known
         if killed:
             traceback.print_exc()
             os.kill(os.getpid(), signal.SIGKILL)

@@ -64,6 +64,7 @@ class WorkerProcess:
     ready: bool = False
     ended: bool = False
     warm_seconds: float = 0.0
+    java: processes.Identity | None = None
     last_used: float = field(default_factory=time.monotonic)
     runs: int = 0
     words: "Queue[dict[str, Any] | None]" = field(default_factory=Queue)
@@ -75,6 +76,11 @@ class WorkerProcess:
     @property
     def is_warming(self) -> bool:
         return not self.ready and not self.ended
+
+    @property
+    def is_whole(self) -> bool:
+        """Java may have been killed while its Python waits for an order."""
+        return not self.ended and (self.java is None or processes.is_alive(self.java))
 
     def send(self, order: Order) -> None:
         if self.child.stdin is None:
@@ -228,7 +234,7 @@ class Pool:
             return not self._waiting and not any(w.busy or w.is_warming for w in self._workers)
 
     def _match(self, binding: Binding) -> WorkerProcess | None:
-        idle = [w for w in self._workers if w.ready and not w.busy and not w.ended]
+        idle = [w for w in self._workers if w.ready and not w.busy and w.is_whole]
         own = [w for w in idle if w.binding == binding]
         return next(iter(own or [w for w in idle if w.binding is None]), None)
 
@@ -252,7 +258,7 @@ class Pool:
 
     def _idle(self) -> list[WorkerProcess]:
         """Bound workers without a run, the longest idle first."""
-        idle = [w for w in self._workers if w.ready and w.binding and not w.busy and not w.ended]
+        idle = [w for w in self._workers if w.ready and w.binding and not w.busy and w.is_whole]
         return sorted(idle, key=lambda w: w.last_used)
 
     def _superfluous(self) -> list[WorkerProcess]:
@@ -263,7 +269,8 @@ class Pool:
         bound = sum(1 for w in self._workers if w.binding)
         beyond = max(0, bound - (self._limit - min(1, self._spares)))  # one place stays for a spare
         stuck = [w for w in self._workers if w.is_warming and now - w.started > START_SECONDS]
-        return stuck + [w for n, w in enumerate(idle) if n < beyond or now - w.last_used > IDLE_SECONDS]
+        broken = [w for w in self._workers if not w.busy and not w.is_whole]
+        return stuck + broken + [w for n, w in enumerate(idle) if n < beyond or now - w.last_used > IDLE_SECONDS]
 
     def _may_start_spare(self) -> bool:
         unbound = sum(1 for w in self._workers if w.binding is None)
@@ -294,6 +301,7 @@ class Pool:
                     continue
                 with self._changed:
                     worker.ready, worker.warm_seconds = True, word["seconds"]
+                    worker.java = processes.Identity.of(word["java"])
                     self._failed_starts = self._killed_starts = 0
                     self._changed.notify_all()
                 _set_niceness(worker.identity, 0)

@@ -1,4 +1,3 @@
-import json
 import subprocess
 import sys
 from threading import Event, Thread
@@ -8,7 +7,12 @@ import pytest
 from local_cloud import processes, workers
 from local_cloud.workers import Pool, WorkerDiedError, WorkerProcess
 
-READY = "import time; print('{}', flush=True); time.sleep(60)".format(json.dumps({"event": "ready", "seconds": 0.1}))
+READY = """
+import json, subprocess, sys, time
+java = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print(json.dumps({"event": "ready", "seconds": 0.1, "java": java.pid}), flush=True)
+time.sleep(60)
+"""
 KILLED = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
 FAILING = "raise SystemExit('no such jar')"
 
@@ -68,3 +72,15 @@ def test_a_worker_that_starts_makes_failures_of_before_forgotten(pool):
 
     assert first.ready
     assert second.ready
+
+
+def test_a_worker_whose_java_was_killed_while_it_waited_gets_no_other_run(pool):
+    made = pool(READY)
+    first = made.take(("role", "code"), Event())
+    made.give_back(first, reusable=True)
+    assert made.take(("role", "code"), Event()) is first
+    made.give_back(first, reusable=True)
+
+    processes.kill(first.java)
+
+    assert made.take(("role", "code"), Event()) is not first
