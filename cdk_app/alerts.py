@@ -65,6 +65,7 @@ class Alerts(Construct):
             self.topic.write_to(self, site.notification)
 
     def _tell_of_failed_jobs(self, site: Site) -> None:
+        """Beside the alert of dispatch, which says more: this one comes though dispatch itself cannot run."""
         events.CfnRule(
             self,
             "FailedJobs",
