@@ -255,7 +255,13 @@ def until(done: Callable[[], bool], *, within: float, pause: float = 2.0) -> boo
 def kind_of(process: psutil.Process) -> str:
     """What a process is, for the report of what was killed."""
     command = " ".join(process.cmdline())
-    marks = (("local_cloud.host", "supervisor"), ("ministack", "emulator"), ("_worker.py", "function"), ("java", "jvm"))
+    marks = (
+        ("local_cloud.host", "supervisor"),
+        ("local_cloud.athena", "athena"),
+        ("ministack", "emulator"),
+        ("_worker.py", "function"),
+        ("java", "jvm"),
+    )
     return next((kind for mark, kind in marks if mark in command), "job")
 
 
