@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from cli import output
-from cli.connection import LOCAL, connect
+from cli.connection import LOCAL, Connection, connect
 from cli.errands import attend
-from cli.errors import WrongInput, explain
+from cli.errors import LakeError, WrongInput, explain
 from cli.exit_codes import ExitCode
 from cli.hold import keeping
 from cli.options import EnvironmentOption, JsonOption, TenantArgument
@@ -19,6 +19,9 @@ __all__ = ["REBUILDING", "maintain", "rebuild_ledger", "rebuilt", "rollback"]
 
 REBUILDING = "the ledger is rebuilt"
 """Why a tenant is held meanwhile: a run that claims a file of the old ledger would be in its restored run's way."""
+
+AT_WORK = frozenset({"STARTING", "RUNNING", "STOPPING", "WAITING"})
+RECENT = 20  # of a job's runs, newest first
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 
@@ -118,6 +121,8 @@ def rebuild_ledger(
         try:
             connection.deployed_tenant(each)
             with nullcontext() if dry_run else keeping(connection, each, REBUILDING):
+                if not dry_run:
+                    _require_rest(connection, each)
                 results[each] = dict(attend(connection, each, ErrandTask.REBUILD, {"dry_run": dry_run}))
         except Exception as error:
             if not every:
@@ -128,6 +133,18 @@ def rebuild_ledger(
     if failed:
         output.message(f"lake: not rebuilt: {', '.join(failed)}")
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _require_rest(connection: Connection, tenant: str) -> None:
+    """No run of the tenant's jobs is at work: one whose ledger was lost may yet change a table that is read here."""
+    glue = connection.client("glue")
+    for job in connection.ledger.tenant(tenant).jobs.values():
+        for run in glue.get_job_runs(JobName=job, MaxResults=RECENT)["JobRuns"]:
+            if run["JobRunState"] in AT_WORK:
+                raise LakeError(
+                    f"tenant {tenant}: run {run['Id']} of job {job} is still at work; wait until it has ended, or stop "
+                    f"it (`aws glue batch-stop-job-run --job-name {job} --job-run-ids {run['Id']}`)"
+                )
 
 
 def rebuilt(result: Mapping[str, object]) -> str:
