@@ -140,6 +140,10 @@ class Glue(Service):
         self.lake.glue_runs.append(glue_run)
         return {"JobRunId": glue_run.id}
 
+    def batch_stop_job_run(self, **_: Any) -> Mapping[str, Any]:
+        """A run that is told to stop may work on for a while: here, to its end."""
+        return self.call("BatchStopJobRun", lambda: {"Errors": []})
+
     def batch_create_partition(self, **_: Any) -> Mapping[str, Any]:
         return self.call("BatchCreatePartition", lambda: {"Errors": []})
 

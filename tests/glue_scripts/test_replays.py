@@ -221,8 +221,7 @@ def test_plain_parquet_refuses_a_replay_of_some_of_a_batchs_files(lake, monkeypa
     lake.put("b.csv", "id,at,amount\n2,2024-09-20,2\n")
     lake.flow()
     old = lake.objects("analytics-ready")
-    monkeypatch.setattr("lineage.replay_plan.is_plain", lambda _: False)  # as where a group was halved
-    monkeypatch.setattr("lineage.replays.is_plain", lambda _: False)
+    monkeypatch.setattr("lineage.values.DatasetEntry.is_plain", False)  # as where the table was Iceberg's until now
 
     with pytest.raises(TableUnfit, match=r"append-only: .* leaves out 1, the first: raw/.*/b\.csv"):
         lake.replay("a.csv")
