@@ -317,7 +317,7 @@ class Host:
     def _remember(self, kind: str, identity: processes.Identity) -> None:
         """Keep a process on disk, for the clean-up after a kill of this one."""
         with self.remembering:
-            known = [e for e in self.known if processes.is_alive(processes.Identity(e["pid"], e["created"]))]
+            known = [e for e in self.known if processes.members(processes.Identity(e["pid"], e["created"]))]
             self.known = [*known, {"kind": kind, "pid": identity.pid, "created": identity.created}]
             state.write_json(self.folders.processes, self.known)
 

@@ -1,7 +1,9 @@
 import subprocess
 import sys
+import time
 from threading import Event, Thread
 
+import psutil
 import pytest
 
 from local_cloud import processes, workers
@@ -9,7 +11,7 @@ from local_cloud.workers import Pool, WorkerDiedError, WorkerProcess
 
 READY = """
 import json, subprocess, sys, time
-java = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+java = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], stdout=subprocess.DEVNULL)
 print(json.dumps({"event": "ready", "seconds": 0.1, "java": java.pid}), flush=True)
 time.sleep(60)
 """
@@ -84,3 +86,28 @@ def test_a_worker_whose_java_was_killed_while_it_waited_gets_no_other_run(pool):
     processes.kill(first.java)
 
     assert made.take(("role", "code"), Event()) is not first
+
+
+def test_nothing_is_left_of_a_worker_that_was_killed_while_it_warmed_up(pool):
+    """Java does not always notice that its Python is gone."""
+    stop = Event()
+    made = pool(READY.replace('"ready"', '"begun"'))
+
+    def wait():
+        with pytest.raises(InterruptedError):
+            made.take(("role", "code"), stop)
+
+    waiting = Thread(target=wait)
+    waiting.start()
+    while not made._workers:
+        time.sleep(0.01)
+    worker = made._workers[0]
+    java = psutil.Process(worker.words.get(timeout=10)["java"])
+    assert worker.is_warming
+
+    worker.child.kill()
+
+    _, alive = psutil.wait_procs([java], timeout=10)
+    stop.set()
+    waiting.join()
+    assert alive == []
