@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 
 from cli import output
+from cli.output import shown
 
 if TYPE_CHECKING:
     from lineage.values import FileState
@@ -230,9 +230,9 @@ def _cells(journey: Journey, arrival: Arrival) -> tuple[str, ...]:
     seconds = journey.seconds.get(arrival.id)
     return (
         arrival.tenant,
-        escape(arrival.key.removeprefix("raw/")),
+        shown(arrival.key.removeprefix("raw/")),
         f"[{style}]{stages(state)}[/]",
-        escape(_counted(journey, arrival).strip()),
+        shown(_counted(journey, arrival).strip()),
         "" if seconds is None else f"{seconds:.1f} s",
     )
 

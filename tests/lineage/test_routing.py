@@ -1,3 +1,6 @@
+import re
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +55,31 @@ def test_among_equals_the_first_name_wins_in_whatever_order_they_come():
 def test_a_key_that_no_contract_matches_has_no_dataset():
     assert dataset_of("raw/odd.bin", [Rule(dataset="sales", files=("raw/sales/**",))]) is None
     assert dataset_of("raw/odd.bin", []) is None
+
+
+MEANING = {"**/": r"(?:[^/]*/)*", "**": r".*", "*": r"[^/]*", "?": r"[^/]"}
+
+
+@given(
+    st.text("ab/.\n", max_size=12), st.lists(st.sampled_from(["**/", "**", "*", "?", "a", "b", "/", "."]), max_size=8)
+)
+def test_a_glob_takes_what_its_regular_expression_takes(key, parts):
+    glob = "".join(parts)
+    tokens = re.split(r"(\*\*/|\*\*|\*|\?)", glob)
+    pattern = "".join(MEANING.get(token) or re.escape(token) for token in tokens)
+
+    assert matches(key, glob) is (re.fullmatch(pattern, key, re.DOTALL) is not None)
+
+
+@pytest.mark.parametrize(
+    ("key", "glob"),
+    [("raw/" + "/" * 1020, "raw/**/**/**/**/x.csv"), ("raw/" + "a" * 1020, "raw/*a*a*a*a*a*a*b")],
+)
+def test_no_key_and_no_glob_keep_the_others_waiting(key, glob):
+    began = time.process_time()
+
+    assert not matches(key, glob)
+    assert time.process_time() - began < 1
 
 
 @given(st.text(min_size=1, max_size=50))
