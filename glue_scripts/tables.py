@@ -315,5 +315,6 @@ def _moves_told(name: str) -> Iterator[None]:
 def _comment(text: str | None) -> str:
     if not text:
         return ""
-    escaped = " ".join(text.split()).replace("\\", "\\\\").replace("'", "\\'")
+    # Spark fills in ${env:NAME} in every statement, also inside quotes.
+    escaped = " ".join(text.split()).replace("\\", "\\\\").replace("'", "\\'").replace("${", "\\u0024{")
     return f" COMMENT '{escaped}'"
