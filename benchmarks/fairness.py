@@ -4,7 +4,8 @@
 
 - scheduling: the real ledger (its table in memory) and the real dispatch on a simulated clock. Glue is a queue with a
   start-up time, a time per file and fewer places than the tenants could fill; a run commits through the ledger. It
-  shows what the rules do, apart from this machine's cores.
+  shows what the rules do, apart from this machine's cores. Beside the noisy tenant, or beside tenants whose own jobs
+  run as often as they may and never end.
 - this machine (`--cloud`): the local cloud, one tenant's files put as fast as S3 takes them, the other's one at a time.
 """
 
@@ -29,6 +30,7 @@ START_S, FILE_S = 60.0, 0.05  # a run's start-up and its work per file
 PLACES = 5  # runs that the account has at a time
 QUIET = tuple(f"quiet{number}" for number in range(6))
 NOISY = "noisy"
+HUNG = ("hung0", "hung1", "hung2")
 FILES_EACH, EVERY_S = 10, 240.0
 RAW, ANALYTICS = "raw_to_processed", "processed_to_analytics"
 TABLE = "bench-ledger"
@@ -63,9 +65,12 @@ class Simulation:
 
     # -- Glue's client ---------------------------------------------------------------------------------------------
 
-    def start_job_run(self, *, JobName: str, Arguments: dict[str, str]) -> dict[str, str]:  # noqa: N803
-        if self.running >= PLACES:
+    def start_job_run(self, *, JobName: str, Arguments: dict[str, str]) -> dict[str, str]:  # noqa: N803 - boto3's
+        if JobName in {f"bench-{tenant}-{RAW}" for tenant in HUNG}:
             raise ClientError({"Error": {"Code": "ConcurrentRunsExceededException", "Message": "full"}}, "StartJobRun")
+        if self.running >= PLACES:
+            refusal = {"Code": "ResourceNumberLimitExceededException", "Message": "full"}
+            raise ClientError({"Error": refusal}, "StartJobRun")
         self.running += 1
         glue_run, run = f"jr_{next(self.starts)}", Arguments["--run"]
         tenant, job = self.ledger.owner_of_glue_job(JobName)
@@ -117,7 +122,7 @@ class Simulation:
         self.dispatcher.handle({"tenant": tenant, "dataset": "sales", "job": RAW})
 
 
-def simulated(noise: int) -> list[float]:
+def simulated(noise: int, *, hung: bool = False) -> list[float]:
     """Seconds from drop to queryable of each file of the quiet tenants."""
     from ingestion.dispatch import Dispatcher
     from lineage.ledger import Ledger
@@ -128,7 +133,8 @@ def simulated(noise: int) -> list[float]:
     world.dispatcher = Dispatcher(
         world.ledger, world, clock=lambda: world.now, sleep=lambda _seconds: None, side_by_side=1
     )
-    for tenant in (*QUIET, NOISY):
+    beside = (NOISY, *(HUNG if hung else ()))
+    for tenant in (*QUIET, *beside):
         enter(world.ledger, tenant)
     dice = random.Random(7)
     for tenant in QUIET:
@@ -137,11 +143,15 @@ def simulated(noise: int) -> list[float]:
             world.at(moment, lambda tenant=tenant, name=f"{number}.csv": world.drop(tenant, [name]))
     if noise:
         world.at(1, lambda: world.drop(NOISY, [f"{number}.csv" for number in range(noise)]))
+    for tenant in HUNG if hung else ():
+        for number in range(FILES_EACH):
+            moment = EVERY_S * number + 1
+            world.at(moment, lambda tenant=tenant, name=f"{number}.csv": world.drop(tenant, [name]))
     world.at(30, world.tick)
     quiet = len(QUIET) * FILES_EACH
-    world.run(lambda: sum(not name.startswith(NOISY) for name in world.done) >= quiet)
+    world.run(lambda: sum(not name.startswith(beside) for name in world.done) >= quiet)
     took = {name: (world.done[name] - world.arrived[name]).total_seconds() for name in world.done}
-    return [seconds for name, seconds in took.items() if not name.startswith(NOISY)]
+    return [seconds for name, seconds in took.items() if not name.startswith(beside)]
 
 
 def enter(ledger: Any, tenant: str) -> None:
@@ -216,9 +226,10 @@ def main() -> None:
     parser.add_argument("--cloud", type=int, metavar="N", default=0, help="measure the local cloud too, N single files")
     options = parser.parse_args()
     with redirect_stdout(io.StringIO()):  # the journal of the control plane
-        alone, beside = simulated(0), simulated(options.files)
+        alone, hung, beside = simulated(0), simulated(0, hung=True), simulated(options.files)
     print("| drop → queryable of the others, p50 / p95 | alone | beside | p95 beside : alone |\n|---|---|---|---|")
-    print(row("scheduling (simulated clock)", alone, beside), flush=True)
+    print(row("scheduling (simulated clock)", alone, beside))
+    print(row(f"scheduling, {len(HUNG)} tenants whose jobs hang", alone, hung), flush=True)
     if options.cloud:
         print(row("this machine", *on_this_machine(options.files, options.cloud)))
 

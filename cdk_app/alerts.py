@@ -29,7 +29,7 @@ class AlertTopic(sns.Topic):
         self.site = site
         # Not the L2 property: the key of a tenant's topic is known by its ARN alone.
         resource = self.node.default_child
-        assert isinstance(resource, sns.CfnTopic)  # noqa: S101  (tells mypy what L2 made)
+        assert isinstance(resource, sns.CfnTopic)  # noqa: S101 - tells mypy what L2 made
         resource.kms_master_key_id = key_arn
         self.add_to_resource_policy(plain_text_denied("sns:Publish", [self.topic_arn]))
 
@@ -65,6 +65,7 @@ class Alerts(Construct):
             self.topic.write_to(self, site.notification)
 
     def _tell_of_failed_jobs(self, site: Site) -> None:
+        """Beside the alert of dispatch, which says more: this one comes though dispatch itself cannot run."""
         events.CfnRule(
             self,
             "FailedJobs",

@@ -8,11 +8,12 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from cdk_app.denials import plain_text_denied
-from cdk_app.values import PROCESSED, RAW, Site
+from cdk_app.values import RAW, Site
+from lineage import commits
 
 __all__ = ["COMMIT_OBJECTS", "ArrivalRule", "Arrivals"]
 
-COMMIT_OBJECTS = f"{PROCESSED}*/_commits/*.json"
+COMMIT_OBJECTS = commits.key_of("*", "*")
 MAX_RECEIVE_COUNT = 5
 
 

@@ -47,6 +47,7 @@ class PlatformFunction(Construct):
         environment: Mapping[str, str],
         key: kms.IKey,
         memory: int = MEMORY_MB,
+        calls_itself: bool = False,
     ) -> None:
         super().__init__(scope, construct_id)
         self.site, self.key = site, key
@@ -74,6 +75,8 @@ class PlatformFunction(Construct):
             role=self.role,
             log_group=log_group,
             environment=dict(environment),
+            # Without this Lambda takes sixteen calls in a row for a mistake and drops the next one.
+            recursive_loop=lambda_.RecursiveLoop.ALLOW if calls_itself else None,
         )
         self.allow(["logs:CreateLogStream", "logs:PutLogEvents"], [log_group.log_group_arn])
 
@@ -139,6 +142,7 @@ class ControlFunction(PlatformFunction):
         timeout: Duration,
         key: kms.IKey,
         memory: int = MEMORY_MB,
+        calls_itself: bool = False,
     ) -> None:
         super().__init__(
             scope,
@@ -151,6 +155,7 @@ class ControlFunction(PlatformFunction):
             environment=settings_of(site).to_environment(),
             key=key,
             memory=memory,
+            calls_itself=calls_itself,
         )
         table = site.arn("dynamodb", f"table/{site.platform.ledger}")
         self.allow(LEDGER_ACTIONS, [table, f"{table}/index/*"])

@@ -59,6 +59,7 @@ class ControlPlane(Construct):
             timeout=RECONCILE_TIMEOUT,
             key=key,
             memory=RECONCILE_MEMORY_MB,
+            calls_itself=True,
         )
         self._feed_register(site, arrivals)
         self._let_dispatch_start_jobs(site, arrivals)
@@ -88,7 +89,7 @@ class ControlPlane(Construct):
     def _let_dispatch_start_jobs(self, site: Site, arrivals: Arrivals) -> None:
         dispatch, name = self.dispatch, site.platform.dispatch_function
         dispatch.allow(
-            ["glue:BatchStopJobRun", "glue:GetJobRun", "glue:GetJobRuns", "glue:StartJobRun"],
+            ["glue:BatchStopJobRun", "glue:GetJobRun", "glue:StartJobRun"],
             [site.arn("glue", f"job/{job}") for job in job_names(site)],
         )
         dispatch.allow(["sqs:GetQueueAttributes"], [arrivals.dead_letters.queue_arn])

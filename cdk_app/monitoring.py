@@ -61,57 +61,58 @@ class PlatformAlarms(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, site: Site) -> None:
         super().__init__(scope, construct_id)
+        self.site = site
         platform = site.platform
-        Alarm(
-            self,
+        self._of_queue(
             "DeadLetters",
-            site=site,
+            platform.dead_letter_queue,
             name=f"{platform.dead_letter_queue}-not-empty",
             description="Events that could not be registered are waiting in the dead-letter queue",
-            namespace="AWS/SQS",
             metric="ApproximateNumberOfMessagesVisible",
-            dimensions={"QueueName": platform.dead_letter_queue},
-            statistic="Maximum",
             threshold=1,
         )
-        Alarm(
-            self,
+        self._of_queue(
             "Backlog",
-            site=site,
+            platform.queue,
             name=f"{platform.queue}-age",
             description="The oldest event has waited for 15 minutes to be registered",
-            namespace="AWS/SQS",
             metric="ApproximateAgeOfOldestMessage",
-            dimensions={"QueueName": platform.queue},
-            statistic="Maximum",
             threshold=900,
         )
-        for construct_id_, function in (
-            ("RegisterErrors", platform.register_function),
-            ("DispatchErrors", platform.dispatch_function),
-        ):
-            Alarm(
-                self,
-                construct_id_,
-                site=site,
-                name=f"{function}-errors",
-                description=f"{function} failed in three periods of five minutes in a row",
-                namespace="AWS/Lambda",
-                metric="Errors",
-                dimensions={"FunctionName": function},
-                threshold=1,
-                periods=3,
-            )
+        thrice = "failed in three periods of five minutes in a row"
+        self._of_function("RegisterErrors", platform.register_function, thrice, periods=3)
+        self._of_function("DispatchErrors", platform.dispatch_function, thrice, periods=3)
+        never = "failed: buckets were not compared with the ledger"
+        self._of_function("ReconcileErrors", platform.reconcile_function, never, periods=1)
+
+    def _of_queue(
+        self, construct_id: str, queue: str, *, name: str, description: str, metric: str, threshold: float
+    ) -> None:
         Alarm(
             self,
-            "ReconcileErrors",
-            site=site,
-            name=f"{platform.reconcile_function}-errors",
-            description=f"{platform.reconcile_function} failed: buckets were not compared with the ledger",
+            construct_id,
+            site=self.site,
+            name=name,
+            description=description,
+            namespace="AWS/SQS",
+            metric=metric,
+            dimensions={"QueueName": queue},
+            statistic="Maximum",
+            threshold=threshold,
+        )
+
+    def _of_function(self, construct_id: str, function: str, what: str, *, periods: int) -> None:
+        Alarm(
+            self,
+            construct_id,
+            site=self.site,
+            name=f"{function}-errors",
+            description=f"{function} {what}",
             namespace="AWS/Lambda",
             metric="Errors",
-            dimensions={"FunctionName": platform.reconcile_function},
+            dimensions={"FunctionName": function},
             threshold=1,
+            periods=periods,
         )
 
 

@@ -90,7 +90,7 @@ class Lake(PrivateBucket):
         super().__init__(scope, construct_id, site=site, name=name, key=key, rules=rules)
         # The L2 flag would add a Lambda function to every stack.
         resource = self.node.default_child
-        assert isinstance(resource, s3.CfnBucket)  # noqa: S101  (tells mypy what L2 made)
+        assert isinstance(resource, s3.CfnBucket)  # noqa: S101 - tells mypy what L2 made
         resource.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
             event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(event_bridge_enabled=True)
         )

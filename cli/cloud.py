@@ -1,4 +1,4 @@
-"""`lake up|down|status|env`: the local cloud as a person switches it."""
+"""`lake up|down|status|env`: the local cloud as a person switches it, and how a lake stands."""
 
 import shlex
 import sys
@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import output
-from cli.connection import LOCAL, cloud_home, running_cloud
-from cli.errors import WrongInput
+from cli import output, overview
+from cli.connection import LOCAL, cloud_home, connect, running_cloud
+from cli.errors import WrongInput, explain
 from cli.exit_codes import ExitCode
 from cli.options import EnvironmentOption, JsonOption
 from cli.recovery import recover
@@ -107,16 +107,39 @@ def down(as_json: JsonOption = False) -> None:
         output.print_json({"running": False, "was_running": was_running, "home": str(home)})
 
 
-def status(as_json: JsonOption = False) -> None:
-    """Say whether the local cloud runs, and where (exit code 1 when it does not)."""
-    known = facts(cloud_home())
+def status(environment: EnvironmentOption = LOCAL, as_json: JsonOption = False) -> None:
+    """Say what runs, and of each tenant what is held, what waits and since when, and which runs are open.
+
+    Of the local cloud also where it is and what it takes; the exit code is 1 when it does not run.
+    """
+    known = facts(cloud_home()) if environment == LOCAL else {"running": True}
+    found, problem = _lake(environment, known)
     if as_json:
-        output.print_json(known)
+        output.print_json({**known, **(found.to_json() if found else {}), "problem": problem})
     else:
-        output.print_table(["what", "value"], list(_lines(known)))
+        if environment == LOCAL:
+            output.print_table(["what", "value"], list(_lines(known)))
+        if found:
+            print()
+            overview.show(found, "" if environment == LOCAL else f" -e {environment}")
+    if problem:
+        output.message(problem)
     if not known["running"]:
-        output.message("local cloud is not running: start it with `lake up`")
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _lake(environment: str, known: Mapping[str, Any]) -> tuple[overview.Overview | None, str | None]:
+    """How the lake stands, or why that cannot be told. Of the local cloud the rest is told all the same."""
+    if not known["running"]:
+        return None, "local cloud is not running: start it with `lake up`"
+    if environment == LOCAL and not known["parts"]["emulator"]:
+        return None, "the emulator does not answer; see logs/emulator.log in the cloud's folder"
+    try:
+        return overview.look(connect(environment)), None
+    except Exception as error:
+        if environment != LOCAL:
+            raise
+        return None, explain(error)[0]
 
 
 def env(

@@ -1,5 +1,6 @@
 """`lake files`: every file version of a tenant and where it stands."""
 
+import itertools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,9 @@ from cli.options import EnvironmentOption, JsonOption, TenantArgument
 if TYPE_CHECKING:
     from lineage.values import FileState
 
-__all__ = ["KEYS", "STATES", "as_rows", "files"]
+__all__ = ["KEYS", "SHOWN", "STATES", "as_rows", "files"]
+
+SHOWN = 1000
 
 KEYS = ("key", "version", "dataset", "state", "rows", "rejected", "reason", "run", "attempt", "epoch")
 STATES = (
@@ -33,17 +36,21 @@ def files(
     *,
     dataset: Annotated[str | None, typer.Option(help="Only files of this dataset.")] = None,
     state: Annotated[str | None, typer.Option(help=f"Only files in this state: {', '.join(STATES)}.")] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=0, help="At most so many, the newest; 0: all.")] = SHOWN,
     environment: EnvironmentOption = LOCAL,
     as_json: JsonOption = False,
 ) -> None:
-    """List the files a tenant received: queryable, waiting, quarantined (with the reason) or unrouted."""
+    """List the files a tenant received, newest first: queryable, waiting, quarantined (with the reason) or unrouted."""
     wanted = _known_state(state)
     connection = connect(environment, tenant)
     connection.deployed_tenant(tenant)
     if dataset is not None:
         connection.dataset(tenant, dataset)
-    rows = as_rows(connection.ledger.files(tenant, dataset))
-    show([row for row in rows if wanted in {None, row["state"]}], as_json=as_json)
+    found = (file for file in connection.ledger.newest(tenant, dataset) if wanted in {None, str(file.state)})
+    rows = as_rows(itertools.islice(found, limit or None))
+    show(rows, as_json=as_json)
+    if limit and len(rows) == limit:
+        output.message(f"no more than {output.counted(limit, 'file')} are listed, the newest; `--limit 0` lists all")
 
 
 def _known_state(state: str | None) -> str | None:
@@ -53,9 +60,8 @@ def _known_state(state: str | None) -> str | None:
 
 
 def as_rows(states: "Iterable[FileState]") -> list[dict[str, Any]]:
-    """The documented keys of `--json`, oldest arrival first."""
-    ordered = sorted(states, key=lambda each: (each.arrived_at, each.key))
-    return [{key: _plain(getattr(each, key)) for key in KEYS} for each in ordered]
+    """The documented keys of `--json`."""
+    return [{key: _plain(getattr(each, key)) for key in KEYS} for each in states]
 
 
 def _plain(value: Any) -> Any:

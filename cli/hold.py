@@ -13,7 +13,7 @@ from cli.options import EnvironmentOption, JsonOption, TenantArgument
 from cli.recovery import remember_hold
 from cli.waking import wake
 
-__all__ = ["hold", "keeping", "release"]
+__all__ = ["hold", "keeping", "release", "why_held"]
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 
@@ -68,7 +68,7 @@ def release(
     from lineage.values import ACTIVE
 
     entry = connection.ledger.tenant(tenant)
-    held = sum(each.state == "HELD" for each in connection.ledger.files(tenant)) if dry_run else 0
+    held = sum(each.state == "HELD" for each in connection.ledger.newest(tenant)) if dry_run else 0
     released = held if dry_run else Holds(connection.ledger).release(tenant)
     if not dry_run:
         remember_hold(connection, tenant, None)
@@ -85,12 +85,31 @@ def release(
         output.message(f"tenant {tenant}: {files} {'would be' if dry_run else ''} released".replace("  ", " "))
 
 
+def why_held(connection: Connection, tenant: str) -> str | None:
+    """Why nothing of a tenant starts, and what lets it go on; None where nothing holds it."""
+    from lineage.errors import NotInLedger
+    from lineage.values import ACTIVE
+
+    try:
+        entry = connection.ledger.tenant(tenant)
+    except NotInLedger:  # its first deploy has not come so far
+        return None
+    if entry.state != ACTIVE:
+        return f"tenant {tenant} is {entry.state} in tenants.yaml: its files stay HELD until that is changed"
+    if entry.held_since is None:
+        return None
+    return (
+        f"tenant {tenant} is held since {entry.held_since:%Y-%m-%d %H:%M} UTC ({entry.held_reason}): its files wait, "
+        f"`lake release {tenant}{connection.suffix}` lets them go"
+    )
+
+
 @contextmanager
 def keeping(connection: Connection, tenant: str, reason: str) -> Iterator[None]:
     """Hold a tenant while something is done, unless an operator holds it anyway.
 
     What failed or was interrupted may be half done: the tenant stays held until the next try is through, which knows
-    the hold as its own by the reason.
+    the hold as its own by the reason. By it a hold is left alone, too, that an operator sets meanwhile.
     """
     from lineage.holds import Holds
 
@@ -107,5 +126,5 @@ def keeping(connection: Connection, tenant: str, reason: str) -> Iterator[None]:
             f"tenant {tenant} stays held: {reason}; run the same again, or `lake release {tenant}{connection.suffix}`"
         )
         raise
-    if holds.release(tenant):
+    if connection.ledger.tenant(tenant).held_reason == reason and holds.release(tenant):
         wake(connection, tenant, [dataset.name for dataset in connection.tenant(tenant).datasets])

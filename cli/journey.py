@@ -1,18 +1,19 @@
 """The way of files from received to queryable, followed in the ledger and shown while it happens."""
 
+import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 
 from cli import output
+from cli.output import shown
 
 if TYPE_CHECKING:
     from lineage.values import FileState
@@ -24,6 +25,8 @@ ENDED = frozenset({"QUERYABLE", "QUARANTINED", "FAILED", "UNROUTED", "HELD"})
 SHOWN_FILES = 18
 ASKED_BY_NAME = 4
 POLL_SECONDS = 0.25
+CLOCKS = timedelta(minutes=1)  # between S3's time of an object and that of its event
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 Id = tuple[str, str, str | None]
 """Tenant, key, and what tells the versions of a key apart."""
@@ -63,7 +66,7 @@ class Arrival:
 class Files(Protocol):
     """What is needed of the ledger here."""
 
-    def files(self, tenant: str, dataset: str | None = None) -> "list[FileState]": ...
+    def newest(self, tenant: str, dataset: str | None = None) -> "Iterator[FileState]": ...
 
     def file(self, tenant: str, key: str, version: str | None = None) -> "list[FileState]": ...
 
@@ -112,10 +115,12 @@ class Journey:
 
 
 def _states(ledger: Files, tenant: str, dataset: str | None, waiting: Sequence[Arrival]) -> "list[FileState]":
-    """A few files are asked for by name, many by the list of their dataset, however long that has become."""
-    if len(waiting) > ASKED_BY_NAME:
-        return ledger.files(tenant, dataset)
-    return [state for each in waiting for state in _entered(ledger, each)]
+    """A few files are asked for by name, many by the list of their dataset back to the first of them, oldest first."""
+    if len(waiting) <= ASKED_BY_NAME:
+        return [state for each in waiting for state in _entered(ledger, each)]
+    first = min(each.arrived or each.since or NEVER for each in waiting)
+    listed = ledger.newest(tenant, dataset)
+    return list(itertools.takewhile(lambda state: state.arrived_at + CLOCKS >= first, listed))[::-1]
 
 
 def _entered(ledger: Files, arrival: Arrival) -> "list[FileState]":
@@ -157,9 +162,11 @@ def _lines(journey: Journey, changed: Iterable[Arrival]) -> None:
         )
 
 
-def refused(journey: Journey, timeout: float) -> str:
-    """Why not every file is queryable."""
+def refused(journey: Journey, timeout: float, held: str | None = None) -> str:
+    """Why not every file is queryable. `held`: why nothing of the tenant starts."""
     late = journey.open()
+    if held and (late or "HELD" in map(journey.state, journey.arrivals)):
+        return held
     if late:
         return (
             f"{len(late)} of {len(journey.arrivals)} files are not queryable after {timeout:.0f} s: "
@@ -223,9 +230,9 @@ def _cells(journey: Journey, arrival: Arrival) -> tuple[str, ...]:
     seconds = journey.seconds.get(arrival.id)
     return (
         arrival.tenant,
-        escape(arrival.key.removeprefix("raw/")),
+        shown(arrival.key.removeprefix("raw/")),
         f"[{style}]{stages(state)}[/]",
-        escape(_counted(journey, arrival).strip()),
+        shown(_counted(journey, arrival).strip()),
         "" if seconds is None else f"{seconds:.1f} s",
     )
 

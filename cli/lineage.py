@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.tree import Tree
 
 from cli import output
 from cli.connection import LOCAL, connect
 from cli.errors import NotFound
 from cli.options import EnvironmentOption, JsonOption, TenantArgument
+from cli.output import shown
 from cli.runs import find
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def as_document(graphs: "Iterable[Graph]") -> dict[str, Any]:
 
 def tree(graph: "Graph", *, upwards: bool, title: str) -> Tree:
     """The graph as a tree from its start; a node met again is only named, more than 8 siblings are folded."""
-    drawn = Tree(f"[bold]{escape(title)}[/]")
+    drawn = Tree(f"[bold]{shown(title)}[/]")
     Drawing(graph, upwards=upwards).grow(drawn)
     if graph.truncated:
         drawn.add("[yellow]… more than is shown here: raise --depth, or begin at one of the last nodes[/]")
@@ -125,5 +125,5 @@ class Drawing:
         # A partition's count is that of its newest commit, which reads as if it were the partition's.
         rows = None if str(known.kind) == "partition" else known.rows
         counted = f"[dim] {output.counted(rows, 'row')}[/]" if rows is not None else ""
-        by = f"[dim] {escape(node)}[/]" if str(known.kind) == "run" else ""
-        return f"{escape(known.name)} [cyan]{escape(str(known.kind))}[/]{by}{counted}"
+        by = f"[dim] {shown(node)}[/]" if str(known.kind) == "run" else ""
+        return f"{shown(known.name)} [cyan]{shown(str(known.kind))}[/]{by}{counted}"

@@ -7,21 +7,21 @@ from typing import Annotated, Any
 import typer
 
 from cli import output
-from cli.connection import LOCAL, connect
+from cli.connection import LOCAL, Connection, connect
 from cli.errands import attend
-from cli.errors import WrongInput, explain
+from cli.errors import LakeError, WrongInput, explain
 from cli.exit_codes import ExitCode
 from cli.hold import keeping
 from cli.options import EnvironmentOption, JsonOption, TenantArgument
 from cli.snapshots import Snapshot, versions
 
-__all__ = ["MAINTAIN", "REBUILD", "REBUILDING", "ROLLBACK", "maintain", "rebuild_ledger", "rebuilt", "rollback"]
-
-MAINTAIN, ROLLBACK, REBUILD = "maintain", "rollback", "rebuild"
-"""Tasks of the job."""
+__all__ = ["REBUILDING", "maintain", "rebuild_ledger", "rebuilt", "rollback"]
 
 REBUILDING = "the ledger is rebuilt"
 """Why a tenant is held meanwhile: a run that claims a file of the old ledger would be in its restored run's way."""
+
+AT_WORK = frozenset({"STARTING", "RUNNING", "STOPPING", "WAITING"})
+RECENT = 20  # of a job's runs, newest first
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 
@@ -38,11 +38,13 @@ def maintain(
 
     The schedule does the same by itself; nothing that is within the retention or read now is touched.
     """
+    from lineage.values import ErrandTask
+
     connection = connect(environment, tenant)
     connection.deployed_tenant(tenant)
     if dataset is not None:
         connection.dataset(tenant, dataset)
-    show(attend(connection, tenant, MAINTAIN, {"dataset": dataset, "dry_run": dry_run}), as_json=as_json)
+    show(attend(connection, tenant, ErrandTask.MAINTAIN, {"dataset": dataset, "dry_run": dry_run}), as_json=as_json)
 
 
 def rollback(
@@ -58,6 +60,8 @@ def rollback(
 
     Their files stay as they are and can be brought in again: `lake replay --force`.
     """
+    from lineage.values import ErrandTask
+
     connection = connect(environment, tenant)
     connection.deployed_tenant(tenant)
     connection.dataset(tenant, dataset)
@@ -73,7 +77,7 @@ def rollback(
         )
     elif not dry_run:
         arguments = {"dataset": dataset, "snapshot": target.snapshot, "dry_run": False}
-        plan |= dict(attend(connection, tenant, ROLLBACK, arguments))
+        plan |= dict(attend(connection, tenant, ErrandTask.ROLLBACK, arguments))
     show(plan, as_json=as_json)
     if out and dry_run:
         output.message("nothing was changed: --dry-run")
@@ -104,6 +108,8 @@ def rebuild_ledger(
     What the ledger knows already stays as it is, and the tenant is held meanwhile. `lake reconcile` then registers what
     no run has seen yet.
     """
+    from lineage.values import ErrandTask
+
     if (tenant is None) != every:
         raise WrongInput("give one of: TENANT, --all")
     connection = connect(environment, tenant)
@@ -115,7 +121,9 @@ def rebuild_ledger(
         try:
             connection.deployed_tenant(each)
             with nullcontext() if dry_run else keeping(connection, each, REBUILDING):
-                results[each] = dict(attend(connection, each, REBUILD, {"dry_run": dry_run}))
+                if not dry_run:
+                    _require_rest(connection, each)
+                results[each] = dict(attend(connection, each, ErrandTask.REBUILD, {"dry_run": dry_run}))
         except Exception as error:
             if not every:
                 raise
@@ -125,6 +133,18 @@ def rebuild_ledger(
     if failed:
         output.message(f"lake: not rebuilt: {', '.join(failed)}")
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _require_rest(connection: Connection, tenant: str) -> None:
+    """No run of the tenant's jobs is at work: one whose ledger was lost may yet change a table that is read here."""
+    glue = connection.client("glue")
+    for job in connection.ledger.tenant(tenant).jobs.values():
+        for run in glue.get_job_runs(JobName=job, MaxResults=RECENT)["JobRuns"]:
+            if run["JobRunState"] in AT_WORK:
+                raise LakeError(
+                    f"tenant {tenant}: run {run['Id']} of job {job} is still at work; wait until it has ended, or stop "
+                    f"it (`aws glue batch-stop-job-run --job-name {job} --job-run-ids {run['Id']}`)"
+                )
 
 
 def rebuilt(result: Mapping[str, object]) -> str:

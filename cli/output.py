@@ -1,6 +1,7 @@
 """Where words go: data to stdout, messages and progress to stderr."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -11,10 +12,24 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["counted", "is_interactive", "json_text", "message", "messages", "print_json", "print_table", "stdout"]
+from lineage.text import visible
+
+__all__ = [
+    "counted",
+    "is_interactive",
+    "json_text",
+    "message",
+    "messages",
+    "print_json",
+    "print_table",
+    "shown",
+    "stdout",
+]
 
 
 UNCUT = 2_000  # columns
+# What JSON leaves as it is and terminals obey, or show as nothing.
+_UNSEEN = re.compile(r"[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
 def stdout() -> Console:
@@ -31,7 +46,12 @@ def is_interactive() -> bool:
 
 
 def message(text: str, style: str | None = None) -> None:
-    messages().print(escape(text), style=style)
+    messages().print("\n".join(map(shown, text.split("\n"))), style=style)
+
+
+def shown(text: str) -> str:
+    """Text as markup of rich. Whoever names an object could else write into the terminal of who lists it."""
+    return escape(visible(text))
 
 
 def print_json(value: Any) -> None:
@@ -39,14 +59,15 @@ def print_json(value: Any) -> None:
 
 
 def json_text(value: Any) -> str:
-    """Times in ISO 8601, decimals as text."""
-    return json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
+    """Times in ISO 8601, decimals as text; letters as they are, as long as they can be seen."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
+    return _UNSEEN.sub(lambda found: json.dumps(found.group())[1:-1], text)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any] | Sequence[Any]]) -> None:
     """Rows as a table; piped into another program they are tab-separated lines with a header.
 
-    There, a line end or tab inside a value is written as `\\n` or `\\t`, so that a row stays a line.
+    A line end, a tab or anything else that cannot be seen is written as in `\\n`; piped, a backslash as two.
     """
     cells = [_cells(columns, row) for row in rows]
     if not sys.stdout.isatty():
@@ -56,7 +77,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any] | Seque
     for column in columns:
         table.add_column(column, overflow="fold")
     for line in cells:
-        table.add_row(*(escape(cell) for cell in line))
+        table.add_row(*(shown(cell) for cell in line))
     stdout().print(table)
 
 
@@ -66,7 +87,7 @@ def _cells(columns: Sequence[str], row: Mapping[str, Any] | Sequence[Any]) -> li
 
 
 def _on_one_line(cell: str) -> str:
-    return cell.replace("\\", "\\\\").replace("\t", "\\t").replace("\r", "\\r").replace("\n", "\\n")
+    return visible(cell.replace("\\", "\\\\"))
 
 
 def counted(number: int, thing: str) -> str:

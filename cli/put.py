@@ -14,6 +14,7 @@ from cli import output
 from cli.connection import LOCAL, Connection, connect
 from cli.errors import LakeError, WrongInput
 from cli.files import KEYS
+from cli.hold import why_held
 from cli.journey import Arrival, Journey, few, follow, refused
 from cli.keys import Address, address, routes
 from cli.options import EnvironmentOption, JsonOption, TenantArgument
@@ -41,7 +42,8 @@ def put(
 
     A file goes to raw/NAME if a contract of the tenant takes that key, else to raw/DATASET/NAME: for the dataset
     that --dataset or the beginning of its name says.
-    With --wait the exit code is 0 once every row is queryable, 1 if a file was refused or time is up.
+    With --wait the exit code is 0 once every row is queryable, 1 if a file was refused, if time is up, or at once if
+    the tenant is held: then its files wait until `lake release`.
     """
     _check(paths, to, key)
     connection = connect(environment, tenant)
@@ -52,10 +54,13 @@ def put(
     addresses = [address(path, known, to=to, key=key, dataset=dataset) for path in paths]
     _warn(addresses, known, dataset)
     arrivals = upload(connection, [Upload(tenant, each) for each in addresses], again=again)
-    journey = follow(connection.ledger, arrivals, timeout) if wait else Journey(arrivals)
+    held = why_held(connection, tenant)
+    if held and not wait:
+        output.message(f"warning: {held}")
+    journey = follow(connection.ledger, arrivals, 0 if held else timeout) if wait else Journey(arrivals)
     report(journey, as_json=as_json)
     if wait and not journey.is_good():
-        raise LakeError(refused(journey, timeout))
+        raise LakeError(refused(journey, timeout, why_held(connection, tenant)))
 
 
 def _check(paths: Sequence[Path], to: str | None, key: str | None) -> None:

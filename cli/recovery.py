@@ -33,6 +33,8 @@ DEPLOYED = "deployed"
 HOLDS = "holds.json"
 """The last reason by tenant, null once it was released: a kill takes the ledger back to before that."""
 
+REBUILD_TRIES = 3
+
 KEPT = frozenset({"tenant", "pointer", "dataset", "dataset_name"})
 """Kinds of items that a deploy writes, operators' holds among them: they are not of the past."""
 
@@ -228,13 +230,22 @@ class Recovery:
 
     def _rebuild(self, tenant: str) -> str:
         from cli.errands import attend
-        from cli.maintenance import REBUILD, rebuilt
+        from cli.maintenance import rebuilt
+        from lineage.values import ErrandTask
 
         bucket = self.connection.names(tenant).bucket
         listed = self.connection.client("s3").list_objects_v2(Bucket=bucket, Prefix="processed/", MaxKeys=1)
         if not listed["KeyCount"]:  # no run has left anything: a Spark process would have nothing to do
             return "nothing to rebuild"
-        return rebuilt(attend(self.connection, tenant, REBUILD, {}))
+        tries = 1
+        while True:
+            try:
+                return rebuilt(attend(self.connection, tenant, ErrandTask.REBUILD, {}))
+            except LakeError as error:  # its Glue run may have been killed as the cloud was; the next one need not be
+                if tries == REBUILD_TRIES:
+                    raise
+                tries += 1
+                output.message(f"{error}; asked again, try {tries} of {REBUILD_TRIES}")
 
     def _reconcile(self, tenant: str) -> str:
         from cli.reconcile import call

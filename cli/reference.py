@@ -20,8 +20,9 @@ OPENING = """\
 Written by `python -m cli.reference` from `lake --help`; a test checks that it is current.
 
 - Data goes to stdout, messages and progress to stderr. Piped into a program, tables become tab-separated lines.
-- `--json` prints JSON with the keys named below; they stay what they are.
-- `-e NAME` (or `LAKE_ENVIRONMENT`) chooses the environment; default `local`, the cloud that `lake up` starts.
+- Every command but `demo` takes `--json`, which prints JSON with the keys named below; they stay what they are.
+- Every command that asks a lake takes `-e NAME` (or `LAKE_ENVIRONMENT`), the environment; default `local`, the cloud
+  that `lake up` starts.
 - `LAKE_HOME` moves the local cloud's folder (default `.lake`), `LAKE_TENANTS` the folder of `tenants.yaml`,
   `LAKE_DEBUG=1` shows the traceback behind a message.
 - `lake --install-completion` teaches your shell the commands.
@@ -36,7 +37,10 @@ Written by `python -m cli.reference` from `lake --help`; a test checks that it i
 
 | command | keys of `--json` |
 |---|---|
-| `files` | `[{key, version, dataset, state, rows, rejected, reason, run, attempt, epoch}]`, oldest first |
+| `status` | `{arrivals, dead_letters, tenants, problem}`; of the local cloud also `{running, home, …, runs_open}` |
+| `tenants` of it | `[{tenant, state, held_since, held_reason, held, waiting, oldest, batches, runs, silent}]`; \
+counts end at 1,000 |
+| `files` | `[{key, version, dataset, state, rows, rejected, reason, run, attempt, epoch}]`, newest first |
 | `put` | the same; without `--wait` the state is `PUT` |
 | `runs` | `[{run, job, dataset, state, started, ended, files, rows_in, rows_out, rejected, error}]`, newest first |
 | `runs --logs RUN` | `{run, glue_run, stdout, stderr}` |

@@ -9,6 +9,7 @@ import typer
 from cli import output
 from cli.connection import LOCAL, Connection, connect
 from cli.errors import LakeError, WrongInput
+from cli.hold import why_held
 from cli.journey import Arrival, Journey, follow, refused
 from cli.options import EnvironmentOption, JsonOption, TenantArgument
 from cli.waking import wake
@@ -54,7 +55,6 @@ def replay(
     connection.deployed_tenant(tenant)
     if dataset is not None:
         connection.dataset(tenant, dataset)
-    from lineage.holds import is_held
     from lineage.replays import Replays
 
     replays = Replays(connection.ledger)
@@ -66,10 +66,10 @@ def replay(
         replays.replay(plan)
         wake(connection, tenant, sorted({each.dataset for each in plan.files if each.dataset is not None}))
     show(plan, as_json=as_json, done=not dry_run)
-    if plan.files and is_held(connection.ledger.tenant(tenant)):
-        output.message(f"tenant {tenant} is held: nothing starts before `lake release {tenant}{connection.suffix}`")
     if wait and plan.files and not dry_run:
         _follow(connection, tenant, plan, timeout)
+    elif plan.files and (held := why_held(connection, tenant)):
+        output.message(held)
 
 
 def _check(file: str | None, version: str | None, since: str | None, dataset: str | None, *, unrouted: bool) -> None:
@@ -140,6 +140,7 @@ def _follow(connection: Connection, tenant: str, plan: "ReplayPlan", timeout: fl
     arrivals = [
         Arrival(tenant, each.key, each.version, each.dataset, each.size, arrived=each.arrived_at) for each in plan.files
     ]
-    journey: Journey = follow(connection.ledger, arrivals, timeout)
+    held = why_held(connection, tenant)
+    journey: Journey = follow(connection.ledger, arrivals, 0 if held else timeout)
     if not journey.is_good():
-        raise LakeError(refused(journey, timeout))
+        raise LakeError(refused(journey, timeout, held))

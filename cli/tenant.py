@@ -32,6 +32,7 @@ def add(
     owner: Annotated[str, typer.Option(help="Mail address of whoever answers for the data.")],
     dataset: Annotated[list[str], typer.Option(help="A dataset with a contract of that name; may be repeated.")],
     tier: Annotated[str | None, typer.Option(help="One of the tiers; the default tier if not given.")] = None,
+    json: JsonOption = False,
 ) -> None:
     """Write a tenant into tenants.yaml; comments and order stay as they are."""
     path = tenants_folder() / TENANTS
@@ -39,6 +40,8 @@ def add(
     changed = with_tenant(text, tenant=tenant, name=name, owner=owner, datasets=dataset, tier=tier, shown=shown(path))
     load(tenants_folder(), tenants=changed)
     _replace(path, changed)
+    if json:
+        output.print_json({"id": tenant, "file": str(path)})
     output.message(f"{tenant} is written into {shown(path)}; `lake deploy {tenant}` creates its stack")
 
 

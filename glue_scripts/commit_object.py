@@ -85,10 +85,6 @@ class CommitObject:
             raise CommitObjectUnreadable(f"{key}: not a commit object ({error!r}).") from error
 
 
-def key_of(dataset: str, batch: str) -> str:
-    return f"processed/{dataset}/_commits/{batch}.json"
-
-
 def _commit_object(raw: dict[str, Any]) -> CommitObject:
     parts = {
         "arrived": tuple(raw["arrived"]),

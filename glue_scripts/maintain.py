@@ -12,12 +12,13 @@ from glue_scripts.errors import ErrandRefused
 from glue_scripts.maintenance import rebuilding, rollback, snapshots, upkeep
 from glue_scripts.maintenance.errand_run import ErrandRun, Result, carry_out
 from glue_scripts.runtime import invocation, session
+from lineage.values import ErrandTask
 
 TASKS: Mapping[str, Callable[[ErrandRun, SparkSession], Result]] = {
-    "maintain": upkeep.work,
-    "rollback": rollback.work,
-    "snapshots": snapshots.work,
-    "rebuild": rebuilding.work,
+    ErrandTask.MAINTAIN: upkeep.work,
+    ErrandTask.ROLLBACK: rollback.work,
+    ErrandTask.SNAPSHOTS: snapshots.work,
+    ErrandTask.REBUILD: rebuilding.work,
 }
 
 

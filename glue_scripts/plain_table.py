@@ -6,6 +6,10 @@ batches takes an Iceberg table.
 
 Rows cannot be taken out of a file. A replay therefore replaces whole batches: it must bring all files of those that it
 replaces, and their copies are deleted once its own are there.
+
+S3 has no copy on condition that a run still owns its batch. A run that slept, while others did its work and a replay
+replaced it, puts old copies back; when it looks again after its copies it removes them. Only if it dies between the
+two, or loses S3's answer, do they stay, until upkeep removes them: so long the rows of that batch are there twice.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -14,14 +18,22 @@ from concurrent.futures import ThreadPoolExecutor
 from botocore.exceptions import ClientError
 
 from glue_scripts import replaced
-from glue_scripts.arguments import JobArguments
+from glue_scripts.arguments import PROCESSED_TO_ANALYTICS, JobArguments
 from glue_scripts.bucket import Bucket
 from glue_scripts.catalog import PARQUET, add_partitions, client
 from glue_scripts.commit_object import CommitObject, SourceFile
 from glue_scripts.errors import TableUnfit
 from glue_scripts.job_run import JobRun
+from glue_scripts.maintenance import redo_log
+from glue_scripts.maintenance.redo_log import Found
 from glue_scripts.plan import Plan
 from glue_scripts.zones import stored_columns
+from lineage.errors import RunNotOpen
+from lineage.history import claim_key
+from lineage.items import Claim
+from lineage.ledger import Ledger
+from lineage.table import node_id
+from lineage.values import ClaimState, Member
 
 FORMAT = "parquet"
 COPIES = 16
@@ -55,6 +67,11 @@ def publish(job: JobRun, commits: Sequence[CommitObject]) -> None:
     pairs = [pair for commit in commits for pair in copies(commit)]
     with ThreadPoolExecutor(COPIES) as pool:
         list(pool.map(lambda pair: bucket.copy(*pair), pairs))
+    try:
+        job.still_ours()
+    except RunNotOpen:
+        bucket.delete(outdated(bucket, job.ledger, job.run.tenant, plan.dataset))
+        raise
     enter(arguments, plan, commits)
     bucket.delete([target for batch in batches for _, target in copies(batch)])
 
@@ -79,6 +96,42 @@ def whole_batches(bucket: Bucket, dataset: str, sources: Sequence[SourceFile]) -
             f"leaves out {len(left)}, the first: {left[0]}. Replay the whole dataset."
         )
     return [commit for commit in batches.values() if commit is not None]
+
+
+def none_gone(members: Sequence[Member], sources: Sequence[SourceFile]) -> None:
+    """Raises TableUnfit where a file that a replay should bring again could not be read any more.
+
+    A commit object that said so would never be published: its batch would have to replace another only in part.
+    """
+    asked = {member.id for member in members if member.replaces}
+    gone = [source.key for source in sources if source.id in asked and not source.replaces]
+    if gone:
+        raise TableUnfit(
+            f"{', '.join(gone)}: no longer in the bucket. Format parquet is append-only: the rows of a batch can only "
+            "be replaced together, so they stay as they are. Restore the object, then replay."
+        )
+
+
+def outdated(bucket: Bucket, ledger: Ledger, tenant: str, dataset: str) -> list[str]:
+    """Copies that are there though a replay that is published has replaced their batches.
+
+    It is published if its copies are all there; if it brought no row, the ledger tells.
+    """
+    there = [listed.key for listed in bucket.listed(f"analytics-ready/{dataset}/")]
+    found, _unreadable = redo_log.read_sound(bucket, redo_log.keys(bucket, dataset))
+    replays = [one for one in found if any(source.replaces for source in one.commit.sources)]
+    nodes = {one.key: claim_key(tenant, node_id(one.key, None), PROCESSED_TO_ANALYTICS) for one in replays}
+    claims = ledger.store.batch_get(Claim, nodes.values())
+
+    def is_published(one: Found) -> bool:
+        if one.commit.files:
+            return {target for _, target in copies(one.commit)} <= set(there)
+        claim = claims.get(nodes[one.key])
+        return claim is not None and claim.st == ClaimState.DONE
+
+    published = [one.commit for one in replays if is_published(one)]
+    old = {batch for commit in published for source in commit.sources for batch in source.replaces}
+    return [key for key in there if key.rpartition("/")[2].rpartition("-")[0] in old]
 
 
 def copies(commit: CommitObject) -> list[tuple[str, str]]:

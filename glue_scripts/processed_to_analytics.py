@@ -22,7 +22,7 @@ from glue_scripts.errors import CommitObjectUnreadable, TableMoved
 from glue_scripts.job_run import JobRun, carry_out
 from glue_scripts.runtime import invocation, session
 from lineage.history import claim_key
-from lineage.table import Claim
+from lineage.items import Claim
 from lineage.values import CommitRecord, InputResult, Member, Output
 
 READERS = 16

@@ -17,12 +17,13 @@ from glue_scripts import plain_table, zones
 from glue_scripts.arguments import PROCESSED_TO_ANALYTICS, RAW_TO_PROCESSED
 from glue_scripts.bucket import Bucket, Content, ObjectGone
 from glue_scripts.catalog import register_partitions
-from glue_scripts.commit_object import CommitObject, PartFile, SourceFile, key_of
+from glue_scripts.commit_object import CommitObject, PartFile, SourceFile
 from glue_scripts.job_run import JobRun, carry_out
 from glue_scripts.reading.source import Layout, Source
 from glue_scripts.runtime import invocation, session
 from glue_scripts.transforms.conform import conform
 from glue_scripts.writing import ABSENT, REMARK, WriteTask, sources_by_index
+from lineage.commits import key_of
 from lineage.values import CommitRecord, FileVersion, InputResult, Member, Output
 
 ROW_REASON_LENGTH = 500
@@ -53,10 +54,13 @@ def main(argv: Sequence[str]) -> None:
 
 def process(job: JobRun, spark: SparkSession) -> Published:
     """One batch from raw to processed."""
-    if job.plan.format == plain_table.FORMAT:
+    is_plain = job.plan.format == plain_table.FORMAT
+    if is_plain:
         plain_table.whole_batches(job.bucket, job.run.dataset, _replays(job.run.members))
     with job.step("read, conform, write"):
         written = convert(job, spark)
+    if is_plain:
+        plain_table.none_gone(job.run.members, written.sources)
     with job.step("commit object"):
         return publish(job.bucket, written)
 
@@ -118,20 +122,22 @@ def _replays(members: Sequence[Member]) -> list[SourceFile]:
 
 def in_order(members: Sequence[Member]) -> list[Source]:
     """The members by arrival: the order that tells the newest of several rows with one key."""
-    # S3's events tell the second; the sequencer orders the versions of one key within it (hex, padded to compare).
-    ordered = sorted(members, key=lambda member: (member.arrived_at, member.key, member.sequencer.zfill(40), member.id))
-    return [
+    sources = [
         Source(
-            index=index,
+            index=0,
             key=member.key,
             version=member.version,
             size=member.size,
             etag=member.etag,
             arrived_at=member.arrived_at,
+            # S3's events tell the second; this orders the versions of one key within it (hex, padded to compare).
+            sequencer=member.sequencer.zfill(40),
             id=member.id,
         )
-        for index, member in enumerate(ordered)
+        for member in members
     ]
+    ordered = sorted(sources, key=lambda source: (source.arrived_at, source.key, source.sequencer, source.id))
+    return [replace(source, index=index) for index, source in enumerate(ordered)]
 
 
 def _write_task(job: JobRun, sources: Sequence[Source]) -> WriteTask:

@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from glue_scripts.bucket import Bucket, ObjectGone
-from glue_scripts.commit_object import CommitObject, SourceFile, key_of
+from glue_scripts.commit_object import CommitObject, SourceFile
+from lineage.commits import key_of
 
 READERS = 16
 
@@ -18,6 +19,7 @@ class Portion:
     place: int | None
     key: str
     arrived_at: str
+    sequencer: str
 
 
 def earlier(bucket: Bucket, dataset: str, sources: Iterable[SourceFile]) -> dict[str, CommitObject | None]:
@@ -35,7 +37,7 @@ def portions(sources: Sequence[SourceFile], batches: Mapping[str, CommitObject |
         for batch in source.replaces:
             place = places[batch].get(_name(source)) if batch in places else None
             if place is not None or batch not in places:
-                found.append(Portion(batch, place, source.key, source.arrived_at))
+                found.append(Portion(batch, place, source.key, source.arrived_at, source.sequencer))
     return found
 
 

@@ -201,12 +201,14 @@ class Table:
         if len(batches) <= LISTED:
             rows = rows.where(F.col("_batch").isin(batches))
         named = self._spark.createDataFrame(
-            [(portion.batch, portion.place, portion.key, portion.arrived_at) for portion in portions],
-            "_old_batch string, _old_place bigint, _old_key string, _old_arrival string",
+            [(old.batch, old.place, old.key, old.arrived_at, old.sequencer) for old in portions],
+            "_old_batch string, _old_place bigint, _old_key string, _old_arrival string, _old_sequencer string",
         )
         by_place = F.expr(f"_row DIV {FILE_ROWS} = _old_place")
         by_name = F.expr(
-            "_old_place IS NULL AND _source_file = _old_key AND _arrived_at = CAST(_old_arrival AS timestamp)"
+            "_old_place IS NULL AND _source_file = _old_key AND _arrived_at = CAST(_old_arrival AS timestamp) "
+            # Rows that earlier code has written have none; the others' are padded.
+            "AND (_sequencer IS NULL OR _sequencer = lpad(_old_sequencer, length(_sequencer), '0'))"
         )
         matches = (F.col("_batch") == F.col("_old_batch")) & (by_place | by_name)
         return rows.join(F.broadcast(named), matches, "left_semi")
@@ -215,7 +217,8 @@ class Table:
         """Compared field by field; a row without a version is older than any with one.
 
         `_row` orders the rows of one batch only; files of several batches that arrived in the same second are ordered
-        by name, as those of one batch are. Of two versions of one file the later one to be merged is the later one.
+        by name and sequencer, as those of one batch are. What is equal in all of these is one version of a file, done
+        again, or two whose events carried no sequencer: there the later one to be merged is the later one.
         """
         names = [name for name in age_columns(self._plan.version_column) if name != "_row"]
         new, old = (f"struct({', '.join(f'{side}.`{name}`' for name in names)})" for side in ("new", "old"))
@@ -266,7 +269,7 @@ def load(spark: SparkSession, name: str) -> Any:
     """Iceberg's own object of a table, or None where there is no such table."""
     loader = spark._jvm.org.apache.iceberg.spark.Spark3Util  # noqa: SLF001 - no other way in
     try:
-        return loader.loadIcebergTable(spark._jsparkSession, name)  # noqa: SLF001
+        return loader.loadIcebergTable(spark._jsparkSession, name)  # noqa: SLF001 - no other way in
     except AnalysisException:  # no such table
         return None
 
@@ -288,7 +291,7 @@ def batches_of(snapshot: Any) -> frozenset[str]:
 @contextmanager
 def labelled(spark: SparkSession, labels: Mapping[str, str]) -> Iterator[None]:
     """Commits made inside carry the labels in their summary: SQL has no option for it as writers have."""
-    context = spark._jvm.org.apache.iceberg.EnvironmentContext  # noqa: SLF001
+    context = spark._jvm.org.apache.iceberg.EnvironmentContext  # noqa: SLF001 - no other way in
     for name, value in labels.items():
         context.put(name, value)
     try:
@@ -312,5 +315,6 @@ def _moves_told(name: str) -> Iterator[None]:
 def _comment(text: str | None) -> str:
     if not text:
         return ""
-    escaped = " ".join(text.split()).replace("\\", "\\\\").replace("'", "\\'")
+    # Spark fills in ${env:NAME} in every statement, also inside quotes.
+    escaped = " ".join(text.split()).replace("\\", "\\\\").replace("'", "\\'").replace("${", "\\u0024{")
     return f" COMMENT '{escaped}'"

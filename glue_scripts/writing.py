@@ -113,7 +113,7 @@ class _Written:
             if place.rejected:
                 rows = self._quarantined(rows)  # noqa: PLW2901 - the same rows in the zone's shape
             elif self._task.processed_format == "parquet":
-                rows = rows.drop_columns(list(VERDICT_COLUMNS))  # noqa: PLW2901
+                rows = rows.drop_columns(list(VERDICT_COLUMNS))  # noqa: PLW2901 - as above
             if file and (file.place != place or file.full):
                 self._close(file)
                 file = None
@@ -242,8 +242,8 @@ class _PartFile:
         self._key = key
         self._form = form
         self._rows = 0
-        # Closed by `upload`, in another thread.
-        self._body = cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=IN_MEMORY))  # noqa: SIM115
+        body = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - `upload` closes it, in another thread
+        self._body = cast("IO[bytes]", body)
 
     @property
     def full(self) -> bool:

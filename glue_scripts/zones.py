@@ -22,7 +22,7 @@ SPREAD_FROM = 256 * MB  # a file that one task reads and several should work on
 
 SMALL_BATCH = 64 * MB  # of Parquet: one task, no shuffle
 
-RECORD_TYPES = {"_source_file": "string", "_arrived_at": "timestamp", "_row": "bigint"}
+RECORD_TYPES = {"_source_file": "string", "_arrived_at": "timestamp", "_row": "bigint", "_sequencer": "string"}
 
 
 def read_raw(spark: SparkSession, bucket: Bucket, sources: Sequence[Source], layout: Layout) -> DataFrame:

@@ -4,25 +4,23 @@ The message is text for a person; its last line is the command to run next. The 
 `dataset` let a subscription filter. That a topic cannot be reached breaks nothing: it is written to the log.
 """
 
-import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 from ingestion import journal
-from lineage.endings import MAX_ATTEMPTS
+from lineage.fates import MAX_ATTEMPTS
+from lineage.notices import PLATFORM, Notices
+from lineage.text import visible
 from lineage.values import DatasetEntry, Errand, Member, RunState, TenantEntry
 
 AGAIN_AFTER = timedelta(hours=24)
 SUBJECT_LENGTH = 100
 REASON_LENGTH = 2000
 LOCAL = "local"
-PLATFORM = "-"  # in place of a tenant: what concerns them all
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
 
 class Kind(StrEnum):
@@ -52,14 +50,6 @@ class Alert:
     others: int = 0
     """How many more files than `key`."""
     run: str | None = None
-
-
-class Notices(Protocol):
-    """Who was told of what (`lineage.notices`)."""
-
-    def may_tell(self, tenant: str, kind: str, subject: str, again_after: timedelta) -> bool: ...
-
-    def withdraw(self, tenant: str, kind: str, subject: str) -> None: ...
 
 
 class Alerts:
@@ -101,7 +91,7 @@ class Alerts:
     def subject(self, alert: Alert) -> str:
         """One line of ASCII, as SNS wants it."""
         whose = alert.tenant or "platform"
-        words = f"[{self.environment}] {whose}: {alert.headline}".encode("ascii", "replace").decode()
+        words = f"[{self.environment}] {whose}: {visible(alert.headline)}".encode("ascii", "replace").decode()
         return words if len(words) <= SUBJECT_LENGTH else words[: SUBJECT_LENGTH - 3] + "..."
 
     def message(self, alert: Alert) -> str:
@@ -114,7 +104,7 @@ class Alerts:
             "reason": alert.reason[:REASON_LENGTH],
         }
         lines = [f"{name}: {visible(value)}" for name, value in known.items() if value]
-        headline = alert.headline[0].upper() + alert.headline[1:]
+        headline = visible(alert.headline[0].upper() + alert.headline[1:])
         return "\n".join([f"{headline}.", "", *lines, "", f"{alert.advice} Next:", self.command(alert.command)])
 
     def command(self, words: Iterable[str]) -> str:
@@ -123,13 +113,8 @@ class Alerts:
         return shlex.join((*words, *where))
 
 
-def visible(text: str) -> str:
-    """On one line, with what a mail or a queue would refuse spelled out."""
-    return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
-
-
 def can_be_pasted(text: str) -> bool:
-    return _CONTROL.search(text) is None
+    return text.isprintable()
 
 
 def _attributes(**known: str | None) -> dict[str, dict[str, str]]:

@@ -13,7 +13,8 @@ a tenant only as many as it may have in flight.
 
 An account has so many places for Glue's runs and no more. Whom Glue refused waits in line (`lineage.turns`), and while
 somebody does, an end offers its place to all who wait, the tenant with the fewest runs first, instead of giving it to
-the tenant whose run it was; and an arrival makes its tenant join the line.
+the tenant whose run it was; and an arrival makes its tenant join the line. A tenant whose own job runs as often as it
+may stands in nobody's way: it waits in no line, but for the end of its own runs.
 """
 
 import functools
@@ -30,8 +31,8 @@ from glue_scripts.arguments import MAINTAIN, RAW_TO_PROCESSED
 from ingestion import journal
 from ingestion.alerts import Alerts
 from ingestion.batching import AT_ONCE, Candidate, Rule, Share, choose, close
-from ingestion.errors import NoPlace
-from ingestion.glue import GlueJobs
+from ingestion.errors import JobFull, NoPlace, Refused
+from ingestion.glue import GlueJobs, is_job_full
 from ingestion.maintenance import Maintenance
 from ingestion.schedules import last_due
 from ingestion.settings import Settings
@@ -41,14 +42,26 @@ from lineage.holds import Holds, is_held
 from lineage.ledger import Ledger
 from lineage.notices import Notices
 from lineage.turns import Turns
-from lineage.values import DatasetEntry, ErrandState, Member, RunState, TenantEntry, batch_of
+from lineage.values import (
+    MOST_FILES,
+    DatasetEntry,
+    ErrandState,
+    ErrandTask,
+    HeaderState,
+    Member,
+    RunState,
+    TenantEntry,
+    batch_of,
+)
 
 ENDED_BADLY = {"FAILED", "TIMEOUT", "STOPPED", "ERROR", "EXPIRED"}
 LATE_NOTES_S = (0.5, 2.0)
 SIDE_BY_SIDE = 8  # more than 15 parallel StartJobRun calls were seen throttled
-MOST_FILES = 5_000  # members of one run, whatever a dataset asks: claiming more takes longer than a function may run
 WHOLE_GROUPS = 2 * MOST_FILES  # waiting files that are read where a shorter look would show half a group
-FULL = 2  # tenants: one may have reached the limit of its own job, but not two at once
+FULL = 2  # tenants that the account had no place for: one may have asked for more workers than others do
+AGAIN_AFTER = timedelta(minutes=1)  # a full job is not tried at each arrival; the next tick tries it
+FENCED_LATELY = timedelta(minutes=30)  # three looks of the watch
+RUNS = 20  # newest runs of a tenant among which fenced ones are looked for
 FROM_LINE = 20  # tenants that an end looks at beside its own: it has one place to give
 
 
@@ -73,6 +86,8 @@ class Room:
     places: int | None = None
     started: int = 0
     refused: set[str] = field(default_factory=set)
+    full_jobs: set[tuple[str, str]] = field(default_factory=set)
+    """(tenant, job) that run as often as they may."""
 
     def is_full(self) -> bool:
         return len(self.refused) >= FULL or (self.places is not None and self.started >= self.places)
@@ -133,23 +148,49 @@ class Dispatcher:
         """Something arrived. While there is no place, asking Glue again at each arrival would only cost."""
         line = self.turns.waiting()
         if tenant.tenant not in line and len(line) < FULL:
-            return self.dispatch([tenant], only)
+            return [] if self._is_full(tenant.tenant, only[1]) else self.dispatch([tenant], only)
         if tenant.tenant not in line and not is_held(tenant):
             self.turns.wait(tenant.tenant)
         return []
 
+    def _is_full(self, tenant: str, job: str) -> bool:
+        """Whether Glue said a moment ago that the job runs as often as it may."""
+        since = self.clock() - AGAIN_AFTER
+        newest = self.ledger.runs(tenant, job, limit=1)
+        return any(run.ended is not None and run.ended > since and is_job_full(run.error) for run in newest)
+
     def _look_at_everything(self) -> list[str]:
-        for done in self.ledger.recover():
-            journal.write(
-                "recovered", tenant=done.tenant, dataset=done.dataset, job=done.job, run=done.run, outcome=done.outcome
-            )
         tenants = self.ledger.tenants()
+        self._recover({tenant.tenant: tenant for tenant in tenants})
         at_work = [tenant for tenant in tenants if not is_held(tenant)]
         self._side_by_side(self._let_go, at_work)
         try:
             return self.dispatch(tenants)
         finally:
             self._look_after(at_work)
+
+    def _recover(self, tenants: Mapping[str, TenantEntry]) -> None:
+        """Puts dead runs in order, and ends the Glue runs of those that are fenced now."""
+        for done in self.ledger.recover():
+            journal.write(
+                "recovered", tenant=done.tenant, dataset=done.dataset, job=done.job, run=done.run, outcome=done.outcome
+            )
+            if done.outcome == "fenced" and done.tenant in tenants:
+                self._stop_fenced(tenants[done.tenant])
+
+    def _stop_fenced(self, tenant: TenantEntry) -> None:
+        """Nothing that a fenced run still does counts, but one that hangs keeps its place in Glue until it times out.
+
+        Whoever fenced it: begin does, and reconcile. To stop it again, as the next look may, changes nothing.
+        """
+        since = self.clock() - FENCED_LATELY
+        try:
+            for run in self.ledger.runs(tenant.tenant, limit=RUNS):
+                if run.state == HeaderState.FENCED and run.glue_run and run.ended and run.ended > since:
+                    stopped = self.jobs.stop(tenant.jobs[run.job], run.glue_run)
+                    journal.write("fenced", tenant=tenant.tenant, run=run.run, glue_run=run.glue_run, stopped=stopped)
+        except Exception as error:
+            journal.write("not_stopped", tenant=tenant.tenant, error=type(error).__name__, why=str(error))
 
     def _let_go(self, tenant: TenantEntry) -> None:
         """What was entered as HELD by a register that did not know yet that the tenant was released."""
@@ -166,6 +207,7 @@ class Dispatcher:
         if self.watch is None or not self.watch.is_time():
             return
         self.watch.look(tenants)
+        self._side_by_side(self._stop_fenced, tenants)
         self._side_by_side(self._maintain, tenants)
 
     def _maintain(self, tenant: TenantEntry) -> None:
@@ -192,7 +234,7 @@ class Dispatcher:
 
     def _errand_ended(self, tenant: TenantEntry, detail: Mapping[str, Any]) -> None:
         errand = self.maintenance.ended(tenant.tenant, detail)
-        if self.watch and errand and errand.state == ErrandState.FAILED and errand.task == MAINTAIN:
+        if self.watch and errand and errand.state == ErrandState.FAILED and errand.task == ErrandTask.MAINTAIN:
             self.watch.errand_failed(tenant, errand)
 
     def _settle(self, tenant: str, job: str, detail: Mapping[str, Any]) -> None:
@@ -241,7 +283,7 @@ class Dispatcher:
         ended = [*looks.items(), *((one.tenant, outcome) for one, outcome in outcomes.items())]
         self._line_up(set(line) & everybody.keys(), ended)
         for _, outcome in ended:
-            if isinstance(outcome, Exception) and not isinstance(outcome, NoPlace):
+            if isinstance(outcome, Exception) and not isinstance(outcome, Refused):
                 raise outcome
         return [run for run in outcomes.values() if isinstance(run, str)]
 
@@ -271,13 +313,15 @@ class Dispatcher:
         return {tenant.tenant: tenant for tenant in self.ledger.tenants() if tenant.tenant in others} if others else {}
 
     def _line_up(self, waited: set[str], ended: Sequence[tuple[str, Look | Outcome]]) -> None:
-        """Whom Glue refused waits in line, at its end if it got something now; who waits for nothing leaves it.
+        """Whom the account refused waits in line, at its end if it got something now; who waits for nothing leaves it.
 
-        Where that is not known, because something else went wrong, nothing changes: a turn ends by itself.
+        So does who waits for its own job. Where that is not known, because something else went wrong, nothing changes:
+        a turn ends by itself.
         """
         started = {tenant for tenant, outcome in ended if isinstance(outcome, str)}
         refused = {tenant for tenant, outcome in ended if isinstance(outcome, NoPlace)}
-        unknown = {tenant for tenant, outcome in ended if outcome is None or isinstance(outcome, Exception)}
+        known = (str, Look, JobFull)
+        unknown = {tenant for tenant, outcome in ended if not isinstance(outcome, known)}
         self._side_by_side(self.turns.leave, sorted(waited & started | waited - unknown))
         self._side_by_side(self.turns.wait, sorted(refused))
 
@@ -331,11 +375,16 @@ class Dispatcher:
         return Batch(candidate=candidate, members=tuple(members))
 
     def _in_turn(self, tenant: TenantEntry, batch: Batch, room: Room) -> Outcome:
+        job = tenant.tenant, batch.candidate.job
+        if job in room.full_jobs:
+            return JobFull("another dataset of the tenant was refused")
         if room.is_full():
             return NoPlace("others were refused, or come first")
         outcome = self._carefully(tenant, batch)
         if isinstance(outcome, NoPlace):
             room.refused.add(tenant.tenant)
+        elif isinstance(outcome, JobFull):
+            room.full_jobs.add(job)
         elif outcome is not None and not isinstance(outcome, Exception):
             room.started += 1
         return outcome
@@ -343,7 +392,7 @@ class Dispatcher:
     def _carefully(self, tenant: TenantEntry, batch: Batch) -> Outcome:
         try:
             return self._start(tenant, batch)
-        except NoPlace as refused:
+        except Refused as refused:
             return refused
         except Exception as error:
             journal.write("start_failed", tenant=tenant.tenant, error=type(error).__name__, why=str(error))
@@ -360,7 +409,7 @@ class Dispatcher:
         try:
             glue_run = self.jobs.start(tenant.jobs[one.job], run)
         except Exception as error:
-            is_full = isinstance(error, NoPlace)
+            is_full = isinstance(error, Refused)
             why = f"could not be started: {error}"
             self.ledger.fail(self.ledger.run(one.tenant, run), why, counts=False, pauses=not is_full)
             journal.write("not_started", **named, run=run, error=type(error).__name__, why=str(error))

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from glue_scripts.arguments import PROCESSED_TO_ANALYTICS, RAW_TO_PROCESSED
 from ingestion.findings import Report
-from ingestion.listing import PROCESSED, RAW, ZONES
+from ingestion.listing import PROCESSED, RAW, ZONES, place
 from ingestion.order import Order
-from ingestion.staging import FIRST, SECOND, Staging
+from ingestion.staging import Staging
 from lineage.audit import Audit, Entry, Listed
 from lineage.table import file_id
 from lineage.values import ClaimState, HeaderState, RunState, TenantEntry
@@ -45,8 +46,8 @@ class Ghosts:
         self._among_outputs()
 
     def _came_by(self, key: str) -> bool:
-        after = self.order.resume is None or key > self.order.resume
-        return key.startswith(self.order.prefix) and after and (self.end is None or key <= self.end)
+        after = self.order.resume is None or place(key) > place(self.order.resume)
+        return key.startswith(self.order.prefix) and after and (self.end is None or place(key) <= place(self.end))
 
     def _is_of_age(self, since: datetime) -> bool:
         return since <= self.began - self.order.grace
@@ -59,7 +60,7 @@ class Ghosts:
         missing = [listed for listed in self.audit.arrivals(self.tenant.tenant) if self._misses(listed)]
         for start in range(0, len(missing), PAGE):
             page = missing[start : start + PAGE]
-            entries = self.audit.entries(self.tenant.tenant, [(listed.node, FIRST) for listed in page])
+            entries = self.audit.entries(self.tenant.tenant, [(listed.node, RAW_TO_PROCESSED) for listed in page])
             for listed in page:
                 self._judge(listed, entries.get(listed.node))
 
@@ -82,7 +83,7 @@ class Ghosts:
 
     def _among_outputs(self) -> None:
         makers = dict(self._unseen())
-        entries = self.audit.entries(self.tenant.tenant, [(node, SECOND) for node in makers])
+        entries = self.audit.entries(self.tenant.tenant, [(node, PROCESSED_TO_ANALYTICS) for node in makers])
         for node, entry in sorted(entries.items(), key=lambda item: item[1].key):
             zone, made = f"{entry.key.split('/', 1)[0]}/", makers[node].ended or self.began
             if zone in ZONES and self._came_by(entry.key) and not self._has_expired(zone, made):
@@ -105,4 +106,6 @@ class Ghosts:
 
     def _may_have_come_by(self, zone: str) -> bool:
         prefix, resume = self.order.prefix, self.order.resume
-        return (zone.startswith(prefix) or prefix.startswith(zone)) and (resume is None or resume < zone + "\U0010ffff")
+        ahead = resume is None or place(resume) < place(zone + "\U0010ffff")
+        reached = self.end is None or place(zone) <= place(self.end)
+        return (zone.startswith(prefix) or prefix.startswith(zone)) and ahead and reached

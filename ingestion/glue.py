@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from glue_scripts.arguments import option, run_options
-from ingestion.errors import NoPlace
+from ingestion.errors import JobFull, NoPlace, Refused
 
-FULL = frozenset({"ConcurrentRunsExceededException", "ResourceNumberLimitExceededException"})
-"""A place comes with the end of a run, minutes later perhaps."""
-
+REFUSALS: Mapping[str, type[Refused]] = {
+    "ResourceNumberLimitExceededException": NoPlace,
+    "ConcurrentRunsExceededException": JobFull,
+}
 THROTTLED = "ThrottlingException"
 TRIES = 5
 
@@ -21,19 +22,24 @@ class GlueJobs:
         self.sleep = sleep
 
     def start(self, glue_job: str, run: str) -> str:
-        """The id of the Glue run. Waits, each time longer and jittered, while Glue wants fewer calls. Or NoPlace."""
+        """The id of the Glue run. Waits, each time longer and jittered, while Glue wants fewer calls. Or Refused."""
         for attempt in range(1, TRIES + 1):
             try:
                 answer = self.glue.start_job_run(JobName=glue_job, Arguments=run_options(run))
             except Exception as error:
-                if _code(error) in FULL:
-                    raise NoPlace(str(error)) from error
+                if _code(error) in REFUSALS:
+                    raise REFUSALS[_code(error)](str(error)) from error
                 if attempt == TRIES or _code(error) != THROTTLED:
                     raise
-                self.sleep(random.uniform(0.5, 1) * 2 ** (attempt - 1))  # noqa: S311 - jitter
+                self.sleep(random.uniform(0.5, 1) * 2 ** (attempt - 1))  # noqa: S311 - jitter is no secret
             else:
                 return str(answer["JobRunId"])
         raise AssertionError("unreachable")
+
+    def stop(self, glue_job: str, glue_run: str) -> bool:
+        """Ends a Glue run; False: Glue would not, it has ended already, say."""
+        answer: Mapping[str, Any] = self.glue.batch_stop_job_run(JobName=glue_job, JobRunIds=[glue_run])
+        return not answer.get("Errors")
 
     def started_for(self, glue_job: str, glue_run: str) -> str | None:
         """The run or errand that a Glue run was started for; None: it was started by hand, without one."""
@@ -44,7 +50,12 @@ class GlueJobs:
 
 def is_busy(error: str | None) -> bool:
     """Whether a run's error says no more than that Glue had no room for it."""
-    return any(code in (error or "") for code in (*FULL, THROTTLED))
+    return any(code in (error or "") for code in (*REFUSALS, THROTTLED))
+
+
+def is_job_full(error: str | None) -> bool:
+    """Whether a run's error says that its job ran as often as it may."""
+    return any(code in (error or "") for code, refusal in REFUSALS.items() if refusal is JobFull)
 
 
 def _code(error: Exception) -> str:

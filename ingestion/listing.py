@@ -1,4 +1,4 @@
-"""What lies in a tenant's bucket: its zones' keys in order, each with its versions. Lists, never reads an object."""
+"""What lies in a tenant's bucket: zone by zone its keys, each with its versions. Lists, never reads an object."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import Any
 
 RAW, PROCESSED, QUARANTINE = "raw/", "processed/", "quarantine/"
 
-ZONES = (PROCESSED, QUARANTINE, RAW)
-"""In the order of their keys, so that a single key says how far a walk has come."""
+ZONES = (RAW, PROCESSED, QUARANTINE)
+"""In the order of a walk: what was missed is entered first, the rest may come late."""
 
 VERSIONS, MARKERS, CURRENT = "Versions", "DeleteMarkers", "Contents"
 
@@ -26,6 +26,11 @@ class StoredObject:
     """A delete marker lies above it."""
 
 
+def place(key: str) -> tuple[int, str]:
+    """How far a walk has come that stands at this key, a zone's or what lies in it."""
+    return next(number for number, zone in enumerate(ZONES) if key.startswith(zone)), key
+
+
 def walk(s3: Any, bucket: str, prefix: str = "", after: str | None = None) -> Iterator[list[StoredObject]]:
     """The versions of each key of the zones, oldest first; key by key, from behind `after` on.
 
@@ -34,7 +39,7 @@ def walk(s3: Any, bucket: str, prefix: str = "", after: str | None = None) -> It
     """
     for zone in ZONES:
         within = _within(zone, prefix)
-        if within is None or (after is not None and after > within and not after.startswith(within)):
+        if within is None or (after is not None and _is_behind(within, after)):
             continue
         start = after if after is not None and after.startswith(within) else None
         yield from (_versions if zone == RAW else _current)(s3, bucket, within, start)
@@ -51,6 +56,11 @@ def _within(zone: str, prefix: str) -> str | None:
     if prefix.startswith(zone):
         return prefix
     return zone if zone.startswith(prefix) else None
+
+
+def _is_behind(within: str, after: str) -> bool:
+    """Whether a walk that has come to `after` has done all of it."""
+    return place(after) > place(within) and not after.startswith(within)
 
 
 def _versions(s3: Any, bucket: str, prefix: str, after: str | None) -> Iterator[list[StoredObject]]:

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from glue_scripts.arguments import MAINTAIN, PROCESSED_TO_ANALYTICS
+from glue_scripts.arguments import PROCESSED_TO_ANALYTICS
 from ingestion import journal
 from ingestion.glue import GlueJobs
 from lineage.errands import Errands
 from lineage.ledger import Ledger
-from lineage.values import Errand, ErrandState, HeaderState, RunState, TenantEntry
+from lineage.values import Errand, ErrandState, ErrandTask, HeaderState, RunState, TenantEntry
 
 COMMITS = 20
 """Commits to a tenant's tables after which maintaining them is worth a run before a day is over."""
@@ -44,10 +44,11 @@ class Maintenance:
             return None
         errands = self.errands.list(tenant.tenant, ERRANDS)
         for errand in errands:
-            if errand.state in OPEN and errand.asked + LOST_AFTER < self.clock():
-                error = f"no sign of its end since {errand.asked:%Y-%m-%d %H:%M} UTC"
+            since = errand.started or errand.asked
+            if errand.state in OPEN and since + LOST_AFTER < self.clock():
+                error = f"no sign of its end since {since:%Y-%m-%d %H:%M} UTC"
                 self.errands.fail(tenant.tenant, errand.id, error)
-        last = next((errand for errand in errands if errand.task == MAINTAIN), None)
+        last = next((errand for errand in errands if errand.task == ErrandTask.MAINTAIN), None)
         if any(errand.state in OPEN for errand in errands) or not self._is_time(tenant.tenant, last):
             return None
         return self._start(tenant, tenant.errand_job)
@@ -56,14 +57,15 @@ class Maintenance:
         now = self.clock()
         if last is not None and now - last.asked < HOUR:
             return False
-        runs = self.ledger.runs(tenant, PROCESSED_TO_ANALYTICS, limit=self.worth)
+        # Runs that failed stand between those that committed.
+        runs = self.ledger.runs(tenant, PROCESSED_TO_ANALYTICS, limit=3 * self.worth)
         ended = [_end(run) for run in runs if run.state == HeaderState.COMPLETED]
         commits = [end for end in ended if last is None or end >= last.asked]
         since = last.asked if last else min(commits, default=now)
         return len(commits) >= self.worth or (bool(commits) and now - since > DAY)
 
     def _start(self, tenant: TenantEntry, glue_job: str) -> Errand | None:
-        errand = self.errands.ask(tenant.tenant, MAINTAIN, {"dataset": None, "dry_run": False})
+        errand = self.errands.ask(tenant.tenant, ErrandTask.MAINTAIN, {"dataset": None, "dry_run": False})
         try:
             glue_run = self.jobs.start(glue_job, errand.id)
         except Exception as error:

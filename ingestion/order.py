@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
-from ingestion.listing import RAW
+from ingestion.listing import RAW, ZONES
 
 RECONCILE, BACKFILL = "reconcile", "backfill"
 
@@ -44,6 +44,8 @@ class Order:
             raise WrongOrder(f"task {order.task!r}: expected {RECONCILE} or {BACKFILL}")
         if order.is_backfill and not order.prefix.startswith(RAW):
             raise WrongOrder(f"prefix {order.prefix!r}: a backfill registers what lies under {RAW}")
+        if order.resume is not None and not order.resume.startswith(ZONES):
+            raise WrongOrder(f"resume {order.resume!r}: expected a key under {', '.join(ZONES)}")
         return order
 
     @property

@@ -28,6 +28,7 @@ from typing import Any
 from ingestion import alerts, journal
 from ingestion.alerts import Alerts
 from ingestion.findings import Report
+from ingestion.listing import place
 from ingestion.order import Order
 from ingestion.settings import Settings
 from ingestion.visit import Visit
@@ -80,8 +81,14 @@ class Reconciler:
         order = Order.of(event)
         report = self.reconcile(order, left_s)
         if report.resume is not None and order.goes_on:
-            self._call({**event, "resume": report.resume})
+            self._go_on(order, event, report.resume)
         return report.as_json()
+
+    def _go_on(self, order: Order, event: Mapping[str, Any], resume: str) -> None:
+        """Only from further on: what ends a row of calls that call themselves is the end of the listing."""
+        if order.resume is not None and place(resume) <= place(order.resume):
+            raise RuntimeError(f"reconcile of {order.tenant} came no further than {resume}; it is not called again")
+        self._call({**event, "resume": resume})
 
     def _all(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """A call of its own for each tenant: a bucket that cannot be listed stops no other."""

@@ -10,16 +10,19 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
-from glue_scripts.arguments import JOBS
+from glue_scripts.arguments import PROCESSED_TO_ANALYTICS, RAW_TO_PROCESSED
 from ingestion import alerts, arrival, journal
 from ingestion.alerts import Alerts
 from ingestion.arrival import Arrival
 from ingestion.errors import UnknownBucket
+from ingestion.listing import RAW
 from ingestion.settings import Settings
-from lineage import routing
+from lineage import commits, routing
+from lineage.audit import Audit, Entry
 from lineage.holds import is_held
 from lineage.ledger import Ledger
 from lineage.notices import Notices
@@ -36,7 +39,8 @@ QUIET_S = 1.0
 """How long dispatch is not told the same thing again: a dispatch that was told a moment ago has started what waited,
 and the end of that run makes it look again. A burst of a thousand files would else start a thousand functions."""
 
-FIRST, SECOND = JOBS[0], JOBS[1]
+SAME_MOMENT = timedelta(seconds=2)
+"""How far S3's listing, whose times have seconds, and an event may differ about when an object came."""
 
 FOLDER_MARKER = "folder marker: an empty object that stands for a folder"
 NO_CONTRACT = "no contract matches the key"
@@ -46,8 +50,8 @@ NO_CONTRACT = "no contract matches the key"
 class Place:
     """Where an arrival belongs: a dataset and the job that takes it, or the reason why nowhere."""
 
-    dataset: str | None
-    job: str | None
+    dataset: str | None = None
+    job: str | None = None
     reason: str | None = None
 
 
@@ -107,6 +111,7 @@ def registrar() -> "Registrar":
 class Registrar:
     def __init__(self, ledger: Ledger, functions: Any, dispatch_function: str, *, alerts: Alerts | None = None) -> None:
         self.ledger = ledger
+        self.audit = Audit(ledger)
         self.directory = Directory(ledger)
         self.functions = functions
         self.dispatch_function = dispatch_function
@@ -130,7 +135,21 @@ class Registrar:
 
     def _receipt(self, arrived: Arrival) -> Receipt:
         tenant, place = self._place(arrived)
+        if arrived.version is None and arrived.key.startswith(RAW):
+            arrived = self._as_listed(arrived, tenant.tenant)
         return receipt_of(arrived, tenant, place)
+
+    def _as_listed(self, arrived: Arrival, tenant: str) -> Arrival:
+        """An event without a version id, as the local cloud's are, told apart by what its object holds.
+
+        If reconcile was here before it, the object is entered under the version id that the listing has: a redriven
+        dead letter would enter it again under another name.
+        """
+        entries = self.audit.of_key(tenant, arrived.key, RAW_TO_PROCESSED)
+        listed = next((entry for entry in entries if _is_listed(entry, arrived)), None)
+        if listed is None or listed.arrived_at is None:
+            return arrived
+        return replace(arrived, version=listed.version, sequencer="", arrived_at=listed.arrived_at)
 
     def _enter(self, receipts: Mapping[str, Receipt]) -> tuple[list[Receipt], list[str]]:
         """What is new, and the messages that could not be entered. Together if possible, else one by one."""
@@ -193,7 +212,7 @@ class Registrar:
         """
         if any((slot.job, slot.dataset) == (job, dataset) for slot in self.ledger.slots(tenant)):
             return False
-        if job != FIRST:
+        if job != RAW_TO_PROCESSED:
             return True
         rule = self.ledger.dataset(tenant, dataset)
         if rule.schedule is not None:
@@ -219,18 +238,26 @@ def receipt_of(arrived: Arrival, tenant: TenantEntry, place: Place) -> Receipt:
 
 def place_of(arrived: Arrival, datasets: Iterable[DatasetEntry]) -> Place:
     """Where an arrival belongs. Everything under raw/ is entered, a folder marker too: as UNROUTED, with the reason."""
-    if not arrived.key.startswith("raw/"):
-        dataset = routing.dataset_of_commit(arrived.key)
-        return Place(dataset=dataset, job=SECOND if dataset else None, reason=None if dataset else NO_CONTRACT)
+    if not arrived.key.startswith(RAW):
+        commit = commits.parse(arrived.key)
+        return Place(dataset=commit.dataset, job=PROCESSED_TO_ANALYTICS) if commit else Place(reason=NO_CONTRACT)
     if arrived.is_folder_marker:
-        return Place(dataset=None, job=None, reason=FOLDER_MARKER)
+        return Place(reason=FOLDER_MARKER)
     rules = [routing.Rule(dataset=entry.dataset, files=entry.files) for entry in datasets]
     dataset = routing.dataset_of(arrived.key, rules)
-    return Place(dataset=dataset, job=FIRST if dataset else None, reason=None if dataset else NO_CONTRACT)
+    return Place(dataset=dataset, job=RAW_TO_PROCESSED) if dataset else Place(reason=NO_CONTRACT)
+
+
+def _is_listed(entry: Entry, arrived: Arrival) -> bool:
+    """Whether reconcile entered it, which knows no sequencers: the same bytes, put at the same moment."""
+    if entry.version is None or entry.sequencer or entry.arrived_at is None:
+        return False
+    same = (entry.etag, entry.size) == (arrived.etag, arrived.size)
+    return same and abs(entry.arrived_at - arrived.arrived_at) <= SAME_MOMENT
 
 
 def job_of(key: str) -> str:
-    return FIRST if key.startswith("raw/") else SECOND
+    return RAW_TO_PROCESSED if key.startswith(RAW) else PROCESSED_TO_ANALYTICS
 
 
 def _entered(receipt: Receipt, *, is_new: bool) -> None:

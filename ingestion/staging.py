@@ -8,25 +8,23 @@ gone through in other batches nobody adopts it any more.
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 
-from glue_scripts.arguments import JOBS
+from glue_scripts.arguments import PROCESSED_TO_ANALYTICS, RAW_TO_PROCESSED
 from ingestion.listing import StoredObject
+from lineage import commits
 from lineage.audit import Audit, Entry
+from lineage.commits import Commit
 from lineage.table import node_id
 from lineage.values import ClaimState, HeaderState, RunState
-
-FIRST, SECOND = JOBS[0], JOBS[1]
 
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
 _WRITTEN = re.compile(
     rf"(?:processed/(?P<into>[^/]+)/year=[^/]+/month=[^/]+/(?P<run>{_UUID})-[^/]+"
     rf"|quarantine/(?P<from>[^/]+)/year=[^/]+/month=[^/]+/run=(?P<rejecter>{_UUID})/[^/]+)\Z"
 )
-_COMMIT = re.compile(r"processed/(?P<dataset>[^/]+)/_commits/(?P<batch>[^/]+)\.json\Z")
 
 
 class Verdict(StrEnum):
@@ -45,24 +43,9 @@ class Fate(StrEnum):
     BURIED = "nobody will adopt it"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    dataset: str
-    id: str
-
-    @property
-    def key(self) -> str:
-        return f"processed/{self.dataset}/_commits/{self.id}.json"
-
-    @property
-    def node(self) -> str:
-        return node_id(self.key, None)
-
-
-def batch_of(key: str) -> Batch | None:
-    """The batch whose commit object the key is."""
-    found = _COMMIT.match(key)
-    return Batch(dataset=found["dataset"], id=found["batch"]) if found else None
+def _node(commit: Commit) -> str:
+    """The commit object as the ledger names it."""
+    return node_id(commits.key_of(*commit), None)
 
 
 class Staging:
@@ -79,13 +62,13 @@ class Staging:
         self.before = before
         self.exists = exists
         self.buries = buries
-        self.buried: list[Batch] = []
-        self._fates: dict[Batch, Fate] = {}
+        self.buried: list[Commit] = []
+        self._fates: dict[Commit, Fate] = {}
         self._outputs: dict[str, frozenset[str]] = {}
 
     @cached_property
     def runs(self) -> dict[str, RunState]:
-        return {run.run: run for run in self.audit.runs(self.tenant, FIRST)}
+        return {run.run: run for run in self.audit.runs(self.tenant, RAW_TO_PROCESSED)}
 
     @cached_property
     def attempts(self) -> dict[str, list[RunState]]:
@@ -100,19 +83,19 @@ class Staging:
         """`entry`: what the ledger holds of the object."""
         if entry is not None and self._is_counted(entry):
             return Verdict.COUNTS
-        batch = batch_of(thing.key)
-        if batch is not None and not self.knows(batch, entry):
+        commit = commits.parse(thing.key)
+        if commit is not None and not self.knows(commit, entry):
             return Verdict.ORPHAN
         if thing.modified_at > self.before:
             return Verdict.KEPT
-        if batch is not None:
-            return Verdict.STAGING if self.fate(batch) == Fate.BURIED else Verdict.KEPT
+        if commit is not None:
+            return Verdict.STAGING if self.fate(commit) == Fate.BURIED else Verdict.KEPT
         return self._of_file(thing)
 
-    def knows(self, batch: Batch, entry: Entry | None) -> bool:
+    def knows(self, commit: Commit, entry: Entry | None) -> bool:
         """Whether the ledger knows a run of the batch, or did and settled the commit object."""
         dead = entry is not None and entry.claim == ClaimState.DEAD
-        return batch.id in self.attempts or dead or (entry is not None and self._is_counted(entry))
+        return commit.batch in self.attempts or dead or (entry is not None and self._is_counted(entry))
 
     def _is_counted(self, entry: Entry) -> bool:
         """Only a commit writes `run`. A header may expire before what its run wrote."""
@@ -133,7 +116,7 @@ class Staging:
             return Verdict.COUNTS
         if run.state == HeaderState.COMPLETED or run.batch is None:
             return Verdict.STAGING
-        fate = self.fate(Batch(dataset=found["into"] or found["from"], id=run.batch))
+        fate = self.fate(Commit(dataset=found["into"] or found["from"], batch=run.batch))
         return Verdict.KEPT if fate == Fate.OPEN else Verdict.STAGING
 
     def _completed(self, run: RunState) -> list[RunState]:
@@ -152,35 +135,36 @@ class Staging:
         found = self.audit.store.each(lambda run: self.audit.outputs(self.tenant, run.job, run.run), wanted)
         self._outputs.update({run.run: frozenset(nodes) for run, nodes in zip(wanted, found, strict=True)})
 
-    def fate(self, batch: Batch) -> Fate:
-        if batch not in self._fates:
-            self._fates[batch] = self._fate(batch)
-        return self._fates[batch]
+    def fate(self, commit: Commit) -> Fate:
+        if commit not in self._fates:
+            self._fates[commit] = self._fate(commit)
+        return self._fates[commit]
 
-    def _fate(self, batch: Batch) -> Fate:
-        if not self.exists(batch.key):
+    def _fate(self, commit: Commit) -> Fate:
+        if not self.exists(commits.key_of(*commit)):
             return Fate.NONE
-        entry = self.audit.entries(self.tenant, [(batch.node, SECOND)]).get(batch.node)
+        node = _node(commit)
+        entry = self.audit.entries(self.tenant, [(node, PROCESSED_TO_ANALYTICS)]).get(node)
         if entry is not None and self._is_counted(entry):
             return Fate.COUNTED
         if entry is not None and entry.claim == ClaimState.DEAD:
             return Fate.BURIED
-        return Fate.BURIED if self._is_given_up(batch) and self._bury(batch, entry) else Fate.OPEN
+        return Fate.BURIED if self._is_given_up(commit) and self._bury(commit, entry) else Fate.OPEN
 
-    def _is_given_up(self, batch: Batch) -> bool:
+    def _is_given_up(self, commit: Commit) -> bool:
         """All its runs died long ago, and its files are not waiting to be tried in it again."""
-        attempts = self.attempts.get(batch.id, [])
+        attempts = self.attempts.get(commit.batch, [])
         dead = {HeaderState.FAILED, HeaderState.FENCED}
         if not attempts or not all(run.state in dead and run.ended and run.ended <= self.before for run in attempts):
             return False
-        return self.audit.has_moved_on(self.tenant, FIRST, attempts[-1].run)
+        return self.audit.has_moved_on(self.tenant, RAW_TO_PROCESSED, attempts[-1].run)
 
-    def _bury(self, batch: Batch, entry: Entry | None) -> bool:
+    def _bury(self, commit: Commit, entry: Entry | None) -> bool:
         """Settles the claim of the next job, if there is one: never to be merged."""
         waits = entry is not None and entry.claim is not None
-        last = self.attempts[batch.id][-1]
+        last = self.attempts[commit.batch][-1]
         reason = f"run {last.run} wrote it and was {last.state}; its files went through, or ended, in other batches"
-        if waits and self.buries and not self.audit.bury(self.tenant, batch.node, SECOND, reason):
+        if waits and self.buries and not self.audit.bury(self.tenant, _node(commit), PROCESSED_TO_ANALYTICS, reason):
             return False
-        self.buried.append(batch)
+        self.buried.append(commit)
         return True

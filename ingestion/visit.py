@@ -8,14 +8,16 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from glue_scripts.arguments import PROCESSED_TO_ANALYTICS, RAW_TO_PROCESSED
 from ingestion import journal, listing
 from ingestion.arrival import Arrival
 from ingestion.findings import Report
 from ingestion.ghosts import Ghosts, Seen
-from ingestion.listing import PROCESSED, RAW, StoredObject
+from ingestion.listing import RAW, StoredObject
 from ingestion.order import Order
 from ingestion.register import NO_CONTRACT, place_of, receipt_of
-from ingestion.staging import FIRST, SECOND, Staging, Verdict, batch_of
+from ingestion.staging import Staging, Verdict
+from lineage import commits
 from lineage.audit import Audit, Entry
 from lineage.ledger import Ledger
 from lineage.receipts import Receipt
@@ -118,7 +120,7 @@ class Visit:
         found = self._matched(page)
         self.seen.keys.update(file_id(thing.key) for thing in page)
         self.seen.nodes.update(one.entry.node for one in found if one.entry)
-        self._free([one.entry for one in found if one.entry], FIRST)
+        self._free([one.entry for one in found if one.entry], RAW_TO_PROCESSED)
         missing = [one for one in found if one.is_missing]
         self.report.young += sum(self._is_young(one.thing) for one in missing)
         self._enter([one.receipt for one in missing if not self._is_young(one.thing) and self._may_enter(one)])
@@ -127,9 +129,9 @@ class Visit:
         """By version id; where events carry none, by key, content and count."""
         receipts = [self._receipt(thing, thing.version, thing.modified_at) for thing in page]
         nodes = [node_of(receipt.file) for receipt in receipts]
-        entries = self.audit.entries(self.tenant.tenant, [(node, FIRST) for node in nodes])
+        entries = self.audit.entries(self.tenant.tenant, [(node, RAW_TO_PROCESSED) for node in nodes])
         keys = sorted({thing.key for thing, node in zip(page, nodes, strict=True) if node not in entries})
-        of_keys = self.ledger.store.each(lambda key: self.audit.of_key(self.tenant.tenant, key, FIRST), keys)
+        of_keys = self.ledger.store.each(lambda key: self.audit.of_key(self.tenant.tenant, key, RAW_TO_PROCESSED), keys)
         others = dict(zip(keys, of_keys, strict=True))
         taken = set(entries)
         found: list[Found] = []
@@ -185,12 +187,12 @@ class Visit:
         """Dataset → its commit objects of which the ledger knows nothing: it was lost, or is older than the bucket."""
         unknown: Counter[str | None] = Counter()
         for dataset in self.datasets:
-            listed = listing.walk(self.s3, self.tenant.bucket, f"{PROCESSED}{dataset.dataset}/_commits/")
-            commits = [thing for versions in listed for thing in versions if not self._is_young(thing)]
-            entries = self._entries_of_written(commits)
-            for thing in commits:
-                batch = batch_of(thing.key)
-                if batch is not None and not self.staging.knows(batch, entries.get(batch.node)):
+            listed = listing.walk(self.s3, self.tenant.bucket, commits.folder(dataset.dataset))
+            grown = [thing for versions in listed for thing in versions if not self._is_young(thing)]
+            entries = self._entries_of_written(grown)
+            for thing in grown:
+                commit = commits.parse(thing.key)
+                if commit is not None and not self.staging.knows(commit, entries.get(node_id(thing.key, None))):
                     unknown[dataset.dataset] += 1
         return unknown
 
@@ -237,7 +239,7 @@ class Visit:
         grown = [thing for thing in page if not self._is_young(thing)]
         named = {node for node, entry in entries.items() if entry.run}
         self.report.young += sum(self._is_young(thing) and node_id(thing.key, None) not in named for thing in page)
-        self._free([entry for entry in entries.values() if entry.claim], SECOND)
+        self._free([entry for entry in entries.values() if entry.claim], PROCESSED_TO_ANALYTICS)
         judged: dict[Verdict, list[StoredObject]] = {verdict: [] for verdict in Verdict}
         for thing in grown:
             judged[self.staging.verdict(thing, entries.get(node_id(thing.key, None)))].append(thing)
@@ -247,10 +249,12 @@ class Visit:
         self._enter_commits([*judged[Verdict.COUNTS], *judged[Verdict.KEPT]], entries)
 
     def _entries_of_written(self, things: Iterable[StoredObject]) -> dict[str, Entry]:
-        return self.audit.entries(self.tenant.tenant, [(node_id(thing.key, None), SECOND) for thing in things])
+        return self.audit.entries(
+            self.tenant.tenant, [(node_id(thing.key, None), PROCESSED_TO_ANALYTICS) for thing in things]
+        )
 
     def _why_orphan(self, thing: StoredObject) -> str:
-        if batch_of(thing.key):
+        if commits.is_commit(thing.key):
             return f"its batch is not in the ledger: run `lake rebuild-ledger {self.tenant.tenant}`"
         return str(Verdict.ORPHAN)
 
@@ -268,8 +272,8 @@ class Visit:
 
     def _enter_commits(self, things: Iterable[StoredObject], entries: dict[str, Entry]) -> None:
         """Commit objects whose event was missed: the next job waits for them."""
-        commits = [thing for thing in things if batch_of(thing.key)]
-        missed = [thing for thing in commits if not _has_claim(entries.get(node_id(thing.key, None)))]
+        written = [thing for thing in things if commits.is_commit(thing.key)]
+        missed = [thing for thing in written if not _has_claim(entries.get(node_id(thing.key, None)))]
         # No version id: a key that is written once needs none, and its run may know one that this listing would undo.
         self._enter([self._receipt(thing, None, thing.modified_at) for thing in missed])
 
@@ -295,12 +299,12 @@ class Visit:
                 )
 
     def _report_buried(self) -> None:
-        for batch in self.staging.buried:
+        for commit in self.staging.buried:
             self.report.stuck.add(
                 what="commit",
-                subject=batch.key,
-                dataset=batch.dataset,
-                job=SECOND,
+                subject=commits.key_of(*commit),
+                dataset=commit.dataset,
+                job=PROCESSED_TO_ANALYTICS,
                 why="its run died after writing it, and its files went through, or ended, in other batches",
                 done="found" if self.order.dry_run else "settled",
             )

@@ -6,14 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ingestion import alerts, journal
-from ingestion.alerts import PLATFORM, Alerts
+from ingestion.alerts import Alerts
 from ingestion.glue import is_busy
 from ingestion.schedules import last_due
 from lineage import chunks
-from lineage.endings import MAX_ATTEMPTS
+from lineage.fates import MAX_ATTEMPTS
 from lineage.history import claim_key
+from lineage.items import Claim
 from lineage.ledger import Ledger
-from lineage.table import Claim
+from lineage.notices import PLATFORM
 from lineage.values import ClaimState, DatasetEntry, Errand, HeaderState, RunState, TenantEntry
 
 EVERY = timedelta(minutes=10)

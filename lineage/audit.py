@@ -13,10 +13,10 @@ from lineage import chunks, table
 from lineage.endings import GRACE
 from lineage.history import claim_key, is_stale
 from lineage.holds import Holds, is_held
+from lineage.items import Arrival, Claim, Item, Version
+from lineage.items import Run as Header
 from lineage.ledger import Ledger
 from lineage.store import ConditionFailed
-from lineage.table import Arrival, Claim, Item, Version
-from lineage.table import Run as Header
 from lineage.values import ClaimState, HeaderState, RunState, moment
 
 DEAD = {HeaderState.FAILED, HeaderState.FENCED}
@@ -217,7 +217,7 @@ class Audit:
         if stuck.what == "run" and stuck.job is not None:
             header = self.store.get(Header, (table.job_pk(tenant, stuck.job), stuck.subject))
             # Looked at again: what seemed dead may have shown life since.
-            done = self.ledger._recovered(header) if header is not None else None  # noqa: SLF001 - one of recover's
+            done = self.ledger.mend(header) if header is not None else None
             return done.outcome if done else "nothing to do"
         if stuck.what == "held":
             Holds(self.ledger).drain(tenant)

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lineage import lifetimes
+from lineage.items import Chunk
 from lineage.store import Store
-from lineage.table import Chunk, run_pk
+from lineage.table import run_pk
 from lineage.values import InputResult, Member, moment, stamp
 
 MEMBERS, RESULTS, OUTPUTS = "I#", "N#", "O#"

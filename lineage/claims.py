@@ -6,11 +6,11 @@ from typing import Any
 from lineage import chunks, table
 from lineage.endings import Endings, can_be_claimed
 from lineage.errors import NoSeat, NothingClaimed, RunNotOpen, RunOpen
+from lineage.items import Claim, Item
+from lineage.items import Run as Header
+from lineage.items import Seat as SeatItem
+from lineage.items import Slot as SlotItem
 from lineage.store import Cancelled, ConditionFailed, Key
-from lineage.table import Claim, Item
-from lineage.table import Run as Header
-from lineage.table import Seat as SeatItem
-from lineage.table import Slot as SlotItem
 from lineage.values import ClaimState, HeaderState, Member, batch_of, new_run_id, stamp
 
 TRIES = 5  # of getting a seat that others want too
@@ -157,6 +157,8 @@ class Claims(Endings):
             Header.attempt.set(1 + max(member.attempt for member in members)),
             Header.hb.set(stamp(self.clock())),
         ]
+        if any(member.replaces for member in members) and self.dataset(header.tenant, header.dataset).is_plain:
+            actions.append(Header.whole.set(True))
         self._still_running(header, actions)
 
     def _still_running(self, header: Header, actions: list[Any]) -> None:

@@ -1,21 +1,21 @@
 """The end of a run: what follows from a commit, from a failure, and from a death that nobody announced."""
 
 import itertools
-import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from lineage import chunks, lifetimes, table
 from lineage.errors import RunNotOpen
+from lineage.fates import Fate, fates_of, why
 from lineage.history import claim_key, is_stale, names_of
+from lineage.items import Claim, Edge, PartitionCommit, Version
+from lineage.items import Run as Header
+from lineage.items import Seat as SeatItem
+from lineage.items import Slot as SlotItem
 from lineage.receipts import Receipts, member_of, waits
 from lineage.store import Cancelled, ConditionFailed, Write, sets
-from lineage.table import Claim, Edge, PartitionCommit, Version
-from lineage.table import Run as Header
-from lineage.table import Seat as SeatItem
-from lineage.table import Slot as SlotItem
 from lineage.values import (
     ClaimState,
     HeaderState,
@@ -23,17 +23,13 @@ from lineage.values import (
     Run,
     RunState,
     Slot,
-    batch_of,
     moment,
     stamp,
     zone_of,
 )
 
-MAX_ATTEMPTS = 3  # of a batch as it is; after these it is halved, and a file that is alone is given up
 ERROR_LENGTH = 2000
 GRACE = timedelta(seconds=30)  # the owner of a closed run tidies up itself; after this somebody else does
-BACKOFF_S = 10  # first pause of files whose run failed; doubled and jittered per attempt
-UNSTARTED_S = (15, 30)  # pause of files whose run could not be started
 WAITING = (ClaimState.RECEIVED, ClaimState.RETRY)
 LOST = frozenset({HeaderState.FAILED, HeaderState.FENCED})
 NO_ROWS: chunks.Result = (0, 0, None)
@@ -49,17 +45,6 @@ class Recovered:
     run: str
     outcome: str
     """`fenced`, `released` or `finalised`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fate:
-    """What becomes of a file whose run is lost. `group`: the batch in which it is tried again."""
-
-    state: ClaimState
-    attempt: int
-    reason: str
-    group: str | None = None
-    retry_at: datetime | None = None
 
 
 class Endings(Receipts):
@@ -245,15 +230,15 @@ class Endings(Receipts):
             tenant=tenant, job=claim.job, dataset=claim.dataset, sk=claim.owner, error="its run is not in the ledger"
         )
         member = member_of(claim)
-        self._release(owner, member, Fate(state=ClaimState.RETRY, attempt=member.attempt, reason=_why(owner)))
+        self._release(owner, member, Fate(state=ClaimState.RETRY, attempt=member.attempt, reason=why(owner)))
         return "released"
 
     def recover(self) -> list[Recovered]:
         """Puts in order what died half way: fences silent runs, releases dead runs' files, settles commits."""
-        return [done for done in self.store.each(self._recovered, self.unfinished_headers()) if done]
+        return [done for done in self.store.each(self.mend, self.unfinished_headers()) if done]
 
-    def _recovered(self, header: Header) -> Recovered | None:
-        """One header that cannot be read or mended keeps no other waiting, of whosever it is."""
+    def mend(self, header: Header) -> Recovered | None:
+        """What `recover` does to one run; None: nothing. One that cannot be mended keeps no other waiting."""
         try:
             return self._recover(header) if self._needs_us(header) else None
         except Exception as error:
@@ -296,61 +281,6 @@ class Endings(Receipts):
             if glue_run in (header.glue_run, None if header.glue_run else header.started_as):
                 return self.run_state(header)
         return None
-
-
-def fates_of(header: Header, members: Sequence[Member]) -> Mapping[str, Fate]:
-    """Member id → what becomes of it now that the run is lost. A function of the header and its chunks alone.
-
-    The same files are tried again as the same batch, `MAX_ATTEMPTS` times; then its halves, and theirs, until the one
-    file that fails by itself is alone. The others go through on the way.
-    """
-    batch = header.batch
-    if not (header.counts and header.sealed):
-        # It never ran: nothing is known against its files.
-        at_once = header.pauses is False
-        return {
-            member.id: Fate(
-                state=ClaimState.RETRY,
-                attempt=member.attempt,
-                reason=_why(header),
-                # What never came to Glue is no batch yet: what arrives meanwhile may go with it.
-                group=member.group if at_once else batch or member.group,
-                retry_at=None if at_once else _jitter(header, *UNSTARTED_S),
-            )
-            for member in members
-        }
-    if header.attempt < MAX_ATTEMPTS:
-        pause_s = BACKOFF_S * 2 ** (int(header.attempt) - 1)
-        pause = _jitter(header, pause_s / 2, pause_s)
-        return {member.id: _retry(header, member, batch, pause) for member in members}
-    if len(members) == 1:
-        [member] = members
-        return {member.id: Fate(state=ClaimState.DEAD, attempt=member.attempt + 1, reason=_why(header))}
-    return {
-        member.id: _retry(header, member, batch_of(half, header.job, header.dataset), None)
-        for half in halves(members)
-        for member in half
-    }
-
-
-def halves(members: Sequence[Member]) -> tuple[list[Member], list[Member]]:
-    ordered = sorted(members, key=lambda member: member.id)
-    middle = len(ordered) // 2
-    return ordered[:middle], ordered[middle:]
-
-
-def _retry(header: Header, member: Member, group: str | None, retry_at: datetime | None) -> Fate:
-    return Fate(state=ClaimState.RETRY, attempt=member.attempt + 1, reason=_why(header), group=group, retry_at=retry_at)
-
-
-def _why(header: Header) -> str:
-    return header.error or "the run ended without a word"
-
-
-def _jitter(header: Header, least_s: float, most_s: float) -> datetime:
-    """The same for all files of a run: those that failed together come back together."""
-    pause = random.Random(header.sk).uniform(least_s, most_s)  # noqa: S311 - no secret
-    return moment(header.ended) + timedelta(seconds=pause)
 
 
 def _actions(header: Header, member: Member, fate: Fate) -> list[Any]:

@@ -4,18 +4,9 @@ from typing import Any
 
 from lineage import lifetimes
 from lineage.errors import NotInLedger
+from lineage.items import Dataset, DatasetName, Pointer, Tenant
 from lineage.store import Store, sets
-from lineage.table import (
-    FLEET,
-    Dataset,
-    DatasetName,
-    Pointer,
-    Tenant,
-    bucket_pk,
-    dataset_pk,
-    glue_job_pk,
-    tenant_pk,
-)
+from lineage.table import FLEET, bucket_pk, description_pk, glue_job_pk, tenant_pk
 from lineage.values import DatasetEntry, TenantEntry, moment
 
 DATASET_NAME = "D#"
@@ -64,7 +55,7 @@ class Entries:
     def put_dataset(self, entry: DatasetEntry) -> None:
         """The entry first, then its name in the tenant's list: what is listed can be read."""
         item = Dataset(
-            pk=dataset_pk(entry.tenant, entry.dataset),
+            pk=description_pk(entry.tenant, entry.dataset),
             sk="#",
             tenant=entry.tenant,
             dataset=entry.dataset,
@@ -81,7 +72,7 @@ class Entries:
         )
 
     def dataset(self, tenant: str, dataset: str) -> DatasetEntry:
-        item = self.store.get(Dataset, (dataset_pk(tenant, dataset), "#"))
+        item = self.store.get(Dataset, (description_pk(tenant, dataset), "#"))
         if item is None:
             known = ", ".join(self.dataset_names(tenant)) or "none"
             raise NotInLedger(f"dataset {dataset} of tenant {tenant}: not in the ledger; deployed datasets: {known}")
@@ -91,7 +82,7 @@ class Entries:
         return [item.dataset for item in self.store.query(DatasetName, tenant_pk(tenant), DATASET_NAME)]
 
     def datasets(self, tenant: str) -> list[DatasetEntry]:
-        keys = [(dataset_pk(tenant, name), "#") for name in self.dataset_names(tenant)]
+        keys = [(description_pk(tenant, name), "#") for name in self.dataset_names(tenant)]
         found = self.store.batch_get(Dataset, keys)
         return [_dataset_entry(found[key]) for key in keys if key in found]
 

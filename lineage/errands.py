@@ -7,8 +7,8 @@ from typing import Any
 from lineage import lifetimes, table
 from lineage.errors import NotInLedger, RunNotOpen
 from lineage.history import History
+from lineage.items import Errand as Item
 from lineage.store import ConditionFailed
-from lineage.table import Errand as Item
 from lineage.values import Errand, ErrandState, moment, new_run_id, stamp
 
 ERROR_LENGTH = 2000
@@ -128,6 +128,7 @@ def _errand(item: Item) -> Errand:
         arguments=item.arguments,
         state=ErrandState(item.st),
         asked=moment(item.asked),
+        started=moment(item.started) if item.started else None,
         ended=moment(item.ended) if item.ended else None,
         glue_run=item.glue_run,
         result=item.result,

@@ -14,11 +14,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lineage import table
+from lineage import commits, table
 from lineage.errors import NotInLedger
 from lineage.history import History, claim_key
-from lineage.table import Claim, Edge, PartitionCommit, Version
-from lineage.table import Run as Header
+from lineage.items import Claim, Edge, PartitionCommit, Version
+from lineage.items import Run as Header
 from lineage.values import ClaimState, HeaderState
 
 DEPTH = 3
@@ -264,7 +264,7 @@ class _Walk:
         return True
 
     def _file(self, version: Version) -> bool:
-        kind = "commit" if "/_commits/" in version.key else "file"
+        kind = "commit" if commits.is_commit(version.key) else "file"
         rows = None if version.rows is None or kind == "commit" else int(version.rows)
         return self._add(Node(id=_name(version), kind=kind, name=version.key, rows=rows, at=version.arrived))
 

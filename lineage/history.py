@@ -1,17 +1,19 @@
 """What the ledger can tell: the state of every file and every run, derived by reading."""
 
+import heapq
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lineage import chunks, table
 from lineage.entries import Entries
 from lineage.errors import NotInLedger
+from lineage.items import Arrival, Claim, Tenant, Version
+from lineage.items import Run as Header
+from lineage.items import Slot as SlotItem
 from lineage.lifetimes import BELIEVED, Lifetimes
 from lineage.store import Store
-from lineage.table import Arrival, Claim, Version
-from lineage.table import Run as Header
 from lineage.values import ClaimState, FileState, FileStatus, HeaderState, RunState, moment
 
 # A taken run sends a heartbeat about every minute. One that Glue has started may be queued there. One that was not
@@ -19,6 +21,8 @@ from lineage.values import ClaimState, FileState, FileStatus, HeaderState, RunSt
 SILENT_AFTER = timedelta(minutes=5)
 UNTAKEN_AFTER = timedelta(minutes=15)
 UNSTARTED_AFTER = timedelta(minutes=2)
+
+PAGE = 500  # files that are followed from job to job at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +56,7 @@ class History(Entries):
         """How long what the ledger holds of the tenant's objects lives."""
         until, known = self._lifetimes.get(tenant, (None, Lifetimes()))
         if until is None or until < self.clock():
-            item = self.store.get(table.Tenant, (table.tenant_pk(tenant), "#"), consistent=False)
+            item = self.store.get(Tenant, (table.tenant_pk(tenant), "#"), consistent=False)
             known = Lifetimes(item.retention or {}, item.raised or {}) if item else Lifetimes()
             self._lifetimes[tenant] = self.clock() + BELIEVED, known
         return known
@@ -67,6 +71,17 @@ class History(Entries):
         for name in names:
             listed += self.store.query(Arrival, table.dataset_pk(tenant, name), "A#")
         return self._states(tenant, jobs, _once(listed))
+
+    def newest(self, tenant: str, dataset: str | None = None, *, page: int = PAGE) -> Iterator[FileState]:
+        """Every file version that arrived under raw/, newest first, read page by page as far as somebody asks."""
+        jobs = list(self.tenant(tenant).jobs)
+        names = [dataset] if dataset else [*self.dataset_names(tenant), table.UNROUTED]
+        lists = [self.store.query(Arrival, table.dataset_pk(tenant, name), "A#", newest_first=True) for name in names]
+        # Of a file that is listed twice at one time the listing of its dataset comes first.
+        merged = heapq.merge(*lists, key=lambda each: (each.sk, _dataset(each) is not None), reverse=True)
+        listed = _first_of_each(merged)
+        while some := list(itertools.islice(listed, page)):
+            yield from self._states(tenant, jobs, some)
 
     def file(self, tenant: str, key: str, version: str | None = None) -> list[FileState]:
         """The versions of one key, oldest first; found by hashing its name."""
@@ -121,7 +136,7 @@ class History(Entries):
 
     def open_runs(self, tenant: str) -> list[RunState]:
         """Runs that have not ended; `stale` ones will be fenced by the next dispatch."""
-        slots = self.store.query(table.Slot, table.slots_pk(tenant))
+        slots = self.store.query(SlotItem, table.slots_pk(tenant))
         headers = self.headers(tenant, [(slot.job, slot.run) for slot in slots])
         return sorted(map(self.run_state, headers.values()), key=lambda run: run.run)
 
@@ -232,6 +247,15 @@ def _once(listed: Iterable[Arrival]) -> list[Arrival]:
     for arrival in sorted(listed, key=lambda arrival: (_dataset(arrival) is None, arrival.sk)):
         found.setdefault(_id(arrival), arrival)
     return sorted(found.values(), key=lambda arrival: arrival.sk)
+
+
+def _first_of_each(listed: Iterable[Arrival]) -> Iterator[Arrival]:
+    """Each file once: one that no contract matched at first may be listed twice."""
+    seen: set[str] = set()
+    for arrival in listed:
+        if _id(arrival) not in seen:
+            seen.add(_id(arrival))
+            yield arrival
 
 
 def _arrival_of(tenant: str, item: Version) -> Arrival:

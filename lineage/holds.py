@@ -7,8 +7,8 @@ from typing import Any
 from lineage import table
 from lineage.errors import NotInLedger
 from lineage.history import History
+from lineage.items import Claim, Tenant
 from lineage.store import ConditionFailed, Key
-from lineage.table import Claim, Tenant
 from lineage.values import ACTIVE, ClaimState, TenantEntry, stamp
 
 PAGE = 1000

@@ -35,19 +35,18 @@ from typing import Any
 from botocore.exceptions import BotoCoreError
 from pynamodb.exceptions import VerboseClientError
 
-from lineage import chunks, lifetimes, table
+from lineage import chunks, commits, lifetimes, table
 from lineage.claims import Claims
 from lineage.endings import why_not
 from lineage.errors import OutputTaken, RunNotOpen
 from lineage.history import claim_key
+from lineage.items import Claim, Version
+from lineage.items import Run as Header
 from lineage.receipts import member_of
 from lineage.store import Cancelled, ConditionFailed, Store, sets
-from lineage.table import Claim, Version
-from lineage.table import Run as Header
 from lineage.values import CommitRecord, HeaderState, Output, Run, RunState, batch_id, output_id, stamp
 
 TRANSACTION = 97  # outputs in the commit transaction beside header, slot and seat: DynamoDB takes 100 actions
-COMMITS = "/_commits/"
 
 
 class Ledger(Claims):
@@ -112,16 +111,16 @@ class Ledger(Claims):
     def commit(self, run: Run, record: CommitRecord) -> None:
         """Makes the run's work count, once; afterwards `finalise`. Safe to repeat. Raises RunNotOpen."""
         results = _results(run, record)
-        outputs = sorted(record.outputs, key=lambda output: COMMITS not in output.key)
+        outputs = sorted(record.outputs, key=lambda output: not commits.is_commit(output.key))
         ids = {output_id(output, run.run, record.snapshot): output for output in outputs}
         chunks.write(self.store, run.tenant, run.run, chunks.RESULTS, results)
         if len(ids) > chunks.INLINE:
             chunks.write(self.store, run.tenant, run.run, chunks.OUTPUTS, list(ids))
-        via = next((node for node, output in ids.items() if COMMITS in output.key), None)
+        via = next((node for node, output in ids.items() if commits.is_commit(output.key)), None)
         versions = [(node, output, via) for node, output in ids.items()]
         # Outputs beyond one transaction go first: they count for nothing until the header says COMPLETED. Commit
         # objects are never among them, so that a commit object's version names its run only after the commit.
-        self.store.each(lambda version: self._spare_output(run, *version), versions[TRANSACTION:])
+        self.store.each(lambda version: self.enter_output(run, *version), versions[TRANSACTION:])
         self._commit(run, record, via, ids, versions[:TRANSACTION])
 
     def _commit(
@@ -200,7 +199,8 @@ class Ledger(Claims):
         key = (table.file_pk(run.tenant, fid), table.version_sk(ver))
         return self.store.updating(key, [Version.kind.set(Version), *sets(Version, known)], mine)
 
-    def _spare_output(self, run: Run, node: str, output: Output, via: str | None) -> None:
+    def enter_output(self, run: Run, node: str, output: Output, via: str | None) -> None:
+        """One output beyond the commit's transaction: it counts for nothing until its run has committed."""
         superseded: str | None = None
         while True:
             try:

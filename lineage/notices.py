@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from lineage import table
 from lineage.history import History
+from lineage.items import Notice
 from lineage.store import ConditionFailed, Key
-from lineage.table import Notice
 from lineage.values import stamp
 
 PLATFORM = "-"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from lineage import commits
 from lineage.history import History, names_of
 from lineage.values import HeaderState, RunState
 
@@ -109,7 +110,7 @@ def _input_statistics(state: RunState, profile: Profile) -> dict[str, Any]:
 
 
 def _output_statistics(outputs: Iterable[Any], profile: Profile) -> dict[str, Any]:
-    files = [output for output in outputs if "/_commits/" not in output.key]
+    files = [output for output in outputs if not commits.is_commit(output.key)]
     if not files:
         return {}
     told = {"rowCount": int(sum(file.rows or 0 for file in files)), "fileCount": len(files)}

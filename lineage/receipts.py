@@ -7,8 +7,8 @@ from typing import Any
 
 from lineage import table
 from lineage.history import History
+from lineage.items import Arrival, Claim, Item, Version
 from lineage.store import Cancelled, ConditionFailed, sets
-from lineage.table import Arrival, Claim, Item, Version
 from lineage.values import ClaimState, FileVersion, Member, moment, stamp, zone_of
 
 

@@ -4,16 +4,16 @@ import json
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from lineage import chunks, routing
 from lineage.history import claim_key
+from lineage.items import Claim
+from lineage.items import Run as Header
 from lineage.ledger import Ledger
 from lineage.receipts import member_of
-from lineage.table import Claim
-from lineage.table import Run as Header
-from lineage.values import ClaimState, DatasetEntry, Member, TenantEntry
+from lineage.values import ClaimState, DatasetEntry, Member, TenantEntry, moment
 
 RUNS = 20  # of the latest, to learn which code works now
 
@@ -154,10 +154,12 @@ class Look:
             raise Skip(IN_FLIGHT)
         unchanged = self._is_unchanged(claim, header)
         commit = self._commit(header)
-        if commit is not None and commit.st == ClaimState.DEAD and unchanged and not self.force:
-            return replace(file, commit=commit.key, job=self.second, member=_reopened(commit, ()))
-        if unchanged and not self.force and self.code in (None, header.code if header else None):
-            raise Skip(SAME)
+        given_up = commit is not None and commit.st == ClaimState.DEAD
+        if unchanged and not self.force:
+            if commit is not None and given_up and not self._has_expired(commit):
+                return replace(file, commit=commit.key, job=self.second, member=_reopened(commit, ()))
+            if not given_up and self.code in (None, header.code if header else None):
+                raise Skip(SAME)
         return replace(file, member=_reopened(claim, (batch, *(claim.replaces or ()))))
 
     def _commit(self, header: Header | None) -> Claim | None:
@@ -169,8 +171,13 @@ class Look:
             raise Skip(HELD if commit is not None and commit.st == ClaimState.HELD else IN_FLIGHT)
         return commit
 
+    def _has_expired(self, commit: Claim) -> bool:
+        """What it names, so that it cannot be repeated: the file behind it is done anew, if that is still there."""
+        days = self.tenant.retention.get("processed")
+        return days is not None and moment(commit.arrived) + timedelta(days=days) <= self.ledger.clock()
+
     def _is_unchanged(self, claim: Claim, header: Header | None) -> bool:
-        now = _fact(self.datasets[claim.dataset], "fingerprint")
+        now = _fingerprint(self.datasets[claim.dataset])
         return now is not None and header is not None and header.contract == now
 
     # -- append-only tables --------------------------------------------------------------------------------------
@@ -194,7 +201,7 @@ class Look:
         return (
             file.commit is None
             and bool(file.member and file.member.replaces)
-            and is_plain(self.datasets[str(file.dataset)])
+            and self.datasets[str(file.dataset)].is_plain
         )
 
 
@@ -219,11 +226,6 @@ def _moving(claim: Claim) -> Skip:
     return Skip(IN_FLIGHT)
 
 
-def is_plain(entry: DatasetEntry) -> bool:
-    """Is its table plain Parquet files, which can only be added or dropped whole."""
-    return bool(_fact(entry, "format") == "parquet")
-
-
-def _fact(entry: DatasetEntry, name: str) -> Any:
-    """One word of the compiled contract; None where it does not say."""
-    return json.loads(entry.plan or "{}").get(name)
+def _fingerprint(entry: DatasetEntry) -> Any:
+    """Of the compiled contract; None where it does not say."""
+    return json.loads(entry.plan or "{}").get("fingerprint")

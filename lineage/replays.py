@@ -11,20 +11,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from lineage import chunks, routing, table
+from lineage import chunks, commits, table
 from lineage.errors import NotInLedger
 from lineage.history import claim_key
 from lineage.holds import is_held
+from lineage.items import Arrival, Claim, Version
 from lineage.ledger import Ledger
 from lineage.receipts import Receipt, waits
-from lineage.replay_plan import Look, ReplayFile, ReplayPlan, is_plain
+from lineage.replay_plan import Look, ReplayFile, ReplayPlan
 from lineage.store import Cancelled
-from lineage.table import Arrival, Claim, Version
-from lineage.values import ClaimState, FileVersion, Member, batch_of, moment, stamp
+from lineage.values import MOST_FILES, ClaimState, FileVersion, Member, batch_of, moment, stamp
 
 __all__ = ["ReplayFile", "ReplayPlan", "Replays"]
 
-MOST_FILES = 5000  # in one group: as many as dispatch takes into one batch
 SETTLED = (ClaimState.DONE, ClaimState.DEAD)
 BATCHES = 4  # times a dataset's `max_bytes` in one group
 
@@ -62,10 +61,10 @@ class Replays:
     def replay(self, plan: ReplayPlan) -> list[str]:
         """Opens the plan's files again; gives the ids of the groups in which they go."""
         self._receive(plan.tenant, [file for file in plan.files if file.member is None])
-        commits = {file.member.id: file for file in plan.files if file.member and file.commit}
+        repeated = {file.member.id: file for file in plan.files if file.member and file.commit}
         raw = [file for file in plan.files if file.member and not file.commit]
         # Each commit object by itself: one that fails again takes no other with it.
-        groups = [([file], _batch([file])) for file in commits.values()]
+        groups = [([file], _batch([file])) for file in repeated.values()]
         for dataset in sorted({str(file.dataset) for file in raw}):
             groups += self._groups(dataset, raw, plan.begun)
         return [group for files, group in groups if self._open_all(files, group)]
@@ -75,7 +74,7 @@ class Replays:
     def _of_key(self, tenant: str, key: str, version: str | None) -> list[ReplayFile]:
         found = list(self.store.query(Version, table.file_pk(tenant, table.file_id(key)), "V#"))
         found = [item for item in found if version in (None, item.version)]
-        if routing.dataset_of_commit(key):
+        if commits.is_commit(key):
             found = self._behind(tenant, found)
         elif not key.startswith("raw/"):
             raise NotInLedger(f"{key}: only files under raw/ and commit objects are replayed")
@@ -84,9 +83,9 @@ class Replays:
             raise NotInLedger(f"{key}{at}: not in the ledger of tenant {tenant}; its files: lake files {tenant}")
         return sorted((_of_version(tenant, item) for item in found if item.arrived), key=_order)
 
-    def _behind(self, tenant: str, commits: Iterable[Version]) -> list[Version]:
+    def _behind(self, tenant: str, found: Iterable[Version]) -> list[Version]:
         """The files of the batch that a commit object speaks of."""
-        runs = {item.run for item in commits if item.run}
+        runs = {item.run for item in found if item.run}
         nodes = [member.id for run in runs for member in chunks.members(self.store, tenant, run)]
         return list(self.ledger.versions(tenant, nodes).values())
 
@@ -129,7 +128,7 @@ class Replays:
         waiting = {file.node: file for file in begun if file.dataset == dataset}
         entry = self.ledger.dataset(mine[0].tenant, dataset)
         ordered = sorted([*mine, *waiting.values()], key=_order)
-        for cut in _cut(_units(ordered, whole=is_plain(entry)), BATCHES * entry.max_bytes):
+        for cut in _cut(_units(ordered, whole=entry.is_plain), BATCHES * entry.max_bytes):
             files = [file for file in cut if file.node not in waiting]
             group = _batch(cut)
             if any(file.member and file.member.group != group for file in cut if file.node in waiting):

@@ -17,15 +17,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from lineage import chunks, lifetimes, table
+from lineage import chunks, commits, lifetimes, table
 from lineage.endings import LOST
 from lineage.errors import LedgerError
 from lineage.history import claim_key, is_stale, version_key
-from lineage.ledger import COMMITS, Ledger
+from lineage.items import Arrival, Claim, Version
+from lineage.items import Run as Header
+from lineage.ledger import Ledger
 from lineage.replays import archived
 from lineage.store import Cancelled, ConditionFailed, sets
-from lineage.table import Arrival, Claim, Version
-from lineage.table import Run as Header
 from lineage.values import ClaimState, CommitRecord, HeaderState, Member, Output, Run, output_id, stamp, zone_of
 
 TRIES = 5  # of a run whose files somebody else moves at the same time
@@ -155,8 +155,7 @@ class Restoring:
             self.store.put(header, Header.pk.does_not_exist() | Header.st.is_in(*LOST))
         via = header.commit
         run = _run(restored)
-        # The way of a commit's own outputs.
-        self.store.each(lambda one: self.ledger._spare_output(run, *one, via), list(outputs.items()))  # noqa: SLF001
+        self.store.each(lambda one: self.ledger.enter_output(run, *one, via), list(outputs.items()))
         self._enter(restored)
         self.store.each(lambda member: self._claim(restored, member, known), restored.members)
         self.ledger.finalise(run)
@@ -274,7 +273,7 @@ def _is_later(claim: Claim, epoch: int) -> bool:
 
 def _outputs(restored: RestoredRun) -> dict[str, Output]:
     """`fid.ver` → output, commit objects first as a commit has them."""
-    outputs = sorted(restored.record.outputs, key=lambda output: COMMITS not in output.key)
+    outputs = sorted(restored.record.outputs, key=lambda output: not commits.is_commit(output.key))
     return {output_id(output, restored.run, restored.record.snapshot): output for output in outputs}
 
 
@@ -325,7 +324,7 @@ def _completed(restored: RestoredRun, outputs: Mapping[str, Output]) -> Header:
         rejected=record.rejected,
         outputs=len(outputs),
         out=list(outputs) if len(outputs) <= chunks.INLINE else None,
-        commit=next((node for node, output in outputs.items() if COMMITS in output.key), None),
+        commit=next((node for node, output in outputs.items() if commits.is_commit(output.key)), None),
         snapshot=record.snapshot,
         code=record.code or None,
         contract=record.contract or None,

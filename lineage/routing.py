@@ -13,9 +13,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-_COMMIT = re.compile(r"processed/([a-z][a-z0-9_]{0,39})/_commits/[^/]+\.json\Z")
 _TOKENS = re.compile(r"(\*\*/|\*\*|\*|\?)")
-_MEANING = {"**/": r"(?:[^/]*/)*", "**": r".*", "*": r"[^/]*", "?": r"[^/]"}
+_WILDCARDS = frozenset({"**/", "**", "*", "?"})
+_ALSO_NONE = frozenset({"**/", "**", "*"})
+"""Wildcards that also stand for nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,23 +35,57 @@ def dataset_of(key: str, rules: Iterable[Rule]) -> str | None:
     return min(matching, key=lambda match: (*_vagueness(match[1]), match[0]))[0]
 
 
-def dataset_of_commit(key: str) -> str | None:
-    """The dataset whose commit object the key is, None if it is none."""
-    found = _COMMIT.match(key)
-    return found.group(1) if found else None
-
-
 def matches(key: str, glob: str) -> bool:
-    return _pattern(glob).fullmatch(key) is not None
+    """Takes time in proportion to the key, whatever either is: all tenants share the process that asks.
+
+    A regular expression would try the wildcards' lengths one after the other; this walks all of them at once.
+    """
+    head, elements = _elements(glob)
+    if not key.startswith(head):
+        return False
+    reached = _through({0}, elements)
+    for letter in key[len(head) :]:
+        reached = _through(_after(letter, reached, elements), elements)
+        if not reached:
+            return False
+    return len(elements) in reached
+
+
+def _after(letter: str, reached: set[int], elements: tuple[str, ...]) -> set[int]:
+    """Which elements come next once `letter` is read; -1 - n: within a segment of the `**/` that is element n."""
+    slash = letter == "/"
+    following = set()
+    for at in reached:
+        element = elements[at] if 0 <= at < len(elements) else None
+        if at < 0:
+            following.add(-1 - at if slash else at)
+        elif element == "**/":
+            following.add(at if slash else -1 - at)
+        elif element == "**" or (element == "*" and not slash):
+            following.add(at)
+        elif element == letter or (element == "?" and not slash):
+            following.add(at + 1)
+    return following
+
+
+def _through(reached: set[int], elements: tuple[str, ...]) -> set[int]:
+    """With what stands behind wildcards that may also stand for nothing."""
+    for at in list(reached):
+        behind = at
+        while 0 <= behind < len(elements) and elements[behind] in _ALSO_NONE:
+            behind += 1
+            reached.add(behind)
+    return reached
 
 
 @lru_cache(maxsize=10_000)
-def _pattern(glob: str) -> re.Pattern[str]:
-    parts = _TOKENS.split(glob)
-    # DOTALL: a key may hold a newline.
-    return re.compile("".join(_MEANING.get(part) or re.escape(part) for part in parts), re.DOTALL)
+def _elements(glob: str) -> tuple[str, tuple[str, ...]]:
+    """The text before the first wildcard, and what follows: wildcards and single letters."""
+    head, *parts = _TOKENS.split(glob)
+    # A literal "*" cannot occur: each star is a wildcard.
+    return head, tuple(each for part in parts for each in ([part] if part in _WILDCARDS else part))
 
 
 def _vagueness(glob: str) -> tuple[int, int]:
     parts = _TOKENS.split(glob)
-    return -len(parts[0]), -sum(len(part) for part in parts if part not in _MEANING)
+    return -len(parts[0]), -sum(len(part) for part in parts if part not in _WILDCARDS)

@@ -16,7 +16,7 @@ from pynamodb.exceptions import VerboseClientError
 
 from lineage import table
 from lineage.errors import LedgerError
-from lineage.table import Item
+from lineage.items import Item
 
 M = TypeVar("M", bound=Item)
 T = TypeVar("T")
@@ -292,7 +292,7 @@ def _key(key: Key) -> dict[str, Any]:
 
 
 def _pause(attempt: int) -> None:
-    time.sleep(random.uniform(0, min(1.0, 0.02 * 2**attempt)))  # noqa: S311 - jitter
+    time.sleep(random.uniform(0, min(1.0, 0.02 * 2**attempt)))  # noqa: S311 - jitter, no secret
 
 
 def _typed(model: type[M], raw: dict[str, Any]) -> M:

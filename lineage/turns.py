@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from lineage import table
 from lineage.history import History
-from lineage.table import Turn
+from lineage.items import Turn
 from lineage.values import stamp
 
 LASTS = timedelta(minutes=5)

@@ -1,6 +1,7 @@
 """The values that go into the ledger and come out of it; none of them knows a database."""
 
 import hashlib
+import json
 import os
 import time
 import uuid
@@ -12,6 +13,9 @@ from enum import StrEnum
 from lineage.table import file_id, node_id, version_id
 
 ACTIVE, SUSPENDED, OFFBOARDING = "active", "suspended", "offboarding"
+
+MOST_FILES = 5_000
+"""Members of one run, whatever a dataset asks: claiming more takes longer than a function may run."""
 
 
 class ClaimState(StrEnum):
@@ -79,6 +83,11 @@ class DatasetEntry:
     plan: str
     schedule: Mapping[str, object] | None = None
     """The compiled schedule (`ingestion.schedules`) that starts its batches; None: the arrivals do."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Is its table plain Parquet files, which can only be added or dropped whole."""
+        return bool(json.loads(self.plan or "{}").get("format") == "parquet")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,6 +248,15 @@ class RunState:
     contract: str | None = None
 
 
+class ErrandTask(StrEnum):
+    """What can be asked of a tenant's job `maintain`."""
+
+    MAINTAIN = "maintain"
+    ROLLBACK = "rollback"
+    SNAPSHOTS = "snapshots"
+    REBUILD = "rebuild"
+
+
 class ErrandState(StrEnum):
     ASKED = "ASKED"
     RUNNING = "RUNNING"
@@ -256,6 +274,8 @@ class Errand:
     arguments: Mapping[str, object]
     state: ErrandState
     asked: datetime
+    started: datetime | None = None
+    """When a Glue run took it."""
     ended: datetime | None = None
     glue_run: str | None = None
     result: Mapping[str, object] | None = None

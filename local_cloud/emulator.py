@@ -7,6 +7,7 @@ import subprocess
 import time
 import urllib.request
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 from local_cloud import processes, tls, tools
@@ -118,7 +119,7 @@ def wait_until_healthy(emulator: Emulator, ca: Path, log: Path) -> None:
 def is_healthy(endpoint: str, ca: Path) -> bool:
     with contextlib.suppress(OSError):
         request = urllib.request.Request(f"{endpoint}/_ministack/health")  # noqa: S310  our own https endpoint
-        with urllib.request.urlopen(request, timeout=5, context=tls.client_context(ca)) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=5, context=tls.client_context(ca)) as answer:  # noqa: S310  the same
             return bool(answer.status == 200)
     return False
 
@@ -128,7 +129,7 @@ def has_saved_since(folders: Folders, moment: float) -> bool:
     return any(file.stat().st_mtime > moment for file in folders.emulator.glob("*.json"))
 
 
-def open_log(path: Path):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def open_log(path: Path) -> FileIO:
     """An unbuffered log to append to; one that has grown long is set aside first."""
     if path.exists() and path.stat().st_size > LOG_LIMIT:
         path.replace(path.with_suffix(path.suffix + ".1"))

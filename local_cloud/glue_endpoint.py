@@ -179,7 +179,7 @@ def matching(expression: str, keys: list[dict[str, str]], partitions: list[dict[
         rows = [(number, *partition["Values"]) for number, partition in enumerate(partitions)]
         database.executemany(f"INSERT INTO p VALUES ({marks})", rows)  # noqa: S608  question marks only
         # The database is empty, in memory and thrown away: an expression can do no harm here.
-        found = {row[0] for row in database.execute(f"SELECT number FROM p WHERE {expression}")}  # noqa: S608
+        found = {row[0] for row in database.execute(f"SELECT number FROM p WHERE {expression}")}  # noqa: S608  as said
     return [partition for number, partition in enumerate(partitions) if number in found]
 
 

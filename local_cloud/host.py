@@ -22,8 +22,8 @@ from typing import Any
 
 from local_cloud import emulator, forward, job_code, losses, ports, processes, state, tls, tools
 from local_cloud.access import Access
+from local_cloud.athena.endpoint import Endpoint
 from local_cloud.athena.facts import AthenaFacts
-from local_cloud.athena.server import AthenaServer, serve
 from local_cloud.class_archive import ClassArchive
 from local_cloud.emulator import Emulator
 from local_cloud.errors import LocalCloudError, StartError
@@ -82,6 +82,7 @@ class Host:
         self.endpoint = f"https://{HOST}:{self.ports['emulator']}"
         self.access = Access(self.endpoint, self.material.ca)
         self.forwarder = Forwarder(self.endpoint, self.material.ca)
+        self.athena = self._start_athena()
         self.emulator = self._start_emulator()
         self._note_buckets()
         self.cloud = self._facts()
@@ -94,15 +95,16 @@ class Host:
         self.runner = JobRunner(self.access, self.runs, self.pool, self.folders.code)
         self.glue_api = GlueEndpoint(self.forwarder, self.access, self.runs, self.runner)
         self.glue = HttpServer(self.answer, self.ports["glue"])
-        self.athena = self._start_athena()
+        self.athena.wait()
         self._note_lost_runs()
         self.cloud = self._facts()
         state.save(self.cloud)
 
     def _undo(self) -> None:
         """A start that failed leaves no emulator, and no mark of a kill that was none."""
-        if started := vars(self).get("emulator"):
-            started.stop()
+        for part in ("athena", "emulator"):
+            if started := vars(self).get(part):
+                started.stop()
         if not self.restored:
             self.folders.running.unlink(missing_ok=True)
 
@@ -113,6 +115,8 @@ class Host:
                 self._bring_back(self.wishes.get_nowait())
             self.pool.tend()
             self.archive.tend(is_quiet=self.pool.is_quiet())
+            if self.athena.has_ended():
+                self._restart_athena()
             if self.emulator.has_ended():
                 restarts += 1
                 if restarts > RESTARTS:
@@ -164,6 +168,7 @@ class Host:
         """Memory in bytes per group of processes."""
         memory = {
             "supervisor": processes.memory(self.identity, below=False),
+            "athena": processes.memory(self.athena.identity, below=False),
             "emulator": processes.memory(self.emulator.identity, below=False),
             "with its functions": processes.memory(self.emulator.identity, below=True),
         }
@@ -270,7 +275,7 @@ class Host:
         self._remember("emulator", started.identity)
         return started
 
-    def _start_athena(self) -> AthenaServer:
+    def _start_athena(self) -> Endpoint:
         facts = AthenaFacts(
             endpoint=self.endpoint,
             access_key=state.ROOT_KEY,
@@ -280,7 +285,19 @@ class Host:
             ca_bundle=self.material.ca,
             folder=self.folders.athena,
         )
-        return serve(facts, HOST, self.ports["athena"])
+        with emulator.open_log(self.folders.logs / "athena.log") as said:
+            started = Endpoint(facts, HOST, self.ports["athena"], said)
+        self._remember("athena", started.identity)
+        return started
+
+    def _restart_athena(self) -> None:
+        """Queries that ran are FAILED; the next ones shall not suffer for what one of them needed."""
+        log.error("the Athena endpoint ended by itself; starting it again")
+        self.athena = self._start_athena()
+        try:
+            self.athena.wait()
+        except StartError:
+            log.exception("tried again at the next look")
 
     def _place(self, folder: str) -> Place:
         return Place(
@@ -300,7 +317,7 @@ class Host:
     def _remember(self, kind: str, identity: processes.Identity) -> None:
         """Keep a process on disk, for the clean-up after a kill of this one."""
         with self.remembering:
-            known = [e for e in self.known if processes.is_alive(processes.Identity(e["pid"], e["created"]))]
+            known = [e for e in self.known if processes.members(processes.Identity(e["pid"], e["created"]))]
             self.known = [*known, {"kind": kind, "pid": identity.pid, "created": identity.created}]
             state.write_json(self.folders.processes, self.known)
 

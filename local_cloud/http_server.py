@@ -35,9 +35,9 @@ class _Handler(BaseHTTPRequestHandler):
             answer = forward.of_error("InternalServiceException", f"{type(e).__name__}: {e}", 500)
         forward.write(self, answer)
 
-    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = do_OPTIONS = _answer  # noqa: N815
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = do_OPTIONS = _answer  # noqa: N815  the base class names them
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class names it
         log.debug(format, *args)
 
 

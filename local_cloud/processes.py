@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import psutil
@@ -62,29 +62,48 @@ def memory(identity: Identity, *, below: bool) -> int:
     return total
 
 
-def kill(identity: Identity) -> None:
-    """End a process and everything below it at once, and wait until they are gone."""
+def members(identity: Identity) -> list[psutil.Process]:
+    """A process, everything below it, and what is left of the session that it led: orphans belong to init."""
     process = find(identity)
-    members = family(process) if process else []
-    for member in members:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            member.kill()
-    _wait(members, 10)
+    found = family(process) if process else []
+    return [member for member in {*found, *_session(identity)} if _runs(member)]
+
+
+def _session(identity: Identity) -> Iterator[psutil.Process]:
+    try:
+        if abs(psutil.Process(identity.pid).create_time() - identity.created) >= CLOCK_TOLERANCE:
+            return  # another process has the number by now: as long as the session has members, none can get it
+    except psutil.NoSuchProcess:
+        pass
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, OSError):
+            if os.getsid(process.pid) == identity.pid:
+                yield process
+
+
+def kill(identity: Identity) -> None:
+    """End a process with all its members at once, and wait until they are gone."""
+    deadline = time.monotonic() + 10
+    while (found := members(identity)) and time.monotonic() < deadline:  # one may have started another meanwhile
+        for member in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.kill()
+        _wait(found, 5)
 
 
 def stop(identity: Identity, timeout: float) -> bool:
     """Ask a process to end, wait, and kill what is left; True when it ended by itself."""
     process = find(identity)
-    if process is None:
-        return True
-    members = family(process)
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.terminate()
-    ended = _wait([process], timeout)
-    for member in members:
+    below = family(process) if process else []
+    if process:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    ended = _wait([process] if process else [], timeout)
+    for member in below:
         with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()
-    _wait(members, 5)
+    _wait(below, 5)
+    kill(identity)
     return ended
 
 

@@ -70,9 +70,9 @@ def bring_back(home: Path | None = None) -> list[str]:
     Not signed, as the status is not: it changes nothing where nothing was set aside.
     """
     cloud = state.load((home or state.default_home()).resolve())
-    request = urllib.request.Request(cloud.glue_endpoint + "/_local/bring-back", method="POST")  # noqa: S310
+    request = urllib.request.Request(cloud.glue_endpoint + "/_local/bring-back", method="POST")  # noqa: S310  our own endpoint
     try:
-        with urllib.request.urlopen(request, timeout=BRING_BACK_SECONDS) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=BRING_BACK_SECONDS) as answer:  # noqa: S310  our own
             names: list[str] = json.load(answer)["buckets"]
     except (OSError, ValueError) as e:
         raise LocalCloudError(
@@ -181,7 +181,7 @@ def _wait_for_word(child: subprocess.Popen[bytes], folders: Folders) -> None:
 
 def _ask(cloud: Cloud, path: str) -> dict[str, Any] | None:
     try:
-        with urllib.request.urlopen(cloud.glue_endpoint + path, timeout=5) as answer:  # noqa: S310
+        with urllib.request.urlopen(cloud.glue_endpoint + path, timeout=5) as answer:  # noqa: S310  our own endpoint
             value = json.load(answer)
     except (OSError, ValueError):
         return None

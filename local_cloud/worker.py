@@ -112,9 +112,9 @@ class Worker:
     @staticmethod
     def _make_current(session_class: Any, spark: Any) -> None:
         session_class._instantiatedSession = spark  # noqa: SLF001  what getOrCreate returns
-        jvm_sessions = spark._jvm.SparkSession  # noqa: SLF001
-        jvm_sessions.setDefaultSession(spark._jsparkSession)  # noqa: SLF001
-        jvm_sessions.setActiveSession(spark._jsparkSession)  # noqa: SLF001
+        jvm_sessions = spark._jvm.SparkSession  # noqa: SLF001  the only way to the JVM
+        jvm_sessions.setDefaultSession(spark._jsparkSession)  # noqa: SLF001  as builder.getOrCreate does
+        jvm_sessions.setActiveSession(spark._jsparkSession)  # noqa: SLF001  the same
 
     def _tidy(self, spark: Any) -> bool:
         """Take back what a run may have left; False when the process should not serve another."""
@@ -263,11 +263,11 @@ def _set(spark: Any, name: str, value: str) -> None:
 
 def _collect_garbage(spark: Any) -> None:
     gc.collect()
-    spark._jvm.java.lang.System.gc()  # noqa: SLF001
+    spark._jvm.java.lang.System.gc()  # noqa: SLF001  the only way to the JVM
 
 
 def _java_pid(spark: Any) -> int:
-    return int(spark._jvm.java.lang.ProcessHandle.current().pid())  # noqa: SLF001
+    return int(spark._jvm.java.lang.ProcessHandle.current().pid())  # noqa: SLF001  the only way to the JVM
 
 
 _OWN_THREADS = ("MainThread", "spark-logs", "orders")
@@ -287,6 +287,31 @@ def _orders(source: TextIO, to: "queue.Queue[Order]") -> None:
     os._exit(0)
 
 
+@contextlib.contextmanager
+def _dies_as_its_children() -> Any:
+    """Whoever kills Java while it starts kills this process: the host then sees that nothing failed by itself."""
+    killed = False
+
+    def look(*_: object) -> None:
+        nonlocal killed
+        with contextlib.suppress(ChildProcessError):
+            # WNOWAIT leaves it to whoever started the child to learn how it ended.
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            killed = killed or (ended is not None and ended.si_code == os.CLD_KILLED)
+
+    before = signal.signal(signal.SIGCHLD, look)
+    try:
+        yield
+    except Exception:
+        time.sleep(1)  # on a busy machine its connections close a while before its end is known
+        if killed:
+            traceback.print_exc()
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
     source = os.fdopen(os.dup(0), "r", encoding="utf-8")
@@ -297,7 +322,8 @@ def main() -> None:
     orders: queue.Queue[Order] = queue.Queue()
     threading.Thread(target=_orders, args=(source, orders), name="orders", daemon=True).start()
     worker = Worker(folder, said)
-    worker.begin()
+    with _dies_as_its_children():
+        worker.begin()
     while True:
         worker.run(orders.get())
 

@@ -30,6 +30,7 @@ IDLE_SECONDS = 600
 NICENESS = 10
 START_SECONDS = 240
 FAILED_STARTS = 3
+KILLED_STARTS = 10  # a kernel without memory kills, as a person does
 MEMORY_FOR_A_SPARE = 1_500_000_000  # bytes that must be available
 MEMORY_TO_KEEP_IDLE = 600_000_000
 
@@ -63,6 +64,7 @@ class WorkerProcess:
     ready: bool = False
     ended: bool = False
     warm_seconds: float = 0.0
+    java: processes.Identity | None = None
     last_used: float = field(default_factory=time.monotonic)
     runs: int = 0
     words: "Queue[dict[str, Any] | None]" = field(default_factory=Queue)
@@ -74,6 +76,11 @@ class WorkerProcess:
     @property
     def is_warming(self) -> bool:
         return not self.ready and not self.ended
+
+    @property
+    def is_whole(self) -> bool:
+        """Java may have been killed while its Python waits for an order."""
+        return not self.ended and (self.java is None or processes.is_alive(self.java))
 
     def send(self, order: Order) -> None:
         if self.child.stdin is None:
@@ -164,7 +171,7 @@ class Pool:
         self._workers: list[WorkerProcess] = []
         self._changed = Condition()
         self._waiting = 0
-        self._failed_starts = 0
+        self._failed_starts = self._killed_starts = 0  # since the last one that came through
         self._number = 0
         self._ending = False
 
@@ -227,14 +234,14 @@ class Pool:
             return not self._waiting and not any(w.busy or w.is_warming for w in self._workers)
 
     def _match(self, binding: Binding) -> WorkerProcess | None:
-        idle = [w for w in self._workers if w.ready and not w.busy and not w.ended]
+        idle = [w for w in self._workers if w.ready and not w.busy and w.is_whole]
         own = [w for w in idle if w.binding == binding]
         return next(iter(own or [w for w in idle if w.binding is None]), None)
 
     def _make_room_and_start(self) -> None:
         """As many processes warm up as runs wait, within the limit; the longest idle one makes room."""
-        if self._failed_starts >= FAILED_STARTS:
-            self._failed_starts = 0
+        if self._does_not_start():
+            self._failed_starts = self._killed_starts = 0
             raise WorkerDiedError(f"Spark does not start; see {self._folder.parent / 'logs' / 'worker.log'}")
         if sum(w.is_warming for w in self._workers) >= self._waiting:
             return
@@ -245,9 +252,13 @@ class Pool:
         if len(self._workers) < self._limit:
             self._start()
 
+    def _does_not_start(self) -> bool:
+        """What somebody killed while it warmed up is no proof that Spark does not start, unless it goes on and on."""
+        return self._failed_starts >= FAILED_STARTS or self._killed_starts >= KILLED_STARTS
+
     def _idle(self) -> list[WorkerProcess]:
         """Bound workers without a run, the longest idle first."""
-        idle = [w for w in self._workers if w.ready and w.binding and not w.busy and not w.ended]
+        idle = [w for w in self._workers if w.ready and w.binding and not w.busy and w.is_whole]
         return sorted(idle, key=lambda w: w.last_used)
 
     def _superfluous(self) -> list[WorkerProcess]:
@@ -258,14 +269,15 @@ class Pool:
         bound = sum(1 for w in self._workers if w.binding)
         beyond = max(0, bound - (self._limit - min(1, self._spares)))  # one place stays for a spare
         stuck = [w for w in self._workers if w.is_warming and now - w.started > START_SECONDS]
-        return stuck + [w for n, w in enumerate(idle) if n < beyond or now - w.last_used > IDLE_SECONDS]
+        broken = [w for w in self._workers if not w.busy and not w.is_whole]
+        return stuck + broken + [w for n, w in enumerate(idle) if n < beyond or now - w.last_used > IDLE_SECONDS]
 
     def _may_start_spare(self) -> bool:
         unbound = sum(1 for w in self._workers if w.binding is None)
         warming = any(w.is_warming for w in self._workers)
         busy = self._waiting or any(w.busy for w in self._workers)
         enough = unbound >= self._spares or len(self._workers) >= self._limit
-        if enough or warming or busy or self._failed_starts >= FAILED_STARTS:
+        if enough or warming or busy or self._does_not_start():
             return False
         return psutil.virtual_memory().available > MEMORY_FOR_A_SPARE
 
@@ -288,24 +300,35 @@ class Pool:
                     worker.words.put(word)
                     continue
                 with self._changed:
-                    worker.ready, worker.warm_seconds, self._failed_starts = True, word["seconds"], 0
+                    worker.ready, worker.warm_seconds = True, word["seconds"]
+                    worker.java = processes.Identity.of(word["java"])
+                    self._failed_starts = self._killed_starts = 0
                     self._changed.notify_all()
                 _set_niceness(worker.identity, 0)
                 self._on_warm(worker.folder)
         self._bury(worker)
 
     def _bury(self, worker: WorkerProcess) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            worker.child.wait(10)
         with self._changed:
             if not worker.ended and not worker.ready:
-                self._failed_starts += 1
-                log.error("a worker ended while it started: %s", worker.last_words())
-                with contextlib.suppress(OSError):
-                    shutil.copy(worker.folder / "worker.log", self._folder.parent / "logs" / "worker.log")
+                self._note_failed_start(worker, was_killed=(worker.child.returncode or 0) < 0)
             worker.ended = True
             self._changed.notify_all()
         worker.words.put(None)
         if not worker.busy:
             worker.kill()
+
+    def _note_failed_start(self, worker: WorkerProcess, *, was_killed: bool) -> None:
+        if was_killed:
+            self._killed_starts += 1
+        else:
+            self._failed_starts += 1
+        how = "was killed" if was_killed else "ended"
+        log.error("a worker %s while it started: %s", how, worker.last_words())
+        with contextlib.suppress(OSError):
+            shutil.copy(worker.folder / "worker.log", self._folder.parent / "logs" / "worker.log")
 
 
 def start_worker(folder: Path, place: Callable[[str], Place]) -> WorkerProcess:

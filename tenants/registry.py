@@ -1,6 +1,6 @@
 """The registry: tenants.yaml, environments.yaml and contracts/ of one folder, loaded and checked as a whole."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -76,11 +76,14 @@ def load(folder: Path = Path(__file__).parent, *, tenants: str | None = None) ->
     document, entries = _file(folder / TENANTS, TenantsFile, problems, text=tenants)
     if document:
         problems += crossings(document, environments, contracts)
-    if problems or not entries:
+    if problems or not document or not entries:
         raise RegistryError(problems)
+    resolved = tuple(_resolved(entry, entries) for entry in entries.tenants)
+    if short := list(_short_lived(document, resolved)):
+        raise RegistryError(short)
     return Registry(
         organization=entries.organization,
-        tenants=tuple(_resolved(entry, entries) for entry in entries.tenants),
+        tenants=resolved,
         environments=MappingProxyType(environments),
         contracts=MappingProxyType({name: contract for name, contract in contracts.items() if contract}),
     )
@@ -120,6 +123,18 @@ def _contracts(folder: Path, problems: list[Problem]) -> dict[str, Contract | No
         contracts[path.stem] = contract
         problems += wrong
     return contracts
+
+
+def _short_lived(document: Document, tenants: Iterable[Tenant]) -> Iterator[Problem]:
+    """Commit objects in processed/ say which raw files are done: they must stay at least as long as these."""
+    for position, tenant in enumerate(tenants):
+        raw, processed = tenant.retention.raw, tenant.retention.processed
+        if processed < raw:
+            yield document.problem(
+                ("tenants", position, "retention"),
+                f"processed is kept {processed} days and raw {raw}: what lies in processed/ says which raw files are "
+                f"done and must stay as long; set processed to {raw} days or more",
+            )
 
 
 def _resolved(entry: TenantEntry, entries: TenantsFile) -> Tenant:

@@ -2,6 +2,11 @@
 
 Each commit writes one and then moves the catalog's pointer. With the catalog lost or set back, the newest file is where
 the table was, or what a writer was about to make it that died before it moved the pointer: either is whole.
+
+A writer that is alive is told from a dead one by the ledger alone. Where that is lost, a run may be just about to move
+the pointer to the newest file: when it finds the pointer moved it removes what it has written, and nothing can open the
+table. The next rebuild moves the pointer back, and the run's batch waits again. So a rebuild after a loss is best begun
+when Glue shows no run of the second job any more.
 """
 
 import json
@@ -28,19 +33,23 @@ class MetadataFile:
     """A metadata file that can be read; `earlier` are those of the commits before it."""
 
     location: str
+    sequence: int
     updated: int
     current: str | None
     earlier: frozenset[str]
 
 
 def newest(bucket: Bucket, dataset: str) -> MetadataFile | None:
-    """The latest metadata file whose current snapshot can be read."""
+    """The latest metadata file whose current snapshot can be read: of the most commits, then of the latest change.
+
+    Time alone is that of the writers' clocks, and they differ.
+    """
     folder = f"analytics-ready/{dataset}/metadata/"
     keys = [found.key for found in bucket.listed(folder) if found.key.endswith(".metadata.json")]
     with ThreadPoolExecutor(READERS) as pool:
         files = [file for file in pool.map(lambda key: _read(bucket, key), keys) if file]
-    for file in sorted(files, key=lambda file: (file.updated, file.location), reverse=True):
-        if file.current is None or _is_there(bucket, file.current):
+    for file in sorted(files, key=lambda file: (file.sequence, file.updated, file.location), reverse=True):
+        if _opens(bucket, file):
             return file
     return None
 
@@ -61,7 +70,7 @@ def point(run: ErrandRun, spark: SparkSession, dataset: str, file: MetadataFile)
         return RESTORED
     if _is_written(run, dataset):
         return KEPT
-    if not _is_there(run.bucket, pointer):  # nothing can open the table as it stands
+    if not _opens(run.bucket, _read(run.bucket, _key(run.bucket, pointer))):
         if not run.dry:
             catalog.point_at(run.arguments, dataset, old=pointer, new=file.location)
         return FORWARDED
@@ -103,6 +112,7 @@ def _read(bucket: Bucket, key: str) -> MetadataFile | None:
         current = _current(said, snapshots)
         return MetadataFile(
             location=f"s3://{bucket.name}/{key}",
+            sequence=int(said["last-sequence-number"]),
             updated=int(said["last-updated-ms"]),
             current=current,
             earlier=frozenset(entry["metadata-file"] for entry in said.get("metadata-log", [])),
@@ -116,9 +126,16 @@ def _current(said: Mapping[str, Any], snapshots: Mapping[int, Mapping[str, Any]]
     return None if wanted in (None, -1) else str(snapshots[wanted]["manifest-list"])
 
 
-def _is_there(bucket: Bucket, location: str) -> bool:
+def _opens(bucket: Bucket, file: MetadataFile | None) -> bool:
+    """Whether the table could be read if it stood there."""
+    if file is None or file.current is None:
+        return file is not None
     try:
-        bucket.open(location.removeprefix(f"s3://{bucket.name}/")).body.close()
+        bucket.open(_key(bucket, file.current)).body.close()
     except ObjectGone:
         return False
     return True
+
+
+def _key(bucket: Bucket, location: str) -> str:
+    return location.removeprefix(f"s3://{bucket.name}/")

@@ -9,6 +9,10 @@ Commit objects that no snapshot names are waiting for the second job again, thos
 work of a fenced run. Files whose first run has left nothing in S3 are entered by reconcile, as if they came today.
 Runs of the second job go first, then replays before what they replaced: so at no moment does something seem to wait
 that was done. Safe to repeat, and safe on a ledger that knows some of it already.
+
+A run of a ledger that was lost finds itself unknown at its next look, and leaves. Its work is not lost: a commit object
+or a snapshot that it was quick enough to put is known by the next rebuild, or found by the run that merges its batch
+again (`metadata` tells of the one moment in which a table suffers, until the next rebuild).
 """
 
 import hashlib
@@ -88,8 +92,7 @@ def _datasets(run: ErrandRun) -> list[str]:
 
 
 def _rebuild(run: ErrandRun, spark: SparkSession, dataset: str) -> Result:
-    keys = [found.key for found in run.bucket.listed(f"processed/{dataset}/_commits/")]
-    found, unreadable = redo_log.read_sound(run.bucket, [key for key in keys if key.endswith(".json")])
+    found, unreadable = redo_log.read_sound(run.bucket, redo_log.keys(run.bucket, dataset))
     table, merged = _table(run, spark, dataset, found)
     counted, left = redo_log.counting(found, merged.batches)
     settled = redo_log.nothing_to_bring(counted, merged.batches) - merged.batches

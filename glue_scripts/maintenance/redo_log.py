@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from glue_scripts.bucket import Bucket, ObjectGone
 from glue_scripts.commit_object import CommitObject, SourceFile
 from glue_scripts.errors import CommitObjectUnreadable
+from lineage import commits
 from lineage.table import file_id, version_id
 from lineage.values import Member
 
@@ -75,6 +76,11 @@ class Found:
 def node_of(source: SourceFile) -> str:
     """The file version in the ledger."""
     return source.id or f"{file_id(source.key)}.{version_id(source.key, source.version, source.etag, source.size)}"
+
+
+def keys(bucket: Bucket, dataset: str) -> list[str]:
+    """Of all commit objects of a dataset."""
+    return [listed.key for listed in bucket.listed(commits.folder(dataset)) if commits.is_commit(listed.key)]
 
 
 def read_all(bucket: Bucket, keys: Sequence[str]) -> list[Found]:

@@ -9,12 +9,12 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from glue_scripts import tables
-from glue_scripts.commit_object import key_of
 from glue_scripts.errors import ErrandRefused
 from glue_scripts.maintenance.errand_run import ErrandRun, Result, named
 from glue_scripts.maintenance.iceberg import IcebergTable
 from glue_scripts.maintenance.redo_log import read_all
 from glue_scripts.maintenance.snapshots import count, opened
+from lineage.commits import key_of
 
 ROLLED_OUT = "lake.rolled-out"
 """Batches that rollbacks took out: for a ledger written anew they are done, though one day no snapshot names them."""
@@ -73,9 +73,11 @@ def _note(table: IcebergTable, batches: Sequence[str]) -> None:
 
 
 def _really_out(table: IcebergTable, target: Any, newest: Any) -> tuple[Any, list[Any]]:
-    """With what a run may have committed between our look and the rollback."""
-    was_current = list(table.table.history())[-2:][0].snapshotId()
-    newest = table.table.snapshot(was_current) or newest
+    """With what a run may have committed between our look and the rollback; what came after the rollback stands."""
+    was_current = [entry.snapshotId() for entry in table.table.history()]
+    while was_current.pop() != target.snapshotId():
+        pass  # of a run that was quicker than this look
+    newest = table.table.snapshot(was_current[-1]) or newest
     out = _above(table, target, newest)
     _note(table, _batches(out))
     return newest, out

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from pyspark.sql import SparkSession
 
+from glue_scripts import plain_table
 from glue_scripts.arguments import PROCESSED_TO_ANALYTICS
 from glue_scripts.errors import ErrandRefused
 from glue_scripts.job_run import one_line
@@ -11,8 +12,10 @@ from glue_scripts.maintenance.errand_run import ErrandRun, Result
 from glue_scripts.maintenance.iceberg import IcebergTable
 from glue_scripts.maintenance.orphans import orphans
 from glue_scripts.plain_table import FORMAT as PLAIN
+from lineage import commits
 from lineage.history import claim_key
-from lineage.table import Claim, node_id
+from lineage.items import Claim
+from lineage.table import node_id
 from lineage.values import ClaimState, moment
 
 FILE_BYTES = 256 * 1024 * 1024
@@ -45,7 +48,7 @@ def work(run: ErrandRun, spark: SparkSession) -> Result:
 
 def _maintain(run: ErrandRun, spark: SparkSession, dataset: str) -> Result:
     if run.plan(dataset).format == PLAIN:
-        return {"note": "format parquet is append-only: there is nothing to maintain"}
+        return _sweep(run, dataset)
     table = IcebergTable.open(run, spark, dataset)
     if table is None or table.table.currentSnapshot() is None:
         return {"note": "no rows yet"}
@@ -73,6 +76,14 @@ def _maintain(run: ErrandRun, spark: SparkSession, dataset: str) -> Result:
         "orphans_removed": len(left),
         "orphan_bytes": sum(orphan.size for orphan in left),
     }
+
+
+def _sweep(run: ErrandRun, dataset: str) -> Result:
+    """Nothing can be compacted where rows cannot be replaced."""
+    left = plain_table.outdated(run.bucket, run.ledger, run.tenant, dataset)
+    if not run.dry:
+        run.bucket.delete(left)
+    return {"note": "format parquet is append-only: only outdated copies are removed", "outdated_removed": len(left)}
 
 
 def _size(table: IcebergTable) -> dict[str, int]:
@@ -116,8 +127,8 @@ def _expiring(run: ErrandRun, table: IcebergTable) -> datetime:
     Asked by the keys of the commit objects: the index of what waits is not for a tenant's jobs to read.
     """
     kept = datetime.now(UTC) - timedelta(days=run.number("keep_days", KEPT_DAYS))
-    folder = f"processed/{table.dataset}/_commits/"
-    old = [found.key for found in run.bucket.listed(folder) if found.modified <= kept + CLOCKS_DIFFER]
+    listed = run.bucket.listed(commits.folder(table.dataset))
+    old = [found.key for found in listed if found.modified <= kept + CLOCKS_DIFFER]
     keys = {claim_key(run.tenant, node_id(key, None), PROCESSED_TO_ANALYTICS) for key in old}
     claims = run.ledger.store.batch_get(Claim, keys).values()
     arrivals = (moment(claim.arrived) for claim in claims if claim.st not in {ClaimState.DONE, ClaimState.DEAD})

@@ -18,7 +18,10 @@ class FileGone(MalformedFile):
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A file version of the batch. `index` is its place in the batch, ordered by arrival."""
+    """A file version of the batch. `index` is its place in the batch, ordered by arrival.
+
+    `sequencer`: S3's own, padded so that those of one key compare as text.
+    """
 
     index: int
     key: str
@@ -26,6 +29,7 @@ class Source:
     size: int
     etag: str
     arrived_at: datetime
+    sequencer: str = ""
     id: str = ""
 
 

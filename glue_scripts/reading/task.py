@@ -24,7 +24,10 @@ FILE_ROWS = 1 << 40
 UNREADABLE = frozenset({"InvalidRequest", "InvalidObjectState"})
 """What S3 says of an object under its sender's own key, or in an archive. Other refusals are the job's to mend."""
 
-INTERNAL = "_source int, _file string, _arrived_at timestamp, _row bigint, _about string, _problem string, _text string"
+INTERNAL = (
+    "_source int, _file string, _arrived_at timestamp, _sequencer string, _row bigint, "
+    "_about string, _problem string, _text string"
+)
 """Columns that readers put beside the source columns, as Spark DDL; the source columns are the struct `_src`."""
 
 
@@ -146,13 +149,14 @@ def _batch(source: Source, rows: Rows, first: int, layout: Layout) -> pa.RecordB
             pa.repeat(pa.scalar(source.index, pa.int32()), count),
             pa.repeat(pa.scalar(source.key, pa.string()), count),
             pa.repeat(arrived, count),
+            pa.repeat(pa.scalar(source.sequencer, pa.string()), count),
             pa.array(range(first, first + count), pa.int64()),
             _problem_column(rows, "about"),
             _problem_column(rows, "text"),
             _problem_column(rows, "original"),
             pa.StructArray.from_arrays(columns, fields=fields),
         ],
-        ["_source", "_file", "_arrived_at", "_row", "_about", "_problem", "_text", "_src"],
+        ["_source", "_file", "_arrived_at", "_sequencer", "_row", "_about", "_problem", "_text", "_src"],
     )
 
 

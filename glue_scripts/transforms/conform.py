@@ -8,7 +8,7 @@ from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
 
 from glue_scripts.plan import Plan, Rule
 
-RECORD_COLUMNS = {"_source_file": "_file", "_arrived_at": "_arrived_at", "_row": "_row"}
+RECORD_COLUMNS = {"_source_file": "_file", "_arrived_at": "_arrived_at", "_row": "_row", "_sequencer": "_sequencer"}
 """What every row keeps of its origin, and from what; `_file` itself is a name that Iceberg keeps for itself."""
 
 VERDICT_COLUMNS = ("_year", "_month", "_source", "_about", "_reasons", "_record")

@@ -9,10 +9,10 @@ from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
 def age_columns(version_column: str | None) -> tuple[str, ...]:
     """What orders the rows of a key, oldest first: the contract's version, then arrival, then place in the batch.
 
-    The name of the file stands before the place, as it does in the order of a batch's files, so that files which
-    arrived in the same second have one order, in however many batches they came.
+    Before the place stands what orders the files of a batch: so files that arrived in the same second, also versions of
+    one key, have one order, in however many batches they came.
     """
-    return (*([version_column] if version_column else []), "_arrived_at", "_source_file", "_row")
+    return (*([version_column] if version_column else []), "_arrived_at", "_source_file", "_sequencer", "_row")
 
 
 def newest(rows: DataFrame, key: Sequence[str], version_column: str | None) -> DataFrame:

@@ -9,9 +9,11 @@ from local_cloud.athena.catalog import Catalog, Table, matching
 from local_cloud.athena.emulator import Answer, Emulator
 from local_cloud.athena.errors import AthenaError, QueryFailed, RequestRefused
 from local_cloud.athena.history import CANCELLED, FAILED, SUCCEEDED, Execution, History
+from local_cloud.athena.parser import parse
 from local_cloud.athena.permission import NOT_FORWARDED, Request
+from local_cloud.athena.prepared import bind
 from local_cloud.athena.runner import Runner, new_execution
-from local_cloud.athena.statement import Statement, bind, parse
+from local_cloud.athena.statement import Statement
 
 PRIMARY = "primary"
 CATALOG = "AwsDataCatalog"

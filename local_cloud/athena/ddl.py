@@ -24,7 +24,7 @@ FORMATS: dict[str, dict[str, Any]] = {
 
 
 def create_view(query: Query, statement: Statement, database: str) -> None:
-    name = statement.name.name  # type: ignore[union-attr]
+    name = statement.subject
     existing = query.catalog.table(database, name)
     if existing is not None and not existing.is_view:
         raise QueryFailed("TABLE_ALREADY_EXISTS", f"Table already exists: '{existing.qualified}'")
@@ -41,7 +41,7 @@ def create_view(query: Query, statement: Statement, database: str) -> None:
 
 
 def drop(catalog: Catalog, statement: Statement, database: str) -> None:
-    name = statement.name.name  # type: ignore[union-attr]
+    name = statement.subject
     wants_view = statement.kind is Kind.DROP_VIEW
     table = denied_as_athena_says(lambda: catalog.table(database, name), f"table {name}")
     if table is None:
@@ -63,7 +63,7 @@ def drop(catalog: Catalog, statement: Statement, database: str) -> None:
 
 def create_table(catalog: Catalog, statement: Statement, database: str) -> None:
     """CREATE EXTERNAL TABLE."""
-    name = statement.name.name  # type: ignore[union-attr]
+    name = statement.subject
     options = statement.options
     if not options.get("location"):
         raise QueryFailed("SYNTAX_ERROR", "LOCATION is required for an external table", "line 1:1")

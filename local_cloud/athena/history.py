@@ -155,6 +155,9 @@ class History:
 
     def _interrupt(self, execution: Execution) -> None:
         execution.state = FAILED
-        execution.reason = "GENERIC_INTERNAL_ERROR: the local cloud was stopped while the query ran; start it again"
+        execution.reason = (
+            "GENERIC_INTERNAL_ERROR: the local Athena ended while the query ran: it needed more memory than there is, "
+            "or the local cloud was stopped; start it again"
+        )
         execution.completed = time.time()
         self._write(execution)

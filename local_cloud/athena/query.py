@@ -14,7 +14,7 @@ from local_cloud.athena.cursor import Name
 from local_cloud.athena.emulator import split_uri
 from local_cloud.athena.errors import AthenaError, QueryCancelled, QueryFailed
 from local_cloud.athena.relation import Reference, Version
-from local_cloud.athena.statement import parse_query
+from local_cloud.athena.syntax import parse_query
 from local_cloud.athena.types import UNNAMED, Type, from_duckdb, quoted, text
 
 if TYPE_CHECKING:

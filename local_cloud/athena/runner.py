@@ -13,9 +13,11 @@ from local_cloud.athena.catalog import Catalog, Table, denied_as_athena_says
 from local_cloud.athena.emulator import Emulator
 from local_cloud.athena.errors import AthenaError, EmulatorRefused, QueryCancelled, QueryFailed, RequestRefused
 from local_cloud.athena.history import CANCELLED, FAILED, QUEUED, RUNNING, SUCCEEDED, Execution, History
+from local_cloud.athena.parser import parse
+from local_cloud.athena.prepared import bind
 from local_cloud.athena.query import Query
 from local_cloud.athena.show import Listing
-from local_cloud.athena.statement import Kind, Statement, bind, parse
+from local_cloud.athena.statement import Kind, Statement
 from local_cloud.athena.types import UNNAMED, Type, column_info
 from local_cloud.athena.workgroup import Workgroup
 
@@ -188,8 +190,7 @@ class Work:
             self._publish_text([])
 
     def _executed(self) -> Statement:
-        name = self.statement.name.name  # type: ignore[union-attr]
-        text = self.runner.prepared(self.workgroup.name, name)
+        text = self.runner.prepared(self.workgroup.name, self.statement.subject)
         try:
             inner = parse(bind(text, self.statement.options["values"]))
         except RequestRefused as e:
@@ -263,8 +264,7 @@ class Work:
         return listings[self.statement.kind]()
 
     def _table(self) -> Table:
-        name = self.statement.name.name  # type: ignore[union-attr]
-        database = self._database()
+        database, name = self._database(), self.statement.subject
         table = denied_as_athena_says(lambda: self.catalog.table(database, name), f"table {database}.{name}")
         if table is None:
             raise QueryFailed("TABLE_NOT_FOUND", f"Table 'awsdatacatalog.{database}.{name}' does not exist", "line 1:1")
@@ -282,9 +282,9 @@ class Work:
             case Kind.DROP_PARTITION:
                 ddl.drop_partitions(catalog, statement, self._table())
             case Kind.PREPARE:
-                self.runner.prepare(self.workgroup.name, statement.name.name, statement.query)  # type: ignore[union-attr]
+                self.runner.prepare(self.workgroup.name, statement.subject, statement.query)
             case Kind.DEALLOCATE:
-                name = statement.name.name  # type: ignore[union-attr]
+                name = statement.subject
                 if not self.runner.forget_prepared(self.workgroup.name, name):
                     raise QueryFailed("NOT_FOUND", f"Prepared statement {name} not found")
 

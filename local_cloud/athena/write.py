@@ -45,12 +45,12 @@ def create_table_as(
     query: Query, statement: Statement, database: str, workgroup: Workgroup, target_base: str
 ) -> Written:
     """CTAS. `target_base` is where a table goes whose location is not given."""
-    name = statement.name
+    name = statement.subject
     properties = statement.options["properties"]
-    if query.catalog.table(database, name.name) is not None:  # type: ignore[union-attr]
+    if query.catalog.table(database, name) is not None:
         if statement.options["if_not_exists"]:
             return Written((), 0)
-        raise QueryFailed("TABLE_ALREADY_EXISTS", f"Table '{name.name}' already exists")  # type: ignore[union-attr]
+        raise QueryFailed("TABLE_ALREADY_EXISTS", f"Table '{name}' already exists")
     target = _ctas_target(properties, workgroup, target_base)
     _require_empty(query.catalog, target.location)
     query.prepare(statement.tree)
@@ -59,16 +59,16 @@ def create_table_as(
     if list(keys) != [column for column, _ in columns][len(columns) - len(keys) :]:
         raise QueryFailed("SYNTAX_ERROR", "Partition keys must be the last columns in the table and in the same order")
     written = _write(query, statement, target, columns) if statement.options["with_data"] else Written((), 0)
-    table = _table_input(name.name, columns, keys, target.location)  # type: ignore[union-attr]
-    denied_as_athena_says(lambda: query.catalog.create_table(database, table), f"table {name.name}")  # type: ignore[union-attr]
+    table = _table_input(name, columns, keys, target.location)
+    denied_as_athena_says(lambda: query.catalog.create_table(database, table), f"table {name}")
     if keys:
-        register_partitions(query.catalog, query.find(database, name.name), written.files)  # type: ignore[union-attr]
+        register_partitions(query.catalog, query.find(database, name), written.files)
     return written
 
 
 def insert(query: Query, statement: Statement, database: str) -> Written:
     """Appends files of a Hive Parquet table; Iceberg is refused."""
-    table = query.find(database, statement.name.name)  # type: ignore[union-attr]
+    table = query.find(database, statement.subject)
     if table.is_iceberg:
         raise QueryFailed(
             "NOT_SUPPORTED",

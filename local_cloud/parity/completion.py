@@ -192,6 +192,9 @@ def _function(properties: dict[str, Any], function: str, client: MakeClient) -> 
     if (reserved := properties.get("ReservedConcurrentExecutions")) is not None:
         client("lambda").put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=int(reserved))
         yield "reserved concurrency"
+    if recursion := properties.get("RecursiveLoop"):
+        client("lambda").put_function_recursion_config(FunctionName=function, RecursiveLoop=recursion)
+        yield "recursion"
 
 
 def _topic(properties: dict[str, Any], topic: str, client: MakeClient) -> Iterator[str]:

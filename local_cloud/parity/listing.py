@@ -105,6 +105,9 @@ CONCURRENCY = Difference(
     "put by the Lambda API after the stack",
     "the emulator drops the property",
 )
+RECURSION = Difference(
+    "AWS::Lambda::Function", "RecursiveLoop", "put by the Lambda API after the stack", "the emulator drops the property"
+)
 TOPIC_KEY = Difference(
     "AWS::SNS::Topic", "KmsMasterKeyId", "put by the SNS API after the stack", "the emulator drops the property"
 )
@@ -225,6 +228,7 @@ def differences() -> list[Difference]:
         TIME_TO_LIVE,
         RECOVERY,
         CONCURRENCY,
+        RECURSION,
         TOPIC_KEY,
     )
     return sorted((*_REFUSED, *fitted, *DROPPED, *BEHAVIOUR))

@@ -26,6 +26,7 @@ _NOTED = (
     known.TIME_TO_LIVE,
     known.RECOVERY,
     known.CONCURRENCY,
+    known.RECURSION,
     known.TOPIC_KEY,
     *known.DROPPED,
 )

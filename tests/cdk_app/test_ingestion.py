@@ -97,6 +97,16 @@ def test_reconcile_looks_at_every_tenant_once_a_day_and_is_given_a_quarter_of_an
     assert config["MaximumRetryAttempts"] == 1
 
 
+def test_only_reconcile_may_call_itself_as_often_as_its_bucket_is_large(plane, stack, found):
+    loops = {name: function.get("RecursiveLoop") for name, function in functions(stack, found).items()}
+
+    assert loops == {
+        "mycompany-prod-register": None,
+        "mycompany-prod-dispatch": None,
+        "mycompany-prod-reconcile": "Allow",
+    }
+
+
 def test_only_those_three_rules_may_call_a_function(plane, stack, found):
     permissions = found(stack, "AWS::Lambda::Permission")
 
@@ -104,17 +114,18 @@ def test_only_those_three_rules_may_call_a_function(plane, stack, found):
     assert all(each["Principal"] == "events.amazonaws.com" and "SourceArn" in each for each in permissions)
 
 
-def test_dispatch_starts_jobs_of_this_environment_only(plane, stack, found):
-    starts = [resource for action, resource, _ in allowed(stack, found, "Dispatch") if action == "glue:StartJobRun"]
+def test_dispatch_starts_asks_and_stops_jobs_of_this_environment_only(plane, stack, found):
+    rights = {
+        action: resource for action, resource, _ in allowed(stack, found, "Dispatch") if action.startswith("glue:")
+    }
 
     jobs = "arn:aws:glue:eu-central-1:777788889999:job"
-    assert starts == [
-        [
-            f"{jobs}/mycompany-*-prod-maintain",
-            f"{jobs}/mycompany-*-prod-processed-to-analytics",
-            f"{jobs}/mycompany-*-prod-raw-to-processed",
-        ]
+    of_this_environment = [
+        f"{jobs}/mycompany-*-prod-maintain",
+        f"{jobs}/mycompany-*-prod-processed-to-analytics",
+        f"{jobs}/mycompany-*-prod-raw-to-processed",
     ]
+    assert rights == dict.fromkeys(["glue:BatchStopJobRun", "glue:GetJobRun", "glue:StartJobRun"], of_this_environment)
 
 
 def test_no_function_may_pass_a_role_and_only_reconcile_knows_of_buckets(plane, stack, found):

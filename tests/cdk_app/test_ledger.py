@@ -1,7 +1,7 @@
 from aws_cdk import aws_kms as kms
 
 from cdk_app.ledger import Ledger
-from lineage.table import Item
+from lineage.items import Item
 
 
 def table(stack, site, found):

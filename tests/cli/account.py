@@ -66,6 +66,8 @@ class Glue:
     busy: int = 0
     started: list[dict[str, str]] = field(default_factory=list)
     states: dict[str, str] = field(default_factory=dict)
+    standing: dict[str, str] = field(default_factory=dict)
+    """Of a job by its name: the state of the one run that it has."""
 
     def start_job_run(self, *, JobName: str, Arguments: dict[str, str]) -> dict[str, str]:
         from botocore.exceptions import ClientError
@@ -77,6 +79,10 @@ class Glue:
         name = f"jr_{len(self.started)}"
         self.states[name] = self.job(Arguments["--run"], name)
         return {"JobRunId": name}
+
+    def get_job_runs(self, *, JobName: str, MaxResults: int) -> dict[str, Any]:
+        runs = [{"Id": f"jr_of_{JobName}", "JobRunState": self.standing[JobName]}] if JobName in self.standing else []
+        return {"JobRuns": runs}
 
     def get_job_run(self, *, JobName: str, RunId: str) -> dict[str, Any]:
         return {"JobRun": {"JobRunState": self.states[RunId], "ErrorMessage": "out of memory"}}

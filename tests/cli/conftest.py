@@ -40,3 +40,25 @@ def dev(monkeypatch, lake):
         monkeypatch.setattr(Connection, "ledger", ledger)
         enter(connection)
         yield Account(connection, lambda *arguments: lake(*arguments, "-e", "dev"))
+
+
+@pytest.fixture
+def glue(dev, monkeypatch):
+    """Glue whose job takes the errand and finishes it, unless a test gives it another one."""
+
+    def job(errand, glue_run):
+        dev.errands.finish(dev.errands.take("acme", errand, glue_run), {"files": 3})
+        return "SUCCEEDED"
+
+    from cli import errands
+    from cli.connection import Connection
+    from tests.cli.account import Glue
+
+    made = Glue(job)
+    client = Connection.client
+    monkeypatch.setattr(
+        Connection, "client", lambda self, name, session=None: made if name == "glue" else client(self, name, session)
+    )
+    monkeypatch.setattr(errands, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(errands, "LONGEST_PAUSE", 0.001)
+    return made

@@ -35,6 +35,26 @@ def test_every_command_of_the_reference_is_there(lake):
         assert f" {command} " in shown
 
 
+def commands(root, name=()):
+    """Every command with the options that it takes."""
+    if hasattr(root, "commands"):
+        below = [commands(each, (*name, word)) for word, each in root.commands.items()]
+        return {path: options for found in below for path, options in found.items()}
+    return {" ".join(name): {option for parameter in root.params for option in parameter.opts}}
+
+
+def test_what_the_reference_says_of_every_command_holds():
+    import typer
+
+    from cli.commands import app
+
+    known = commands(typer.main.get_command(app))
+
+    here = {"up", "down", "doctor", "demo", "tenant add", "tenant list", "tenant validate"}
+    assert {name for name, options in known.items() if "--json" not in options} == {"demo"}
+    assert {name for name, options in known.items() if "-e" not in options} == here
+
+
 @pytest.mark.parametrize(
     "command", [("files", "acme"), ("runs", "acme"), ("query", "acme", "select 1"), ("lineage", "acme", "x"), ("env",)]
 )

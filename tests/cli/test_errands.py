@@ -1,28 +1,7 @@
 import pytest
 
-from cli import errands
-from cli.connection import Connection
 from cli.errands import attend
 from cli.errors import LakeError
-from tests.cli.account import Glue
-
-
-@pytest.fixture
-def glue(dev, monkeypatch):
-    """Glue whose job takes the errand and finishes it, unless a test gives it another one."""
-
-    def job(errand, glue_run):
-        dev.errands.finish(dev.errands.take("acme", errand, glue_run), {"files": 3})
-        return "SUCCEEDED"
-
-    made = Glue(job)
-    client = Connection.client
-    monkeypatch.setattr(
-        Connection, "client", lambda self, name, session=None: made if name == "glue" else client(self, name, session)
-    )
-    monkeypatch.setattr(errands, "FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(errands, "LONGEST_PAUSE", 0.001)
-    return made
 
 
 def test_an_errand_is_started_and_its_result_given(dev, glue):

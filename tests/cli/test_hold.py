@@ -92,6 +92,13 @@ def test_an_operators_hold_outlasts_what_is_done_meanwhile(dev):
     assert entry(dev).held_reason == "audit"
 
 
+def test_an_operators_hold_that_comes_meanwhile_outlasts_what_was_done(dev):
+    with keeping(dev.connection, "acme", "the ledger is rebuilt"):
+        dev.lake("hold", "acme", "--reason", "audit")
+
+    assert entry(dev).held_reason == "audit"
+
+
 def test_what_failed_keeps_the_tenant_held_until_the_next_try_is_through(dev, capsys):
     with pytest.raises(LakeError), keeping(dev.connection, "acme", "the ledger is rebuilt"):
         raise LakeError("no worker")

@@ -25,10 +25,13 @@ class Ledger:
 
     looks: list[list[State]]
     asked: list[str] = field(default_factory=list)
+    read: int = 0
 
-    def files(self, tenant, dataset=None):
+    def newest(self, tenant, dataset=None):
         self.asked.append(f"{tenant}/{dataset}")
-        return self.looks.pop(0)
+        for state in reversed(self.looks.pop(0)):
+            self.read += 1
+            yield state
 
     def file(self, tenant, key, version=None):
         self.asked.append(key)
@@ -50,6 +53,18 @@ def test_a_file_that_is_done_is_not_asked_for_again():
     assert journey.look(ledger) == []
     assert ledger.asked == ["raw/one.csv"]
     assert journey.is_good()
+
+
+def test_of_a_long_list_only_what_is_newer_than_the_files_is_read():
+    old = [State(f"raw/old{n}.csv", "v1", "QUERYABLE", arrived_at=NOON - timedelta(days=1)) for n in range(1000)]
+    many = [Arrival("acme", f"raw/{n}.csv", "v1", "transactions", 10, since=NOON) for n in range(50)]
+    ledger = Ledger([[*old, *(State(each.key, "v1", "QUERYABLE") for each in many)]])
+    journey = Journey(many)
+
+    journey.look(ledger)
+
+    assert journey.is_good()
+    assert ledger.read == 51
 
 
 def test_one_look_serves_many_files_of_a_dataset():

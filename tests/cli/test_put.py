@@ -1,8 +1,11 @@
+import time
+
 import boto3
 import pytest
 from moto import mock_aws
 
 from cli.connection import Connection
+from cli.exit_codes import ExitCode
 from cli.keys import Address
 from cli.put import Upload, upload
 from tenants.registry import load
@@ -88,3 +91,29 @@ def test_a_file_of_several_parts_is_recognised_too(drop):
 def test_an_undeployed_tenant_is_told_from_a_deployed_one(connection):
     assert connection.is_deployed("acme")
     assert not connection.is_deployed("skyline")
+
+
+def test_who_waits_for_a_held_tenant_hears_of_it_at_once(dev, tmp_path):
+    path = tmp_path / "one.csv"
+    path.write_text("a\n1\n")
+    dev.lake("hold", "acme", "--reason", "audit")
+    began = time.monotonic()
+
+    answer = dev.lake("put", "acme", path, "--dataset", "transactions", "--wait", "--timeout", 20)
+
+    assert answer.exit_code == ExitCode.FAILED
+    assert "acme is held since" in answer.stderr
+    assert "(audit)" in answer.stderr
+    assert "`lake release acme -e dev` lets them go" in answer.stderr
+    assert time.monotonic() - began < 10
+
+
+def test_a_file_of_a_held_tenant_is_put_with_a_warning(dev, tmp_path):
+    path = tmp_path / "one.csv"
+    path.write_text("a\n1\n")
+    dev.lake("hold", "acme", "--reason", "audit")
+
+    answer = dev.lake("put", "acme", path, "--dataset", "transactions")
+
+    assert answer.exit_code == ExitCode.OK
+    assert "warning: tenant acme is held since" in answer.stderr

@@ -191,3 +191,33 @@ def test_a_hold_elsewhere_is_none_of_the_local_clouds(home):
     remember_hold(local("dev"), "acme", "audit")
 
     assert not (home / "holds.json").exists()
+
+
+@pytest.fixture
+def recovered(dev, home, glue):
+    """A recovery of dev's acme, whose runs have left something."""
+    made = Recovery(home, losses.note(Folders(home), "killed", set()))
+    made.connection = dev.connection
+    dev.connection.client("s3").put_object(Bucket=dev.connection.names("acme").bucket, Key="processed/x", Body=b"")
+    return made
+
+
+def test_a_rebuild_whose_run_was_killed_is_asked_for_again(dev, recovered, glue, capsys):
+    finishes = glue.job
+    glue.job = lambda errand, run: "FAILED" if len(glue.started) < 3 else finishes(errand, run)
+
+    assert recovered._rebuild("acme") == "3 files"
+
+    assert len(glue.started) == 3
+    said = capsys.readouterr().err
+    assert "jr_1 ended as FAILED: out of memory; asked again, try 2 of 3" in said
+    assert "jr_2 ended as FAILED: out of memory; asked again, try 3 of 3" in said
+
+
+def test_a_rebuild_that_fails_three_times_has_failed(recovered, glue):
+    glue.job = lambda _errand, _run: "FAILED"
+
+    with pytest.raises(LakeError, match="jr_3 ended as FAILED: out of memory"):
+        recovered._rebuild("acme")
+
+    assert len(glue.started) == 3

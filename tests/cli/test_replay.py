@@ -99,3 +99,16 @@ def test_a_replay_of_a_held_tenant_says_what_it_waits_for(dev):
     answer = dev.lake("replay", "acme", "--file", key, "--force")
 
     assert "lake release acme -e dev" in answer.stderr
+
+
+def test_a_replay_of_a_held_tenant_is_not_waited_for(dev):
+    key = dev.arrive("a.csv")
+    dev.process()
+    dev.lake("hold", "acme", "--reason", "audit")
+
+    answer = dev.lake("replay", "acme", "--file", key, "--force", "--wait", "--timeout", 2)
+
+    assert answer.exit_code == ExitCode.FAILED
+    assert "acme is held" in answer.stderr
+    assert "lake release acme -e dev" in answer.stderr
+    assert "after 2 s" not in answer.stderr

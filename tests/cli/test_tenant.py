@@ -71,6 +71,12 @@ def test_add_writes_the_tenant_and_leaves_every_other_byte(tenant, folder):
     assert "lake deploy newco" in found.stderr
 
 
+def test_add_says_as_json_what_it_wrote_and_where(tenant, folder):
+    found = tenant(*NEWCO, "--json")
+
+    assert json.loads(found.stdout) == {"id": "newco", "file": "tenants/tenants.yaml"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

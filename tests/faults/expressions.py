@@ -16,6 +16,10 @@ _TOKENS = re.compile(r"\s*(<>|<=|>=|[#:]?\w+|[=<>(),+\-])")
 _CLAUSES = ("SET", "REMOVE", "ADD")
 
 
+class NotUnderstood(Exception):
+    """Raised for what no request of the ledger has said so far: better a failing test than a wrong answer."""
+
+
 @lru_cache(maxsize=5_000)
 def condition(text: str) -> Condition:
     tokens = _Tokens(text)
@@ -42,7 +46,7 @@ def update(text: str) -> tuple[tuple[tuple[str, Operand], ...], tuple[str, ...]]
             elif clause == "REMOVE":
                 removed.append(path)
             else:
-                raise NotImplementedError(f"{clause} in {text}")
+                raise NotUnderstood(f"{clause} in {text}")
             if not tokens.took(","):
                 break
     return tuple(sets), tuple(removed)
@@ -56,7 +60,7 @@ class _Tokens:
         while position < len(text.rstrip()):
             found = _TOKENS.match(text, position)
             if found is None:
-                raise NotImplementedError(f"{text[position:]!r} in {text!r}")
+                raise NotUnderstood(f"{text[position:]!r} in {text!r}")
             self.left.append(found.group(1))
             position = found.end()
         self.left.reverse()
@@ -64,7 +68,7 @@ class _Tokens:
     def take(self, expected: str | None = None) -> str:
         token = self.left.pop() if self.left else ""
         if expected is not None and token.upper() != expected:
-            raise NotImplementedError(f"{token!r} where {expected} was expected in {self.text!r}")
+            raise NotUnderstood(f"{token!r} where {expected} was expected in {self.text!r}")
         return token.upper() if token.upper() in _CLAUSES else token
 
     def took(self, wanted: str) -> bool:
@@ -75,7 +79,7 @@ class _Tokens:
 
     def end(self) -> None:
         if self.left:
-            raise NotImplementedError(f"{self.left[-1]!r} in {self.text!r}")
+            raise NotUnderstood(f"{self.left[-1]!r} in {self.text!r}")
 
 
 def _either(tokens: _Tokens) -> Condition:
@@ -131,7 +135,7 @@ def _comparison(tokens: _Tokens, left: Operand) -> Condition:
         )
     sign = tokens.take()
     if sign not in ("=", "<>", "<", "<=", ">", ">="):
-        raise NotImplementedError(f"{sign!r} in {tokens.text!r}")
+        raise NotUnderstood(f"{sign!r} in {tokens.text!r}")
     right = _operand(tokens)
     return lambda item, names, values: _compare(sign, left(item, names, values), right(item, names, values))
 

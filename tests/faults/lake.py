@@ -26,6 +26,7 @@ from glue_scripts.commit_object import CommitObject
 from ingestion.dispatch import Dispatcher
 from ingestion.register import Registrar
 from lineage import table
+from lineage.commits import is_commit, key_of
 from lineage.ledger import Ledger
 from lineage.values import DatasetEntry, FileState, TenantEntry
 from tests.faults.injection import AnswerLost, Process, Refused
@@ -139,6 +140,10 @@ class Glue(Service):
         self.lake.glue_runs.append(glue_run)
         return {"JobRunId": glue_run.id}
 
+    def batch_stop_job_run(self, **_: Any) -> Mapping[str, Any]:
+        """A run that is told to stop may work on for a while: here, to its end."""
+        return self.call("BatchStopJobRun", lambda: {"Errors": []})
+
     def batch_create_partition(self, **_: Any) -> Mapping[str, Any]:
         return self.call("BatchCreatePartition", lambda: {"Errors": []})
 
@@ -221,7 +226,7 @@ class Lake:
         number = next(self.numbers)
         stored = Stored(f"v{number}", body, hashlib.md5(body).hexdigest(), f"{number:016X}")
         self.objects.setdefault(key, []).append(stored)
-        if key.startswith("raw/") or "/_commits/" in key:
+        if key.startswith("raw/") or is_commit(key):
             self.queue.append(self._event(key, stored))
         return stored
 
@@ -334,7 +339,7 @@ class Lake:
         """No snapshot holds a part of a batch: what it names lies under one commit object, whole."""
         for number, snapshot in enumerate(self.snapshots):
             for batch, nodes in snapshot.batches.items():
-                stored = self.newest(f"processed/sales/_commits/{batch}.json")
+                stored = self.newest(key_of("sales", batch))
                 if stored is None:
                     yield f"snapshot {number}: batch {batch} without a commit object"
                     continue

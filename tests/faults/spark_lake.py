@@ -11,6 +11,7 @@ import boto3
 import pytest
 
 from glue_scripts import bucket, maintain, processed_to_analytics, raw_to_processed
+from lineage.commits import folder, key_of
 from lineage.errands import Errands
 from lineage.errors import NothingClaimed
 from lineage.ledger import Ledger
@@ -125,7 +126,7 @@ class Lake:
     def arrive(self, version: tuple[str, str, int, str], moment: datetime) -> None:
         self._receive(*version, FIRST, moment)
 
-    def _receive(  # noqa: PLR0917
+    def _receive(  # noqa: PLR0917 - an event's words in their order
         self, key: str, version: str, size: int, etag: str, job: str, moment: datetime | None = None
     ) -> None:
         file = FileVersion(
@@ -142,7 +143,7 @@ class Lake:
 
     def hear(self) -> None:
         """The events of the commit objects, each as often as we ask."""
-        listed = self.s3.list_object_versions(Bucket=BUCKET, Prefix=f"processed/{self.dataset}/_commits/")
+        listed = self.s3.list_object_versions(Bucket=BUCKET, Prefix=folder(self.dataset))
         for found in listed.get("Versions", []):
             self._receive(found["Key"], found["VersionId"], found["Size"], found["ETag"], SECOND)
 
@@ -230,5 +231,5 @@ class Lake:
                     yield f"snapshot {snapshot}: {rows} of {expected} rows of batch {batch}"
 
     def _commit(self, batch: str) -> dict:
-        key = f"processed/{self.dataset}/_commits/{batch}.json"
-        return json.load(io.TextIOWrapper(self.s3.get_object(Bucket=BUCKET, Key=key)["Body"]))
+        stored = self.s3.get_object(Bucket=BUCKET, Key=key_of(self.dataset, batch))
+        return json.load(io.TextIOWrapper(stored["Body"]))

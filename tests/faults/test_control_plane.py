@@ -11,6 +11,7 @@ import pytest
 
 from glue_scripts import raw_to_processed
 from glue_scripts.raw_to_processed import in_order
+from lineage.commits import is_commit
 from lineage.values import Member
 from tests.faults.injection import Killed, Process
 from tests.faults.lake import Lake
@@ -170,6 +171,6 @@ def test_the_commit_object_is_written_once(played):
         patch.setattr(raw_to_processed, "find", lambda *where: find(*where) if next(looks) else None)
         lake.drain()
 
-    [commit] = [versions for key, versions in lake.objects.items() if "/_commits/" in key]
+    [commit] = [versions for key, versions in lake.objects.items() if is_commit(key)]
     assert len(commit) == 1
     assert lake.violations() == []

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 from moto import mock_aws
 
 from tests.faults.injection import Fault, Killed, Process, install, parse
-from tests.lineage.conftest import _ambient  # noqa: F401
+from tests.lineage.conftest import _ambient  # noqa: F401 - a fixture
 
 SITE = Path(__file__).parent / "site"
 JOB = """

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from lineage.commits import key_of
 from lineage.errors import RunNotOpen
 from lineage.holds import Holds, is_held
 from lineage.ledger import Ledger
@@ -106,7 +107,7 @@ def reconciles(race: Race, actor: Actor) -> None:
 def registers_the_commit(race: Race, actor: Actor) -> None:
     ledger = race.seen_by(actor)
     state = ledger.run("acme", str(race.run))
-    ledger.receive(a_file(key=f"processed/sales/_commits/{state.batch}.json", version="1"), ANALYTICS)
+    ledger.receive(a_file(key=key_of("sales", state.batch), version="1"), ANALYTICS)
 
 
 def begins_the_second_job(race: Race, actor: Actor) -> None:

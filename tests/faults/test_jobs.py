@@ -90,6 +90,7 @@ def test_any_call_may_be_the_last_one_of_the_run_that_makes_the_table(wire, plan
             break
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("orders", [1, pytest.param(24, marks=pytest.mark.slow)])
 def test_of_four_versions_the_newest_stays_in_whatever_order_they_come(wire, orders):
     """Each twice, and each in a batch of its own."""

@@ -10,11 +10,12 @@ from pynamodb.exceptions import VerboseClientError
 from lineage import table
 from lineage.ledger import Ledger
 from lineage.store import Store
+from tests.faults.expressions import NotUnderstood
 from tests.faults.injection import Process
 from tests.faults.memory import MemoryStore, MemoryTable, Refusal, memory_table
 from tests.faults.worlds import LedgerWorld, seeded
 from tests.lineage.builders import RAW, a_file, enter
-from tests.lineage.conftest import _ambient  # noqa: F401
+from tests.lineage.conftest import _ambient  # noqa: F401 - a fixture
 
 FOREIGN = {"ConsumedCapacity", "ResponseMetadata", "ScannedCount", "ItemCollectionMetrics"}
 
@@ -81,7 +82,7 @@ def test_an_operation_or_expression_it_does_not_know_is_refused():
     rows = memory_table()
     with pytest.raises(KeyError, match="Scan"):
         rows.answer("Scan", {})
-    with pytest.raises(NotImplementedError, match="size"):
+    with pytest.raises(NotUnderstood, match="size"):
         rows.answer("PutItem", {"Item": {"PK": {"S": "a"}, "SK": {"S": "b"}}, "ConditionExpression": "size(#a) > :b"})
 
 

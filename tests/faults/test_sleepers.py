@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from lineage.commits import key_of
 from tests.faults.injection import Process
 from tests.faults.schedule import Actor, play, told
 from tests.faults.test_interleavings import SCENARIOS, Race, Scenario, a_run, one, only_begins, waits_and_fences, works
@@ -42,7 +43,7 @@ def of_the_second_job(path: str) -> list[str]:
         first = race.begun()
         race.job(Process(), first)
         batch = race.ledger.run("acme", first).batch
-        race.ledger.receive(a_file(key=f"processed/sales/_commits/{batch}.json", version="1"), ANALYTICS)
+        race.ledger.receive(a_file(key=key_of("sales", batch), version="1"), ANALYTICS)
         run = race.dispatch(Process(), job=ANALYTICS)
 
         def takes_over(actor: Actor) -> None:

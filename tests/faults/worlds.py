@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lineage import table, values
+from lineage.commits import key_of
 from lineage.errors import LedgerError, NothingClaimed, RunNotOpen, RunOpen
+from lineage.items import Claim
+from lineage.items import Run as Header
 from lineage.ledger import Ledger
-from lineage.table import Claim
-from lineage.table import Run as Header
 from lineage.values import ClaimState, CommitRecord, HeaderState, InputResult, Output, Run
 from tests.faults.injection import Process
 from tests.faults.memory import MemoryStore, memory_table
@@ -183,7 +184,7 @@ def a_record(run: Run) -> CommitRecord:
             )
         ]
     else:
-        commit = f"processed/sales/_commits/{run.batch}.json"
+        commit = key_of("sales", run.batch)
         outputs = [
             Output(key=f"processed/sales/{run.run}-0.parquet", version=None, zone="processed", dataset="sales", rows=1),
             Output(key=commit, version="1", zone="processed", dataset="sales"),

@@ -2,7 +2,9 @@
 
 import io
 import json
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import boto3
 import pyarrow.parquet as pq
@@ -10,6 +12,7 @@ import pytest
 
 from glue_scripts import maintain, processed_to_analytics, raw_to_processed
 from glue_scripts.catalog import PARQUET, QUARANTINE_COLUMNS
+from lineage.commits import folder
 from lineage.errands import Errands
 from lineage.history import claim_key
 from lineage.ledger import Ledger
@@ -104,6 +107,19 @@ class Lake:
         )
         self.ledger.receive(file, job)
 
+    def put_in_one_second(self, name: str, bodies: Sequence[bytes]) -> list[Callable[[], None]]:
+        """Versions of one key, oldest first; their events come when they are called."""
+        key, moment = f"raw/{self.dataset}/{name}", self.now
+        put = [(self.s3.put_object(Bucket=BUCKET, Key=key, Body=body), len(body)) for body in bodies]
+
+        def arrive(answer: dict, size: int, sequencer: str) -> None:
+            self.now = moment
+            facts = (answer["VersionId"], size, answer["ETag"], "raw_to_processed")
+            self.receive(key, *facts, sequencer=sequencer, later=False)
+
+        # The later one is longer: hex without its zeros.
+        return [partial(arrive, *one, sequencer) for one, sequencer in zip(put, ("9A", "1B0"), strict=False)]
+
     def begin(self, job: str) -> str:
         members = self.ledger.waiting(TENANT, self.dataset, job)
         return self.ledger.begin(TENANT, job, self.dataset, members)
@@ -136,8 +152,7 @@ class Lake:
         return {row[0] for row in self.spark.sql(f"SELECT file_path FROM {table}.files").collect()}
 
     def commits(self) -> list[dict]:
-        prefix = f"processed/{self.dataset}/_commits/"
-        return self.s3.list_object_versions(Bucket=BUCKET, Prefix=prefix).get("Versions", [])
+        return self.s3.list_object_versions(Bucket=BUCKET, Prefix=folder(self.dataset)).get("Versions", [])
 
     def enter_commits(self) -> None:
         for found in self.commits():

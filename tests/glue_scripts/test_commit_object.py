@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from glue_scripts.commit_object import CommitObject, PartFile, SourceFile, key_of
+from glue_scripts.commit_object import CommitObject, PartFile, SourceFile
 from glue_scripts.errors import CommitObjectUnreadable
 
 
@@ -38,10 +38,6 @@ def test_what_earlier_code_left_out_is_empty_and_what_later_code_adds_is_passed_
 
     assert (commit.code, commit.attempt) == ("", 1)
     assert commit.sources == (SourceFile(key="raw/a.csv", version=None, rows=1, rejected=0),)
-
-
-def test_it_lies_beside_the_files_under_the_name_of_the_batch():
-    assert key_of("people", "b1") == "processed/people/_commits/b1.json"
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"[1]", b'{"files": 3}'])

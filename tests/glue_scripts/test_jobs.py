@@ -114,24 +114,49 @@ def test_dates_of_long_ago_go_through(lake):
 
 def test_of_two_puts_in_one_second_the_later_one_wins(lake):
     lake = lake()
-    put = [lake.s3.put_object(Bucket=BUCKET, Key=f"raw/{lake.dataset}/a.csv", Body=body) for body in TWO_BODIES]
-    for answer, body, sequencer in reversed(list(zip(put, TWO_BODIES, ("9A", "1B0"), strict=True))):
-        key = f"raw/{lake.dataset}/a.csv"
-        facts = (answer["VersionId"], len(body), answer["ETag"], "raw_to_processed")
-        lake.receive(key, *facts, sequencer=sequencer, later=False)
+    older, newer = lake.put_in_one_second("a.csv", TWO_BODIES)
 
+    newer()
+    older()
     lake.flow()
 
     assert lake.rows() == [("1", Decimal(2))]
 
 
-def test_of_two_batches_of_one_second_the_later_one_wins(lake):
+@pytest.mark.parametrize("order", [pytest.param((0, 1), marks=pytest.mark.slow), (1, 0)])
+def test_of_two_puts_in_one_second_the_later_one_wins_though_they_come_in_two_batches(lake, order):
     lake = lake()
-    for name, amount in (("a.csv", 1), ("b.csv", 2)):
-        body = f"id,at,amount\n1,2024-09-20,{amount}\n".encode()
-        key = f"raw/{lake.dataset}/{name}"
-        answer = lake.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
-        lake.receive(key, answer["VersionId"], len(body), answer["ETag"], "raw_to_processed", later=False)
+    arrivals = lake.put_in_one_second("a.csv", TWO_BODIES)
+
+    for number in order:
+        arrivals[number]()
+        lake.flow()
+
+    assert lake.rows() == [("1", Decimal(2))]
+
+
+def test_a_table_without_sequencers_gets_them_and_its_rows_are_older(lake):
+    lake = lake()
+    older, newer = lake.put_in_one_second("a.csv", TWO_BODIES)
+    older()
+    lake.flow()
+    lake.spark.sql(f"ALTER TABLE lake.{DATABASE}.{lake.dataset} DROP COLUMN _sequencer")
+
+    newer()
+    lake.flow()
+
+    assert lake.rows("id, amount, ltrim('0', _sequencer)") == [("1", Decimal(2), "1B0")]
+
+
+@pytest.mark.parametrize("order", [pytest.param((0, 1), marks=pytest.mark.slow), (1, 0)])
+def test_of_two_files_of_one_second_the_later_name_wins_in_whatever_batches(lake, order):
+    lake = lake()
+    arrivals = [
+        lake.put_in_one_second(name, [body])[0] for name, body in zip(("a.csv", "b.csv"), TWO_BODIES, strict=True)
+    ]
+
+    for number in order:
+        arrivals[number]()
         lake.flow()
 
     assert lake.rows() == [("1", Decimal(2))]

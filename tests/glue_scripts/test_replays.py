@@ -6,8 +6,9 @@ import pytest
 
 from glue_scripts import processed_to_analytics
 from glue_scripts.errors import TableUnfit
+from lineage.replays import Replays
 from tests.glue_scripts.conftest import BUCKET
-from tests.glue_scripts.lake import a_plan, cut_off
+from tests.glue_scripts.lake import TENANT, a_plan, cut_off
 
 pytestmark = [pytest.mark.cloud, pytest.mark.spark]
 
@@ -130,6 +131,23 @@ def test_rows_are_replaced_though_the_old_commit_object_has_expired(lake):
     assert lake.rows() == [("1", Decimal(1)), ("2", Decimal(2))]
 
 
+def test_of_two_versions_of_one_second_whose_commit_object_expired_only_the_replayed_one_goes(lake):
+    lake = lake(primary_key=[])
+    bodies = b"id,at,amount\n1,2024-09-20,1\n", b"id,at,amount\n2,2024-09-20,9\n"
+    for arrives in lake.put_in_one_second("a.csv", bodies):
+        arrives()
+    lake.flow()
+    lake.deploy(primary_key=[], rules=[ONLY_GOOD_AMOUNTS])
+    (old,) = lake.commits()
+    lake.s3.delete_object(Bucket=BUCKET, Key=old["Key"])
+    newest = lake.s3.head_object(Bucket=BUCKET, Key=f"raw/{lake.dataset}/a.csv")["VersionId"]
+
+    lake.replay("a.csv", version=newest)
+    merged(lake)
+
+    assert lake.rows("id") == [("1",)]
+
+
 @pytest.mark.slow
 def test_a_file_that_is_no_longer_there_keeps_the_rows_that_it_has_brought(lake):
     lake = lake()
@@ -203,12 +221,29 @@ def test_plain_parquet_refuses_a_replay_of_some_of_a_batchs_files(lake, monkeypa
     lake.put("b.csv", "id,at,amount\n2,2024-09-20,2\n")
     lake.flow()
     old = lake.objects("analytics-ready")
-    monkeypatch.setattr("lineage.replay_plan.is_plain", lambda _: False)  # as where a group was halved
-    monkeypatch.setattr("lineage.replays.is_plain", lambda _: False)
+    monkeypatch.setattr("lineage.values.DatasetEntry.is_plain", False)  # as where the table was Iceberg's until now
 
     with pytest.raises(TableUnfit, match=r"append-only: .* leaves out 1, the first: raw/.*/b\.csv"):
         lake.replay("a.csv")
 
+    assert lake.objects("analytics-ready") == old
+
+
+def test_plain_parquet_whose_file_is_gone_keeps_its_rows_and_the_run_names_the_file(lake):
+    lake = lake(format="parquet", primary_key=[])
+    lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
+    lake.put("b.csv", "id,at,amount\n2,2024-09-20,2\n")
+    lake.flow()
+    old, commits = lake.objects("analytics-ready"), lake.commits()
+    gone = lake.s3.list_object_versions(Bucket=BUCKET, Prefix=f"raw/{lake.dataset}/b.csv")["Versions"][0]
+    lake.s3.delete_object(Bucket=BUCKET, Key=gone["Key"], VersionId=gone["VersionId"])
+    replays = Replays(lake.ledger)
+    replays.replay(replays.plan(TENANT, dataset=lake.dataset, force=True))
+
+    with pytest.raises(TableUnfit, match=r"^raw/.*/b\.csv: no longer in the bucket. .* append-only"):
+        lake.run(FIRST)
+
+    assert lake.commits() == commits
     assert lake.objects("analytics-ready") == old
 
 

@@ -66,7 +66,7 @@ class Functions:
 class Glue:
     """Glue's client as dispatch uses it: starts runs, or fails as often as it is told to.
 
-    `places`: how many it has left; whoever plays the end of a run gives one back.
+    `places`: how many it has left; whoever plays the end of a run gives one back. `full_jobs` run as often as they may.
     """
 
     def __init__(self, *, errors: tuple[str, ...] = (), places: int | None = None) -> None:
@@ -74,16 +74,25 @@ class Glue:
         self.errors = list(errors)
         self.places = places
         self.refused: list[str] = []
+        self.full_jobs: set[str] = set()
+        self.stopped: list[tuple[str, str]] = []
 
     def start_job_run(self, *, JobName: str, Arguments: dict[str, str]) -> Mapping[str, str]:
         if self.errors:
             raise ClientError({"Error": {"Code": self.errors.pop(0), "Message": "no"}}, "StartJobRun")
-        if self.places == 0:
+        if self.places == 0 or JobName in self.full_jobs:
             self.refused.append(JobName)
-            raise ClientError({"Error": {"Code": "ConcurrentRunsExceededException", "Message": "full"}}, "StartJobRun")
+            code = "ConcurrentRuns" if JobName in self.full_jobs else "ResourceNumberLimit"
+            raise ClientError({"Error": {"Code": f"{code}ExceededException", "Message": "full"}}, "StartJobRun")
         self.places = None if self.places is None else self.places - 1
         self.started.append((JobName, Arguments))
         return {"JobRunId": f"jr_{len(self.started)}"}
+
+    def batch_stop_job_run(self, *, JobName: str, JobRunIds: list[str]) -> Mapping[str, Any]:
+        fresh = [run for run in JobRunIds if (JobName, run) not in self.stopped]
+        self.stopped += [(JobName, run) for run in fresh]
+        errors = [{"JobName": JobName, "JobRunId": run} for run in JobRunIds if run not in fresh]
+        return {"SuccessfulSubmissions": [{"JobName": JobName, "JobRunId": run} for run in fresh], "Errors": errors}
 
     def get_job_run(self, *, JobName: str, RunId: str) -> Mapping[str, Any]:
         name, arguments = self.started[int(RunId.removeprefix("jr_")) - 1]

@@ -262,6 +262,65 @@ def test_the_schedule_puts_silent_runs_in_order(dispatcher, ledger, clock):
     assert len(dispatcher.handle(TICK)) == 1
 
 
+JOB = "lake-acme-dev-raw-to-processed"
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_the_glue_run_of_a_fenced_run_is_stopped(dispatcher, ledger, glue, clock, taken):
+    """A run that hangs after it was taken, and one that hangs in Glue before."""
+    ledger.receive(a_file(), RAW)
+    [run] = dispatcher.handle(TOLD)
+    if taken:
+        ledger.take("acme", RAW, run, "jr_1")
+
+    clock.move(minutes=16)
+    dispatcher.handle(TICK)
+
+    assert ledger.run("acme", run).state == HeaderState.FENCED
+    assert glue.stopped == [(JOB, "jr_1")]
+
+
+def test_what_others_fenced_is_stopped_by_the_next_look(watched, ledger, glue, clock):
+    ledger.receive(a_file(), RAW)
+    [run] = watched.handle(TOLD)
+    ledger.take("acme", RAW, run, "jr_1")
+    clock.move(minutes=6)
+    assert [done.outcome for done in ledger.recover()] == ["fenced"]
+
+    watched.handle(TICK)
+
+    assert glue.stopped == [(JOB, "jr_1")]
+
+
+def test_a_run_that_failed_by_itself_or_was_never_started_is_not_stopped(dispatcher, ledger, glue, clock):
+    ledger.receive(a_file(), RAW)
+    ledger.begin("acme", RAW, "sales", ledger.waiting("acme", "sales", RAW))
+    clock.move(minutes=3)
+    dispatcher.handle(TICK)
+    clock.move(minutes=1)
+    [run] = dispatcher.handle(TICK)
+    ledger.fail(ledger.take("acme", RAW, run, "jr_1"), "out of memory")
+    dispatcher.handle(TICK)
+
+    assert glue.stopped == []
+
+
+def test_a_glue_that_stops_nothing_keeps_no_run_from_starting(dispatcher, ledger, glue, clock, monkeypatch):
+    def broken(**_):
+        raise RuntimeError("AccessDeniedException")
+
+    monkeypatch.setattr(glue, "batch_stop_job_run", broken)
+    enter(ledger, "skyline")
+    ledger.receive(a_file(), RAW)
+    dispatcher.handle(TOLD)
+    ledger.receive(a_file(tenant="skyline"), RAW)
+    clock.move(minutes=16)
+
+    dispatcher.handle(TICK)
+
+    assert glue.started[-1][0] == "lake-skyline-dev-raw-to-processed"
+
+
 def test_a_tenant_that_cannot_be_read_does_not_keep_the_others_waiting(dispatcher, ledger, glue, monkeypatch):
     enter(ledger, "broken")
     ledger.receive(a_file(), RAW)
@@ -645,22 +704,63 @@ def test_two_refused_tenants_are_enough_for_the_tick(full, ledger, glue):
     assert set(Turns(ledger).waiting()) == {QUIET, OTHER, "fourth", "fifth", "sixth"}
 
 
-def test_one_tenant_at_the_limit_of_its_own_job_keeps_no_other_waiting(dispatcher, ledger, glue, monkeypatch):
-    """Glue says the same of a job that runs as often as it may as of an account."""
-    enter(ledger, QUIET)
-    ledger.receive(a_file(), RAW)
-    start_job_run = glue.start_job_run
+@pytest.fixture
+def hung(dispatcher, ledger, glue):
+    """Noisy's and another's jobs run as often as they may and never end; both have two datasets that wait."""
+    for tenant in (NOISY, OTHER, QUIET):
+        enter(ledger, tenant)
+    for tenant in (NOISY, OTHER):
+        glue.full_jobs.add(f"lake-{tenant}-dev-raw-to-processed")
+        ledger.put_dataset(a_dataset(tenant=tenant, dataset="flights"))
+        ledger.receive(a_file(tenant=tenant), RAW)
+        ledger.receive(a_file(key="raw/flights/f.csv", dataset="flights", tenant=tenant), RAW)
+    return dispatcher
 
-    def refuses_acme(*, JobName, Arguments):
-        glue.places = 0 if "acme" in JobName else None
-        return start_job_run(JobName=JobName, Arguments=Arguments)
 
-    monkeypatch.setattr(glue, "start_job_run", refuses_acme)
-    assert dispatcher.handle(TOLD) == []
+def test_tenants_whose_own_jobs_are_full_keep_no_other_waiting(hung, ledger, glue):
     ledger.receive(a_file(tenant=QUIET), RAW)
 
-    assert len(dispatcher.handle(told(QUIET))) == 1
-    assert Turns(ledger).waiting() == [NOISY]
+    assert len(hung.handle(TICK)) == 1
+
+    assert tenants_of([job for job, _ in glue.started]) == [QUIET]
+    assert tenants_of(sorted(glue.refused)) == [NOISY, OTHER]  # once each, whatever waits
+    assert Turns(ledger).waiting() == []
+
+
+def test_while_tenants_jobs_are_full_what_arrives_of_others_starts_at_once(hung, ledger):
+    for tenant in (NOISY, OTHER):
+        assert hung.handle(told(tenant)) == []
+    ledger.receive(a_file(tenant=QUIET), RAW)
+
+    assert len(hung.handle(told(QUIET))) == 1
+
+
+def test_a_place_that_is_free_goes_past_a_tenant_whose_own_job_is_full(hung, ledger, glue, clock):
+    for tenant in (NOISY, OTHER, QUIET):  # the account had no place for them a moment ago
+        Turns(ledger).wait(tenant)
+        clock.move(seconds=1)
+    ledger.receive(a_file(tenant=QUIET), RAW)
+    glue.places = 1
+
+    hung.dispatch([], places=1)
+
+    assert tenants_of([job for job, _ in glue.started]) == [QUIET]
+    assert Turns(ledger).waiting() == []
+
+
+def test_a_full_job_is_not_tried_at_each_arrival_but_by_the_tick_and_when_a_run_of_it_ends(hung, ledger, glue, clock):
+    hung.handle(told(NOISY))
+    asked = len(glue.refused)
+    clock.move(seconds=30)
+    hung.handle(told(NOISY))
+    assert len(glue.refused) == asked
+
+    clock.move(minutes=1)
+    hung.handle(TICK)
+    assert len(glue.refused) > asked
+
+    glue.full_jobs.clear()
+    assert len(hung.handle(ended("SUCCEEDED", "jr_hung"))) == 2
 
 
 def test_who_has_nothing_to_wait_for_leaves_the_line(dispatcher, ledger):

@@ -1,8 +1,8 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from ingestion.errors import NoPlace
-from ingestion.glue import GlueJobs, is_busy
+from ingestion.errors import JobFull, NoPlace
+from ingestion.glue import GlueJobs, is_busy, is_job_full
 from tests.ingestion.builders import Glue
 
 
@@ -29,14 +29,26 @@ def test_what_does_not_pass_is_raised(errors, pauses):
     assert len(slept) == pauses
 
 
-@pytest.mark.parametrize("error", ["ConcurrentRunsExceededException", "ResourceNumberLimitExceededException"])
-def test_nobody_sleeps_for_a_place(error):
+@pytest.mark.parametrize(
+    ("error", "refusal"),
+    [("ConcurrentRunsExceededException", JobFull), ("ResourceNumberLimitExceededException", NoPlace)],
+)
+def test_nobody_sleeps_for_a_place_and_it_is_told_whose_are_taken(error, refusal):
     slept: list[float] = []
 
-    with pytest.raises(NoPlace, match=error) as refused:
+    with pytest.raises(refusal, match=error) as refused:
         GlueJobs(Glue(errors=(error,)), sleep=slept.append).start("job", "r1")
     assert slept == []
     assert is_busy(f"could not be started: {refused.value}")
+    assert is_job_full(f"could not be started: {refused.value}") == (refusal is JobFull)
+
+
+def test_a_glue_run_is_stopped_once():
+    glue = Glue()
+
+    assert GlueJobs(glue).stop("job", "jr_1")
+    assert not GlueJobs(glue).stop("job", "jr_1")
+    assert glue.stopped == [("job", "jr_1")]
 
 
 def test_a_glue_run_tells_what_it_was_started_for():

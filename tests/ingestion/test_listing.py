@@ -135,8 +135,8 @@ def keys(s3, prefix="", after=None):
     return [versions[0].key for versions in walk(s3, BUCKET, prefix, after)]
 
 
-def test_the_zones_are_walked_and_nothing_else(s3):
-    assert keys(s3) == ["processed/s/1", "processed/s/2", "quarantine/q", "raw/a", "raw/b/c", "raw/d"]
+def test_the_zones_are_walked_and_nothing_else_what_arrived_first(s3):
+    assert keys(s3) == ["raw/a", "raw/b/c", "raw/d", "processed/s/1", "processed/s/2", "quarantine/q"]
 
 
 @pytest.mark.parametrize("stop", range(6))

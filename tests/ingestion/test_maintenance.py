@@ -6,7 +6,7 @@ from lineage.errands import Errands
 from lineage.errors import NotInLedger
 from lineage.values import ErrandState
 from tests.ingestion.builders import Glue, with_topic
-from tests.lineage.builders import RAW, a_file, merge, process
+from tests.lineage.builders import ANALYTICS, RAW, a_file, begin, merge, process
 
 JOB = "lake-acme-dev-maintain"
 
@@ -59,6 +59,18 @@ def test_so_many_commits_are_worth_a_run(maintenance, acme, ledger, glue, clock)
     assert glue.started == [(JOB, {"--run": errand.id})]
 
 
+def test_runs_that_failed_in_between_do_not_hide_the_commits(maintenance, acme, ledger, clock):
+    commits(ledger, clock, 2)
+    for number in range(2):
+        ledger.receive(a_file(f"failed-{number}.csv"), RAW)
+        process(ledger)
+        ledger.fail(begin(ledger, job=ANALYTICS, glue_run=f"jr_failed_{number}"), "out of memory")
+        clock.move(minutes=1)
+        merge(ledger, snapshot=f"after-{number}")
+
+    assert maintenance.look(acme) is not None
+
+
 def test_one_commit_is_worth_a_run_a_day_later(maintenance, acme, ledger, clock):
     commits(ledger, clock, 1)
     clock.move(hours=23)
@@ -107,6 +119,21 @@ def test_an_errand_that_nobody_works_on_any_more_has_failed(maintenance, acme, e
     maintenance.look(acme)
     found = errands.get("acme", lost.id)
     assert (found.state, found.error) == (ErrandState.FAILED, "no sign of its end since 2024-09-20 12:00 UTC")
+
+
+def test_an_errand_that_waited_for_a_place_is_given_its_time_from_its_start_on(maintenance, acme, errands, clock):
+    late = errands.ask("acme", "maintain", {})
+    clock.move(hours=2)
+    errands.take("acme", late.id, "jr_1")
+
+    clock.move(hours=2, minutes=59)
+    maintenance.look(acme)
+    assert errands.get("acme", late.id).state == ErrandState.RUNNING
+
+    clock.move(minutes=2)
+    maintenance.look(acme)
+    found = errands.get("acme", late.id)
+    assert (found.state, found.error) == (ErrandState.FAILED, "no sign of its end since 2024-09-20 14:00 UTC")
 
 
 def test_an_errand_that_cannot_be_started_says_so(ledger, acme, errands, clock):

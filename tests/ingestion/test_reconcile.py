@@ -1,17 +1,18 @@
 """The reconciler on a versioned bucket and a ledger in memory (moto)."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
 
-from ingestion import reconcile, visit
+from ingestion import listing, reconcile, visit
 from ingestion.order import WrongOrder
 from ingestion.reconcile import Reconciler
+from ingestion.register import Registrar
 from ingestion.settings import Settings
 from lineage.values import FileStatus, HeaderState
-from tests.ingestion.builders import BUCKET, Functions
+from tests.ingestion.builders import BUCKET, Functions, an_event, messages
 from tests.lineage.builders import ANALYTICS, RAW, TABLE, a_file, begin, commit_key, enter, merge, process, processed
 
 SETTINGS = Settings(
@@ -260,6 +261,47 @@ def test_where_events_carry_no_version_id_a_file_is_known_by_its_content(lake):
     assert (report["registered"], report["ghosts"]) == ([], [])
 
 
+def told_late(lake, file, **by):
+    """The event of a missed object, without a version id, comes after all; or that of another put of the same bytes."""
+    time = (file.arrived_at + timedelta(**by)).isoformat()
+    event = an_event(file.key, version=None, size=file.size, etag=file.etag, time=time)
+    answer = Registrar(lake.ledger, lake.functions, "lake-dev-dispatch").register(messages(event))
+    assert answer == {"batchItemFailures": []}
+
+
+@pytest.mark.parametrize("key", ["raw/sales/a.csv", "raw/odd.bin"])
+def test_a_late_event_without_a_version_id_enters_nothing_that_reconcile_has_entered(lake, key):
+    missed = lake.put(key)
+    lake.reconcile()
+
+    told_late(lake, missed)
+
+    assert [(file.key, file.version) for file in lake.ledger.files("acme")] == [(key, missed.version)]
+    assert lake.reconcile()["counts"]["registered"] == 0
+
+
+def test_a_late_event_finds_its_file_claimed_or_done(lake):
+    missed = lake.put("raw/sales/a.csv")
+    lake.reconcile()
+    run = begin(lake.ledger)
+    told_late(lake, missed)
+    lake.ledger.commit(run, processed(run))
+    lake.ledger.finalise(run)
+    told_late(lake, missed)
+
+    assert len(lake.ledger.files("acme")) == 1
+    assert lake.waiting() == []
+
+
+def test_the_same_bytes_put_again_later_are_another_file(lake):
+    missed = lake.put("raw/sales/a.csv")
+    lake.reconcile()
+
+    told_late(lake, missed, hours=1)
+
+    assert len(lake.ledger.files("acme")) == 2
+
+
 def test_the_same_bytes_put_twice_are_two_files_of_which_one_was_missed(lake):
     lake.arrive("raw/sales/a.csv", b"same", version_id=False)
     lake.put("raw/sales/a.csv", b"same")
@@ -332,7 +374,13 @@ def test_what_the_ledger_may_have_forgotten_is_not_registered_even_by_a_backfill
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"task": "backfill", "prefix": "processed/"}, {"task": "backfill"}, {"task": "tidy"}, {"dryrun": True}],
+    [
+        {"task": "backfill", "prefix": "processed/"},
+        {"task": "backfill"},
+        {"task": "tidy"},
+        {"dryrun": True},
+        {"resume": "athena-results/x.csv"},
+    ],
 )
 def test_an_order_that_cannot_be_meant_is_refused(lake, wrong):
     with pytest.raises(WrongOrder):
@@ -347,8 +395,8 @@ def test_raw_files_wait_while_the_ledger_does_not_know_the_runs_of_the_bucket(la
 
     assert report["registered"] == []
     assert [(entry["key"], "lake rebuild-ledger acme" in entry["why"]) for entry in report["orphans"]] == [
-        ("processed/sales/_commits/0123456789abcdef0123.json", True),
         ("raw/sales/a.csv", True),
+        ("processed/sales/_commits/0123456789abcdef0123.json", True),
     ]
 
 
@@ -675,6 +723,33 @@ def test_called_by_the_clock_it_goes_on_by_itself(lake, monkeypatch):
         "acme",
         "raw/sales/a.csv",
     )
+
+
+def test_calls_that_call_themselves_end_with_the_listing_and_enter_first_what_was_missed(lake, monkeypatch):
+    monkeypatch.setattr(visit, "PAGE", 1)
+    written = ["processed/sales/notes.txt", "quarantine/sales/notes.txt"]
+    for key in ("raw/sales/a.csv", "raw/sales/b.csv", *written):
+        lake.put(key)
+
+    lake.reconcile(budget_s=0, goes_on=True)
+    came_to = []
+    while lake.functions.invoked[-1][0] == "lake-dev-reconcile":
+        _, _, payload = lake.functions.invoked.pop()
+        came_to.append(payload["resume"])
+        lake.reconciler.handle(payload)
+
+    assert came_to == ["raw/sales/a.csv", "raw/sales/b.csv", *written]
+    assert [key for key, _ in lake.waiting()] == ["raw/sales/a.csv", "raw/sales/b.csv"]
+
+
+def test_a_listing_that_gets_no_further_ends_the_calls(lake, monkeypatch):
+    lake.put("raw/sales/a.csv")
+    walk = listing.walk
+    monkeypatch.setattr(listing, "walk", lambda s3, bucket, prefix="", after=None: walk(s3, bucket, prefix))
+
+    with pytest.raises(RuntimeError, match=r"came no further than raw/sales/a\.csv"):
+        lake.reconcile(budget_s=0, goes_on=True, resume="raw/sales/a.csv")
+    assert "lake-dev-reconcile" not in [name for name, _, _ in lake.functions.invoked]
 
 
 def test_without_a_tenant_it_calls_itself_for_each(lake):

@@ -37,15 +37,21 @@ def enter(ledger: Ledger, tenant: str, *, state: str = "active", max_in_flight: 
     ledger.put_dataset(a_dataset(tenant))
 
 
-def a_dataset(tenant: str = "acme", dataset: str = "sales", **more: object) -> DatasetEntry:
-    values = {"files": (f"raw/{dataset}/**",), "max_wait_s": 0, "max_files": 1000, "max_bytes": 10**9, "plan": "{}"}
-    return DatasetEntry(tenant=tenant, dataset=dataset, **{**values, **more})  # type: ignore[arg-type]
+def a_dataset(tenant: str = "acme", dataset: str = "sales", **more: Any) -> DatasetEntry:
+    values: dict[str, Any] = {
+        "files": (f"raw/{dataset}/**",),
+        "max_wait_s": 0,
+        "max_files": 1000,
+        "max_bytes": 10**9,
+        "plan": "{}",
+    }
+    return DatasetEntry(tenant=tenant, dataset=dataset, **{**values, **more})
 
 
 def a_file(
-    name: str = "a.csv", *, version: str | None = "v1", dataset: str | None = "sales", **more: object
+    name: str = "a.csv", *, version: str | None = "v1", dataset: str | None = "sales", **more: Any
 ) -> FileVersion:
-    values = {
+    values: dict[str, Any] = {
         "tenant": "acme",
         "key": f"raw/sales/{name}",
         "size": 10,
@@ -53,7 +59,7 @@ def a_file(
         "arrived_at": datetime(2024, 9, 20, 11, 59, tzinfo=UTC),
         "sequencer": "0055AED6DCD90281E5",
     }
-    return FileVersion(dataset=dataset, version=version, **{**values, **more})  # type: ignore[arg-type]
+    return FileVersion(dataset=dataset, version=version, **{**values, **more})
 
 
 def begin(ledger: Ledger, *, job: str = RAW, glue_run: str = "jr_1", tenant: str = "acme") -> Run:

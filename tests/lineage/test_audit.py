@@ -5,7 +5,7 @@ import pytest
 from lineage import table
 from lineage.audit import Audit
 from lineage.history import claim_key
-from lineage.table import Claim
+from lineage.items import Claim
 from lineage.values import ClaimState, HeaderState, stamp
 from tests.lineage.builders import ANALYTICS, RAW, a_file, begin, commit_key, enter, merge, process, processed
 

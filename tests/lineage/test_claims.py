@@ -6,10 +6,10 @@ import pytest
 
 from lineage import chunks, table
 from lineage.errors import NoSeat, NothingClaimed, RunNotOpen, RunOpen
+from lineage.items import Claim, Seat, Slot
 from lineage.ledger import Ledger
 from lineage.receipts import Receipt
 from lineage.store import Store
-from lineage.table import Claim, Seat, Slot
 from lineage.values import HeaderState, batch_of
 from tests.lineage.builders import ANALYTICS, RAW, TABLE, a_dataset, a_file, begin, enter, process, processed
 

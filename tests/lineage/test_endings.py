@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lineage import table
-from lineage.endings import BACKOFF_S, MAX_ATTEMPTS, fates_of, halves
+from lineage.fates import BACKOFF_S, MAX_ATTEMPTS, fates_of, halves
+from lineage.items import Claim
+from lineage.items import Run as Header
 from lineage.receipts import Receipt, member_of
 from lineage.store import Store
-from lineage.table import Claim
-from lineage.table import Run as Header
 from lineage.values import ClaimState, FileStatus, HeaderState, batch_of, stamp
 from tests.lineage.builders import ANALYTICS, RAW, TABLE, Clock, a_file, begin, process, processed
 

@@ -48,6 +48,16 @@ def test_a_deploy_leaves_an_operators_hold_as_it_is(ledger, clock):
         )
 
 
+def test_a_plan_and_a_schedule_are_nothing_that_a_job_could_write(ledger):
+    """The role of a tenant's jobs is denied every write under this prefix (OwnDescription)."""
+    ledger.put_dataset(a_dataset(dataset="returns"))
+
+    stored = ledger.store.connection.client.scan(TableName=ledger.store.name)["Items"]
+    described = [item["PK"]["S"] for item in stored if item["kind"]["S"].startswith("dataset")]
+    assert described
+    assert all(pk.startswith("T#acme#META") for pk in described)
+
+
 def test_a_datasets_schedule_is_kept(ledger):
     entry = a_dataset(dataset="returns", schedule={"rate_s": 86400})
     ledger.put_dataset(entry)

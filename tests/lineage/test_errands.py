@@ -2,7 +2,7 @@ import pytest
 
 from lineage.errands import Errands
 from lineage.errors import NotInLedger, RunNotOpen
-from lineage.table import Errand as Item
+from lineage.items import Errand as Item
 from lineage.table import errands_pk
 from lineage.values import ErrandState
 
@@ -28,6 +28,8 @@ def test_an_errand_goes_from_asked_to_done_with_its_answer(errands, clock):
     )
     assert (done.ended - done.asked).total_seconds() == 60
     assert done.glue_run == "jr_1"
+    assert asked.started is None
+    assert (done.started - done.asked).total_seconds() == 10
 
 
 def test_only_one_glue_run_takes_it_and_that_one_may_take_it_again(errands):

@@ -5,6 +5,7 @@ import pytest
 
 from lineage import table
 from lineage.errors import NotInLedger
+from lineage.items import Arrival
 from lineage.receipts import Receipt
 from lineage.store import Store
 from lineage.values import FileStatus, HeaderState
@@ -23,6 +24,37 @@ def test_files_come_oldest_first_over_all_datasets(ledger):
         ("sales", "raw/sales/b.csv"),
     ]
     assert [file.dataset for file in ledger.files("acme", "sales")] == ["sales"]
+
+
+def test_the_newest_come_first_page_by_page_and_no_further_than_somebody_asks(ledger, monkeypatch):
+    for number in range(5):
+        ledger.receive(a_file(f"{number}.csv", arrived_at=datetime(2024, 9, 20, 11, number, tzinfo=UTC)), RAW)
+    ledger.receive(
+        a_file("odd.csv", key="raw/odd.csv", dataset=None, arrived_at=datetime(2024, 9, 20, 11, 3, 30, tzinfo=UTC)),
+        None,
+        reason="no contract",
+    )
+    followed: list[int] = []
+    states = type(ledger)._states
+    monkeypatch.setattr(
+        type(ledger), "_states", lambda self, *args: followed.append(len(args[2])) or states(self, *args)
+    )
+
+    newest = ledger.newest("acme", page=2)
+
+    assert [next(newest).key for _ in range(3)] == ["raw/sales/4.csv", "raw/odd.csv", "raw/sales/3.csv"]
+    assert followed == [2, 2]
+    assert [file.key for file in newest] == ["raw/sales/2.csv", "raw/sales/1.csv", "raw/sales/0.csv"]
+    assert [file.key for file in ledger.newest("acme", "sales")] == [f"raw/sales/{n}.csv" for n in (4, 3, 2, 1, 0)]
+
+
+def test_of_the_newest_a_file_that_is_listed_twice_comes_once_where_its_dataset_has_it(ledger):
+    file = a_file()
+    ledger.receive(file, RAW)
+    listing = next(ledger.store.query(Arrival, table.dataset_pk("acme", "sales"), "A#"))
+    ledger.store.put(Arrival(pk=table.dataset_pk("acme", None), sk=listing.sk, key=file.key, size=1))
+
+    assert [(one.dataset, one.key) for one in ledger.newest("acme")] == [("sales", file.key)]
 
 
 def test_one_file_is_found_by_its_key_with_all_its_versions(ledger):

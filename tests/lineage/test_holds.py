@@ -6,7 +6,7 @@ from lineage import holds as module
 from lineage import table
 from lineage.errors import NotInLedger
 from lineage.holds import Holds, is_held
-from lineage.table import Claim, Tenant
+from lineage.items import Claim, Tenant
 from lineage.values import FileStatus
 from tests.lineage.builders import ANALYTICS, RAW, a_file, begin, enter
 

@@ -8,10 +8,11 @@ import pytest
 from lineage import table
 from lineage.errors import NothingClaimed, NotInLedger, OutputTaken, RunNotOpen, RunOpen
 from lineage.holds import Holds
+from lineage.items import Claim, Version
+from lineage.items import Run as Header
 from lineage.ledger import Ledger
 from lineage.receipts import Receipt
 from lineage.store import Store
-from lineage.table import Claim, Version
 from lineage.values import CommitRecord, FileStatus, HeaderState, InputResult, Output
 from tests.lineage.builders import (
     ANALYTICS,
@@ -308,7 +309,7 @@ def test_outputs_that_a_dead_attempt_entered_are_taken_over(ledger, clock):
     record = processed(dead, files=120)
     for position, output in enumerate(record.outputs):
         if position > 97:
-            ledger._spare_output(dead, table.node_id(output.key, output.version), output, None)
+            ledger.enter_output(dead, table.node_id(output.key, output.version), output, None)
     ledger.fail(dead, "killed")
     clock.move(minutes=1)
     run = begin(ledger, glue_run="jr_2")
@@ -619,7 +620,7 @@ def test_the_same_content_put_again_after_another_is_a_new_version_where_events_
 
 def test_what_another_tenant_writes_into_the_waiting_list_is_not_looked_at(ledger):
     ledger.receive(a_file(), RAW)
-    forged = table.Claim(
+    forged = Claim(
         pk=table.file_pk("globex", "f"), sk=table.claim_sk("v", RAW), st="RECEIVED", job=RAW, dataset="sales",
         key="raw/x", size=1, etag="e", arrived="x", g2pk=table.waiting_pk("acme", "sales", RAW), g2sk="0",
     )  # fmt: skip
@@ -631,7 +632,7 @@ def test_what_another_tenant_writes_into_the_waiting_list_is_not_looked_at(ledge
 def test_a_header_that_nobody_can_read_keeps_no_other_run_from_being_put_in_order(ledger, clock):
     ledger.receive(a_file(), RAW)
     run = begin(ledger)
-    forged = table.Run(
+    forged = Header(
         pk=table.job_pk("globex", RAW), sk="zzz", tenant="globex", job=RAW, dataset="sales", st="RUNNING",
         started="x", hb="x", g2pk=table.open_pk(run.run), g2sk="0",
     )  # fmt: skip

@@ -3,9 +3,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lineage import chunks, lifetimes, table
+from lineage.items import Arrival, Chunk, Claim, Version
+from lineage.items import Run as Header
 from lineage.lifetimes import AFTER_OBJECT, Lifetimes, raised_by
-from lineage.table import Arrival, Chunk, Claim, Version
-from lineage.table import Run as Header
 from lineage.values import stamp
 from tests.lineage.builders import ANALYTICS, RAW, a_file, begin, commit_key, enter, merge, process
 

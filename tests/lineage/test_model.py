@@ -22,14 +22,15 @@ from hypothesis.stateful import (
 )
 
 from lineage import table
-from lineage.endings import BACKOFF_S, GRACE, MAX_ATTEMPTS, UNSTARTED_S
+from lineage.endings import GRACE
 from lineage.errors import NothingClaimed, RunNotOpen, RunOpen
+from lineage.fates import BACKOFF_S, MAX_ATTEMPTS, UNSTARTED_S
 from lineage.history import SILENT_AFTER, UNSTARTED_AFTER
 from lineage.holds import Holds
+from lineage.items import Claim
+from lineage.items import Run as Header
 from lineage.ledger import Ledger
 from lineage.replays import Replays
-from lineage.table import Claim
-from lineage.table import Run as Header
 from lineage.values import ClaimState, HeaderState, Run, batch_of, moment
 from tests.faults.memory import MemoryStore, memory_table
 from tests.faults.worlds import a_record, seeded

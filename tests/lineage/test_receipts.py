@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 import pytest
 
 from lineage import table
+from lineage.items import Arrival, Claim, Version
 from lineage.ledger import Ledger
 from lineage.receipts import Receipt
 from lineage.store import Store
-from lineage.table import Arrival, Claim, Version
 from lineage.values import FileStatus
 from tests.lineage.builders import (
     ANALYTICS,

@@ -12,9 +12,9 @@ from lineage import replays as module
 from lineage import table
 from lineage.errors import NotInLedger
 from lineage.history import claim_key
+from lineage.items import Arrival, Claim
+from lineage.items import Run as Header
 from lineage.replays import ReplayFile, Replays
-from lineage.table import Arrival, Claim
-from lineage.table import Run as Header
 from lineage.values import FileStatus, InputResult, batch_id
 from tests.lineage.builders import ANALYTICS, RAW, a_dataset, a_file, begin, commit_key, enter, merged, processed
 
@@ -392,6 +392,21 @@ def test_a_commit_object_that_the_second_job_gave_up_is_repeated_and_nothing_els
     assert [file.state for file in ledger.files("acme")] == [FileStatus.QUERYABLE] * 2
 
 
+def test_what_a_commit_object_names_expires_and_then_the_file_is_done_anew(replays, ledger, clock):
+    ledger.put_tenant(replace(ledger.tenant("acme"), retention={"raw": 90, "processed": 30}))
+    ledger.receive(a_file(), RAW)
+    run = first(ledger)
+    fails(ledger, ANALYTICS, clock=clock)
+    clock.move(days=29)
+    [before] = replays.plan("acme", dataset="sales").files
+    clock.move(days=1)
+
+    [file] = replays.plan("acme", dataset="sales").files
+
+    assert before.commit == commit_key(run)
+    assert (file.commit, file.job, file.member.replaces) == (None, RAW, (run.batch,))
+
+
 def test_with_a_new_contract_the_file_is_done_anew_rather_than_its_commit_object(replays, ledger, clock):
     ledger.receive(a_file(), RAW)
     run = first(ledger, contract="fp0")
@@ -572,6 +587,28 @@ def test_of_plain_parquet_no_batch_is_torn_by_the_size_of_a_group(plain, ledger,
     for one in ledger.waiting("acme", "sales", RAW):
         held.setdefault(one.group, set()).add(one.key[-6])
     assert [held[group] for group in groups] == [{"0"}, {"1"}]
+
+
+def test_of_plain_parquet_a_replay_that_fails_is_given_up_whole_with_what_it_failed_for(plain, ledger, clock):
+    old = done(ledger, "a.csv", "b.csv")
+    plain.replay(plain.plan("acme", dataset="sales", force=True))
+    for _ in range(3):
+        run = begin(ledger)
+        ledger.fail(run, "raw/sales/b.csv: no longer in the bucket")
+        clock.move(minutes=5)
+
+    assert ledger.waiting("acme", "sales", RAW) == []
+    assert {file.reason for file in ledger.files("acme")} == {"raw/sales/b.csv: no longer in the bucket"}
+    plan = plain.plan("acme", dataset="sales")
+    assert [file.member.replaces for file in plan.files] == [(old.batch,)] * 2
+
+
+def test_of_plain_parquet_new_files_that_fail_are_halved_as_any(plain, ledger, clock):
+    for name in ("a.csv", "b.csv"):
+        ledger.receive(a_file(name), RAW)
+    fails(ledger, RAW, clock=clock)
+
+    assert len({one.group for one in ledger.waiting("acme", "sales", RAW)}) == 2
 
 
 def test_of_plain_parquet_a_replay_that_died_half_way_is_finished(plain, ledger, monkeypatch):

@@ -8,12 +8,12 @@ import pytest
 
 from lineage import chunks, graph, table
 from lineage.holds import Holds
+from lineage.items import Claim
+from lineage.items import Run as Header
 from lineage.ledger import Ledger
 from lineage.replays import Replays
 from lineage.restoring import RestoredRun, Restoring
 from lineage.store import Store
-from lineage.table import Claim
-from lineage.table import Run as Header
 from lineage.values import CommitRecord, FileStatus, HeaderState, InputResult
 from tests.lineage.builders import ANALYTICS, RAW, Clock, a_dataset, a_file, begin, commit_key, enter, merged, processed
 

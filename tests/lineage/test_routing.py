@@ -1,8 +1,11 @@
+import re
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lineage.routing import Rule, dataset_of, dataset_of_commit, matches
+from lineage.routing import Rule, dataset_of, matches
 
 
 @pytest.mark.parametrize(
@@ -54,20 +57,29 @@ def test_a_key_that_no_contract_matches_has_no_dataset():
     assert dataset_of("raw/odd.bin", []) is None
 
 
-@pytest.mark.parametrize(
-    ("key", "expected"),
-    [
-        ("processed/sales/_commits/4f2a.json", "sales"),
-        ("processed/sales/year=2024/month=09/x.parquet", None),
-        ("processed/sales/_commits/deep/4f2a.json", None),
-        ("processed/sales/_commits/4f2a.json.tmp", None),
-        ("processed/_commits/4f2a.json", None),
-        ("raw/processed/sales/_commits/4f2a.json", None),
-        ("processed/Sales/_commits/4f2a.json", None),
-    ],
+MEANING = {"**/": r"(?:[^/]*/)*", "**": r".*", "*": r"[^/]*", "?": r"[^/]"}
+
+
+@given(
+    st.text("ab/.\n", max_size=12), st.lists(st.sampled_from(["**/", "**", "*", "?", "a", "b", "/", "."]), max_size=8)
 )
-def test_commit_objects(key, expected):
-    assert dataset_of_commit(key) == expected
+def test_a_glob_takes_what_its_regular_expression_takes(key, parts):
+    glob = "".join(parts)
+    tokens = re.split(r"(\*\*/|\*\*|\*|\?)", glob)
+    pattern = "".join(MEANING.get(token) or re.escape(token) for token in tokens)
+
+    assert matches(key, glob) is (re.fullmatch(pattern, key, re.DOTALL) is not None)
+
+
+@pytest.mark.parametrize(
+    ("key", "glob"),
+    [("raw/" + "/" * 1020, "raw/**/**/**/**/x.csv"), ("raw/" + "a" * 1020, "raw/*a*a*a*a*a*a*b")],
+)
+def test_no_key_and_no_glob_keep_the_others_waiting(key, glob):
+    began = time.process_time()
+
+    assert not matches(key, glob)
+    assert time.process_time() - began < 1
 
 
 @given(st.text(min_size=1, max_size=50))

@@ -9,8 +9,8 @@ import pytest
 
 from lineage import table
 from lineage.errors import RunNotOpen
+from lineage.items import Run as Header
 from lineage.ledger import Ledger
-from lineage.table import Run as Header
 from lineage.values import HeaderState
 from tests.faults.worlds import LedgerWorld, a_record, seeded
 from tests.lineage.builders import ANALYTICS, RAW, a_file

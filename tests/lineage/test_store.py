@@ -2,8 +2,8 @@ import pytest
 from botocore.exceptions import ClientError
 from pynamodb.exceptions import VerboseClientError
 
+from lineage.items import Pointer
 from lineage.store import ConditionFailed, Store
-from lineage.table import Pointer
 from tests.lineage.builders import TABLE
 
 

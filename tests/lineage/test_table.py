@@ -1,4 +1,4 @@
-from lineage import table
+from lineage import items, table
 from lineage.values import new_run_id
 
 
@@ -8,7 +8,7 @@ def test_the_index_projects_no_more_attributes_than_dynamodb_allows():
 
 
 def test_every_projected_attribute_exists_on_a_model():
-    known = {attribute.attr_name for model in (table.Claim, table.Run) for attribute in model.get_attributes().values()}
+    known = {attribute.attr_name for model in (items.Claim, items.Run) for attribute in model.get_attributes().values()}
     assert set(table.INDEX_PROJECTION) <= known
 
 
@@ -47,6 +47,14 @@ def test_everything_a_tenants_roles_touch_lies_under_the_tenants_prefix():
     ]
     assert all(key.startswith(prefix) for key in keys)
     assert not table.tenant_pk("acme2").startswith(prefix)
+
+
+def test_what_the_platform_says_of_a_dataset_lies_where_the_tenants_jobs_may_not_write():
+    assert table.description_pk("acme", "sales").startswith(table.tenant_pk("acme"))
+    assert not any(
+        key(*names).startswith(table.tenant_pk("acme"))
+        for key, names in {table.dataset_pk: ("acme", "META"), table.job_pk: ("acme", "META")}.items()
+    )
 
 
 def test_the_fleets_keys_lie_under_no_tenants_prefix():

@@ -176,7 +176,7 @@ def every_difference_at_once():
             "TableClass",
         ],
         "AWS::Glue::Trigger": ["EventBatchingCondition"],
-        "AWS::Lambda::Function": ["ReservedConcurrentExecutions", "DeadLetterConfig"],
+        "AWS::Lambda::Function": ["ReservedConcurrentExecutions", "RecursiveLoop", "DeadLetterConfig"],
         "AWS::S3::Bucket": ["BucketEncryption", "LifecycleConfiguration", "Tags", "LoggingConfiguration"],
         "AWS::SNS::Topic": ["KmsMasterKeyId"],
         "AWS::Scheduler::Schedule": ["ScheduleExpressionTimezone"],
@@ -291,3 +291,26 @@ def test_what_the_emulator_dropped_is_put_after_the_stack(account, name):
     bounded.list_objects_v2(Bucket=name)
     with pytest.raises(bounded.exceptions.ClientError, match="AccessDenied"):
         bounded.put_object(Bucket=name, Key="k", Body=b"")
+
+
+def test_a_function_that_may_call_itself_again_and_again_may_do_so_here(account, name):
+    logs = {"Effect": "Allow", "Action": "logs:*", "Resource": "*"}
+    role = account.role(name, logs, service="lambda.amazonaws.com")
+    code = {"ZipFile": "def handler(event, context): return event"}
+    function = {"Runtime": "python3.13", "Handler": "index.handler", "Role": role, "Code": code}
+    given = template(
+        Loop={
+            "Type": "AWS::Lambda::Function",
+            "Properties": {**function, "FunctionName": name, "RecursiveLoop": "Allow"},
+        }
+    )
+    adapted, _ = parity.adapt(given)
+    account.client("cloudformation").create_stack(StackName=name, TemplateBody=json.dumps(adapted))
+    account.client("cloudformation").get_waiter("stack_create_complete").wait(
+        StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 20}
+    )
+
+    assert parity.complete(given, name, account.client) == ["Loop: recursion"]
+
+    found = account.client("lambda").get_function_recursion_config(FunctionName=name)
+    assert found["RecursiveLoop"] == "Allow"

@@ -1,8 +1,10 @@
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import psutil
+import pytest
 
 from local_cloud import processes
 
@@ -69,3 +71,45 @@ def test_children_inherit_nothing_that_points_an_aws_client_elsewhere():
     }
 
     assert processes.clean_environment(given) == {"PATH": "/bin", "HOME": "/me"}
+
+
+LEADER = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def session():
+    """A process that leads a session, and the pid of the other one in it."""
+    leader = subprocess.Popen([sys.executable, "-c", LEADER], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    child = int(leader.stdout.readline())
+    yield leader, processes.Identity.of(leader.pid), child
+    if is_running(child):
+        psutil.Process(child).kill()
+    leader.kill()
+    leader.communicate()
+
+
+@pytest.mark.parametrize("end", [processes.kill, lambda identity: processes.stop(identity, 5)])
+def test_what_a_killed_process_left_of_its_session_is_ended_too(session, end):
+    leader, identity, child = session
+    leader.kill()
+    leader.wait()
+    assert is_running(child)
+
+    end(identity)
+
+    assert not is_running(child)
+    assert processes.members(identity) == []
+
+
+def test_a_session_under_the_number_of_an_earlier_process_is_not_touched(session):
+    _, identity, child = session
+
+    processes.kill(replace(identity, created=identity.created - 60))
+
+    assert len(processes.members(identity)) == 2
+    assert is_running(child)

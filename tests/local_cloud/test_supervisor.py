@@ -56,7 +56,7 @@ def test_starting_twice_is_starting_once(home):
 
 def test_stopping_leaves_no_process_and_says_whether_anything_ran(home):
     cloud = supervisor.start(home, spares=1)
-    wait_for(lambda: len(children(cloud.pid)) >= 3)  # emulator, worker, the worker's Java
+    wait_for(lambda: len(children(cloud.pid)) >= 4)  # emulator, Athena, worker, the worker's Java
     everything = [psutil.Process(cloud.pid), *children(cloud.pid)]
 
     stopped = supervisor.stop(home)
@@ -168,6 +168,19 @@ def test_queries_of_a_role_go_on_after_the_emulator_was_killed(home):
     wait_for(lambda: supervisor.status(home).parts.get("emulator"))
 
     assert shown_tables(second)["State"] == "SUCCEEDED"
+
+
+def test_an_athena_endpoint_that_was_killed_is_started_again_and_all_else_goes_on(home):
+    cloud = started(home).cloud
+    (victim,) = [child for child in children(cloud.pid) if "local_cloud.athena.endpoint" in child.cmdline()]
+    others = {child.pid for child in children(cloud.pid)} - {victim.pid}
+
+    kill_and_wait(victim)
+
+    wait_for(lambda: len(children(cloud.pid)) > len(others))
+    wait_for(lambda: supervisor.status(home).parts["athena"])
+    assert others < {child.pid for child in children(cloud.pid)}
+    assert supervisor.status(home).memory["athena"] > 0
 
 
 def test_when_all_is_killed_the_next_start_says_what_it_has(home):

@@ -1,3 +1,5 @@
+import signal
+import subprocess
 import sys
 
 import pytest
@@ -46,3 +48,36 @@ def test_credentials_go_into_a_file_for_the_owner_alone(tmp_path):
         "aws_secret_access_key = b",
         "aws_session_token = c",
     ]
+
+
+STARTS = """
+import subprocess, sys, time
+from local_cloud import worker
+
+def begin(self):
+    child = subprocess.Popen([sys.executable, "-c", {java!r}])
+    while child.poll() is None:
+        time.sleep(0.01)
+    raise RuntimeError("Java is gone")
+
+worker.Worker.begin = begin
+sys.argv = ["worker", sys.argv[1]]
+worker.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("java", "code"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
+        ("import sys; sys.exit('no such class')", 1),
+    ],
+)
+def test_a_worker_whose_java_is_killed_while_it_starts_ends_as_killed(tmp_path, java, code):
+    command = [sys.executable, "-c", STARTS.format(java=java), str(tmp_path)]
+
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+        said = started.stderr.read()
+
+    assert started.returncode == code
+    assert "Java is gone" in said

@@ -306,9 +306,7 @@ MUTANTS = [
         killed_by="tests/mutants/test_mutants.py::test_one_bad_file_of_a_batch_is_given_up_and_the_others_go_through",
         sign="rows 0 times in the table",
         changes=(
-            Change(
-                "lineage.endings:halves", "return ordered[:middle], ordered[middle:]", "return ordered[:middle], []"
-            ),
+            Change("lineage.fates:halves", "return ordered[:middle], ordered[middle:]", "return ordered[:middle], []"),
             Change(
                 "lineage.endings:Endings._release_all",
                 "fates[member.id]), members)",

@@ -52,7 +52,7 @@ def test_an_append_that_does_not_replace_its_own_batch_is_found(lake, compacted)
 
 def test_a_change_that_fits_nowhere_is_reported():
     with pytest.MonkeyPatch.context() as patches, pytest.raises(AssertionError, match="is there 0 times"):
-        Change("lineage.endings:halves", "no such text", "").apply(patches)
+        Change("lineage.fates:halves", "no such text", "").apply(patches)
 
 
 def test_versions_of_one_second_are_ordered_by_their_sequencers():

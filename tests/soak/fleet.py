@@ -188,7 +188,7 @@ class Lake:
         return Totals(orders["n"], Decimal(orders["amount"]), events["n"], Decimal(events["amount"]))
 
     def states(self, tenant: str) -> dict[str, str]:
-        return {file["key"]: file["state"] for file in json.loads(self.ok("files", tenant, "--json"))}
+        return {file["key"]: file["state"] for file in json.loads(self.ok("files", tenant, "--limit", "0", "--json"))}
 
     def processes(self) -> list[psutil.Process]:
         """The supervisor, if it lives, and everything below it."""
@@ -255,7 +255,13 @@ def until(done: Callable[[], bool], *, within: float, pause: float = 2.0) -> boo
 def kind_of(process: psutil.Process) -> str:
     """What a process is, for the report of what was killed."""
     command = " ".join(process.cmdline())
-    marks = (("local_cloud.host", "supervisor"), ("ministack", "emulator"), ("_worker.py", "function"), ("java", "jvm"))
+    marks = (
+        ("local_cloud.host", "supervisor"),
+        ("local_cloud.athena", "athena"),
+        ("ministack", "emulator"),
+        ("_worker.py", "function"),
+        ("java", "jvm"),
+    )
     return next((kind for mark, kind in marks if mark in command), "job")
 
 

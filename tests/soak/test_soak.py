@@ -75,11 +75,11 @@ def test_fifty_kills_change_nothing_of_it(lake, record_property):
 def kill_at_random(lake: Lake, dice: random.Random) -> Counter[str]:
     """Kills one process after the other, of each kind about equally often; brings the cloud up when it is down."""
     killed: Counter[str] = Counter()
-    while sum(killed.values()) < KILLS:
+    while killed.total() < KILLS:
         time.sleep(dice.uniform(0.5, 6))
         alive = list(victims(lake))
         if not alive or not any(kind == "supervisor" for kind, _ in alive):
-            lake.ok("up", seconds=600)
+            up(lake)
             continue
         kind = dice.choice(sorted({kind for kind, _ in alive}))
         _, victim = dice.choice([each for each in alive if each[0] == kind])
@@ -88,10 +88,18 @@ def kill_at_random(lake: Lake, dice: random.Random) -> Counter[str]:
         except psutil.NoSuchProcess:
             continue
         killed[kind] += 1
+        print(f"kill {killed.total()} of {KILLS}: {kind} {victim.pid}", flush=True)
         if kind in {"supervisor", "emulator"}:
             psutil.wait_procs([victim], timeout=10)
-            lake.ok("up", seconds=600)
+            up(lake)
     return killed
+
+
+def up(lake: Lake) -> None:
+    """Bring the cloud back, and say how long that took (`pytest -s`)."""
+    began = time.monotonic()
+    lake.ok("up", seconds=900)
+    print(f"up again after {time.monotonic() - began:.0f} s", flush=True)
 
 
 def test_the_state_folder_can_be_removed_afterwards(tmp_path):

@@ -77,6 +77,22 @@ def test_an_environment_puts_a_ceiling_on_waiting(folder):
     assert registry.environment("dev").max_wait_of(orders) == 900
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("    datasets", "    retention: {processed: 30 days}\n    datasets", 6),
+        ("    datasets", "    retention: {raw: 700 days}\n    datasets", 6),
+        ("tenants:", "defaults: {retention: {processed: 30 days}}\ntenants:", 4),
+    ],
+)
+def test_what_says_that_a_raw_file_is_done_stays_as_long_as_the_file(folder, old, new, line):
+    edit(folder / "tenants.yaml", (old, new))
+
+    (told,) = problems(folder)
+    assert told.startswith(f"tenants/tenants.yaml:{line}: tenants[acme].retention: processed is kept ")
+    assert "set processed to" in told
+
+
 def test_an_account_keeps_its_leading_zeros_without_quotes(folder):
     edit(folder / "environments.yaml", ('"000000000000"', "000000000000"))
 

@@ -1,15 +1,18 @@
 """The ledger made anew from S3 alone: the same states, the same lineage, and the table as its newest commit left it."""
 
+import json
 from dataclasses import replace
 
 import boto3
 import pytest
 
+from glue_scripts.bucket import Bucket
 from glue_scripts.errors import ErrandRefused
 from glue_scripts.maintenance import metadata
 from lineage import graph
+from lineage.commits import key_of
 from lineage.table import PARTITION_KEY, SORT_KEY
-from tests.glue_scripts.conftest import BUCKET, DATABASE, LEDGER
+from tests.glue_scripts.conftest import ACCOUNT, BUCKET, DATABASE, LEDGER
 from tests.glue_scripts.lake import TENANT, a_plan
 
 pytestmark = [pytest.mark.cloud, pytest.mark.spark]
@@ -78,6 +81,41 @@ def test_a_table_whose_metadata_file_is_gone_moves_to_the_newest(lake):
     assert rebuilt(lake)["table"] == "forwarded"
 
     assert lake.rows("id") == [("1",)]
+
+
+@pytest.mark.slow
+def test_a_table_whose_current_snapshot_is_gone_moves_back_and_what_it_brought_waits_again(lake):
+    """As a run leaves it that was about to commit while the table was moved to its metadata, and found it moved."""
+    lake = lake(primary_key=[])
+    lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
+    lake.flow()
+    lake.put("b.csv", "id,at,amount\n2,2024-09-20,2\n")
+    lake.flow()
+    lose_the_ledger(lake)
+    newest = metadata.newest(Bucket(name=BUCKET, account=ACCOUNT), lake.dataset)
+    lake.s3.delete_object(Bucket=BUCKET, Key=newest.current.removeprefix(f"s3://{BUCKET}/"))
+
+    result = rebuilt(lake)
+
+    assert (result["table"], result["waiting"]) == ("forwarded", 1)
+    assert lake.rows("id") == [("1",)]
+    lake.run(SECOND)
+    assert lake.rows("id") == [("1",), ("2",)]
+
+
+def test_of_two_metadata_files_that_of_more_commits_is_newer_whatever_the_clocks_of_their_writers_said(lake):
+    lake = lake(primary_key=[])
+    for number in (1, 2):
+        lake.put(f"{number}.csv", f"id,at,amount\n{number},2024-09-20,1\n")
+        lake.flow()
+    key = pointer(lake).removeprefix(f"s3://{BUCKET}/")
+    said = json.loads(lake.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+    long_ago = json.dumps(said | {"last-updated-ms": 1}).encode()
+    lake.s3.put_object(Bucket=BUCKET, Key=key, Body=long_ago)
+
+    newest = metadata.newest(Bucket(name=BUCKET, account=ACCOUNT), lake.dataset)
+
+    assert newest.location == pointer(lake)
 
 
 @pytest.mark.slow
@@ -273,7 +311,7 @@ def story(lake) -> list:
 
 def newest_commit(lake) -> str:
     newest = lake.ledger.runs(TENANT, FIRST)[0]
-    return f"processed/{lake.dataset}/_commits/{newest.batch}.json"
+    return key_of(lake.dataset, newest.batch)
 
 
 def pointer(lake) -> str:

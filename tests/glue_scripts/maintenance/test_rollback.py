@@ -3,6 +3,7 @@
 import pytest
 
 from glue_scripts.errors import ErrandRefused
+from glue_scripts.maintenance.iceberg import IcebergTable
 
 pytestmark = [pytest.mark.cloud, pytest.mark.spark]
 
@@ -38,6 +39,30 @@ def test_it_says_which_batches_and_files_are_out_and_their_replay_brings_them_in
     lake.enter_commits()
     lake.run(SECOND)
     assert lake.rows("id") == [("1",), ("2",)]
+
+
+def test_what_runs_commit_right_before_it_is_told_and_what_they_commit_right_after_it_stays(lake, monkeypatch):
+    lake = two_files(lake, primary_key=[])
+    old, _ = lake.snapshots()
+    call = IcebergTable.call
+
+    def another_file(number: int) -> None:
+        lake.put(f"{number}.csv", f"id,at,amount\n{number},2024-09-20,1\n")
+        lake.flow()
+
+    def between_two_runs(table, procedure, **arguments):
+        another_file(3)
+        answer = call(table, procedure, **arguments)
+        another_file(4)
+        table.table.refresh()
+        return answer
+
+    monkeypatch.setattr(IcebergTable, "call", between_two_runs)
+    result = lake.errand("rollback", dataset=lake.dataset, snapshot=str(old.snapshot_id))
+
+    assert result["files_out"] == [f"raw/{lake.dataset}/{number}.csv" for number in (2, 3)]
+    assert result["rows_before"] == 3
+    assert lake.rows("id") == [("1",), ("4",)]
 
 
 @pytest.mark.slow

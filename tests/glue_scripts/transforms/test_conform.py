@@ -9,7 +9,7 @@ from glue_scripts.transforms.conform import conform
 pytestmark = pytest.mark.spark
 
 RAW = (
-    "_source int, _file string, _arrived_at timestamp, _row bigint, _about string, _problem string, _text string, "
+    "_source int, _file string, _arrived_at timestamp, _sequencer string, _row bigint, _about string, _problem string, _text string, "
     "_src struct<id: string, amount: string, rate: string, at: string>"
 )
 ARRIVED = datetime(2025, 1, 2, tzinfo=UTC)
@@ -53,7 +53,7 @@ PLAN = {
 @pytest.fixture
 def conformed(spark):
     def conforming(*rows, plan=None):
-        raw = spark.createDataFrame([(0, "raw/a.csv", ARRIVED, i, *row) for i, row in enumerate(rows)], RAW)
+        raw = spark.createDataFrame([(0, "raw/a.csv", ARRIVED, "9a", i, *row) for i, row in enumerate(rows)], RAW)
         return conform(raw, Plan.from_json(json.dumps(PLAN | (plan or {})))).collect()
 
     return conforming
@@ -74,7 +74,7 @@ def test_strings_become_the_contracts_columns_and_what_is_derived_from_them(conf
         "4.04",
     ]
     assert (row["_year"], row["_month"], row["_reasons"], row["_record"]) == (2024, "09", None, None)
-    assert (row["_source_file"], row["_row"]) == ("raw/a.csv", 0)
+    assert (row["_source_file"], row["_sequencer"], row["_row"]) == ("raw/a.csv", "9a", 0)
 
 
 def test_each_broken_rule_gives_its_reason_and_the_row_keeps_its_original_values(conformed):

@@ -6,8 +6,8 @@ pytestmark = pytest.mark.spark
 
 
 def kept(spark, version_column, *rows):
-    rows = [row if len(row) == 5 else (*row[:3], "a.csv", row[3]) for row in rows]
-    types = "id string, version int, _arrived_at string, _source_file string, _row bigint"
+    rows = [row if len(row) == 6 else (*row[:3], "a.csv", "1", row[3]) for row in rows]
+    types = "id string, version int, _arrived_at string, _source_file string, _sequencer string, _row bigint"
     frame = newest(spark.createDataFrame(rows, types), ["id"], version_column)
     return sorted(tuple(row) for row in frame.select("id", "version", "_arrived_at", "_row").collect())
 
@@ -24,7 +24,15 @@ def test_of_rows_of_one_arrival_the_last_one_stays(spark):
 
 
 def test_of_files_of_one_arrival_the_order_of_their_names_decides_in_whatever_batches_they_came(spark):
-    assert kept(spark, None, ("a", 1, "10:00", "a.csv", 7), ("a", 2, "10:00", "b.csv", 1)) == [("a", 2, "10:00", 1)]
+    assert kept(spark, None, ("a", 1, "10:00", "a.csv", "2", 7), ("a", 2, "10:00", "b.csv", "1", 1)) == [
+        ("a", 2, "10:00", 1)
+    ]
+
+
+def test_of_versions_of_a_file_of_one_arrival_the_sequencer_decides_in_whatever_batches_they_came(spark):
+    older, newer = ("a", 1, "10:00", "a.csv", "09a", 7), ("a", 2, "10:00", "a.csv", "1b0", 1)
+
+    assert kept(spark, None, newer, older) == [("a", 2, "10:00", 1)]
 
 
 def test_a_higher_version_stays_whenever_it_arrived(spark):

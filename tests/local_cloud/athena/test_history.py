@@ -37,7 +37,7 @@ def test_a_query_that_a_stop_interrupted_has_failed(tmp_path: Path):
     found = History(tmp_path).get("q1")
 
     assert found.state == FAILED
-    assert "was stopped while the query ran" in found.reason
+    assert "ended while the query ran" in found.reason
 
 
 def test_the_oldest_queries_and_their_results_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

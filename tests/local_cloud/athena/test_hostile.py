@@ -10,8 +10,8 @@ pytestmark = pytest.mark.cloud
 REFUSED_AT_ONCE = [
     "SELECT 1; SELECT 2",
     "SELECT 1; DROP TABLE sales",
-    "COPY sales TO '/tmp/x'",
-    "COPY (SELECT 1) TO '/tmp/x'",
+    "COPY sales TO 'x.csv'",
+    "COPY (SELECT 1) TO 'x.csv'",
     "ATTACH '/etc/passwd' AS x",
     "INSTALL httpfs",
     "LOAD httpfs",
@@ -21,7 +21,7 @@ REFUSED_AT_ONCE = [
     "CALL pragma_version()",
     "CREATE SECRET s (TYPE s3)",
     "CREATE MACRO f(x) AS x",
-    "EXPORT DATABASE '/tmp/x'",
+    "EXPORT DATABASE 'x'",
     "CHECKPOINT",
     "USE memory",
     "-- nothing",
@@ -66,7 +66,7 @@ FAILING = [
     "CREATE TABLE bad AS SELECT * FROM read_text('/etc/passwd')",
     "INSERT INTO sales SELECT * FROM read_text('/etc/passwd')",
     f"UNLOAD (SELECT * FROM read_text('/etc/passwd')) TO 's3://{bucket_of('acme')}/u/' WITH (format = 'PARQUET')",
-    "UNLOAD (SELECT 1 AS x) TO '/tmp/unloaded' WITH (format = 'PARQUET')",
+    "UNLOAD (SELECT 1 AS x) TO 'unloaded' WITH (format = 'PARQUET')",
     "CREATE EXTERNAL TABLE local_files (line string) STORED AS TEXTFILE LOCATION '/etc/'",
     "CREATE EXTERNAL TABLE local_files (line string) STORED AS TEXTFILE LOCATION 'file:///etc/'",
 ]  # fmt: skip

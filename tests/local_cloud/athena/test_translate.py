@@ -8,7 +8,7 @@ import pytest
 from local_cloud.athena import engine, output
 from local_cloud.athena.errors import QueryFailed
 from local_cloud.athena.macros import MACROS
-from local_cloud.athena.statement import parse_query
+from local_cloud.athena.syntax import parse_query
 from local_cloud.athena.translate import Translation, shown_names
 from local_cloud.athena.types import from_duckdb
 

@@ -1,9 +1,8 @@
 import pytest
 
-from local_cloud.athena.cursor import Name
 from local_cloud.athena.errors import QueryFailed, SyntaxRefused
-from local_cloud.athena.names import name_of, place, tables
-from local_cloud.athena.statement import Kind, bind, parse, parse_query
+from local_cloud.athena.parser import parse
+from local_cloud.athena.statement import Kind
 
 
 @pytest.mark.parametrize(
@@ -60,38 +59,3 @@ def test_what_is_no_statement_is_refused_with_its_place(text: str, words: str):
 def test_statements_that_write_iceberg_are_known_and_not_run(text: str):
     with pytest.raises(QueryFailed, match="NOT_SUPPORTED"):
         parse(text)
-
-
-def test_the_clauses_of_an_external_table_are_read():
-    options = parse(
-        "CREATE EXTERNAL TABLE IF NOT EXISTS db.t (a int COMMENT 'first', b array<struct<x:int,y:decimal(10,2)>>) "
-        "COMMENT 'c' PARTITIONED BY (year int) ROW FORMAT SERDE 's' WITH SERDEPROPERTIES ('k' = 'v') "
-        "STORED AS PARQUET LOCATION 's3://b/t/' TBLPROPERTIES ('projection.enabled' = 'true')"
-    ).options
-
-    assert options["columns"] == [("a", "int", "first"), ("b", "array<struct<x:int,y:decimal(10,2)>>", "")]
-    assert options["partition_keys"] == [("year", "int", "")]
-    assert (options["serde"], options["serde_properties"]) == ("s", {"k": "v"})
-    assert (options["format"], options["location"]) == ("parquet", "s3://b/t/")
-    assert options["properties"] == {"projection.enabled": "true"}
-
-
-def test_question_marks_in_text_and_comments_are_no_parameters():
-    assert bind("SELECT ?, '?', \"?\" -- ?\n, ?", ["1", "'a'"]) == "SELECT 1, '?', \"?\" -- ?\n, 'a'"
-
-
-def test_a_with_query_hides_a_table_of_its_name_but_not_from_itself():
-    tree = parse_query("WITH t AS (SELECT * FROM t), u AS (SELECT * FROM t) SELECT * FROM u, db.v, T")
-
-    found = [(name_of(node), place(node)) for node in tables(tree)]
-
-    assert sorted(found, key=str) == [
-        (Name("t"), "line 1:26"),
-        (Name("v", "db"), "line 1:70"),
-    ]
-
-
-def test_the_catalogs_name_is_dropped_in_any_case():
-    tree = parse_query('SELECT * FROM "AwsDataCatalog".Db."T"')
-
-    assert [name_of(node) for node in tables(tree)] == [Name("t", "db")]
