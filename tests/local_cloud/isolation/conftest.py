@@ -103,25 +103,30 @@ class Site:
     session: boto3.Session
 
     @property
+    def home(self) -> Path:
+        return Path(self.cloud.home)
+
+    @property
     def platform(self) -> PlatformNames:
         return PlatformNames(ORGANIZATION, ENVIRONMENT)
 
     @cached_property
     def root(self) -> Any:
-        return cache(partial(self._client, ("test", "test", None)))
+        return cache(partial(self.client, ("test", "test", None)))
 
     def actor(self, role: str) -> Any:
         """Makes clients of a role, with credentials from STS."""
         given = self.root("sts").assume_role(RoleArn=role, RoleSessionName="intruder")["Credentials"]
         keys = (given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
-        return cache(partial(self._client, keys))
+        return cache(partial(self.client, keys))
 
-    def _client(self, keys: tuple[str, str, str | None], service: str) -> Any:
+    def client(self, keys: tuple[str, str, str | None], service: str, endpoint: str | None = None) -> Any:
         make: Any = self.session.client
         environment = self.cloud.environment()
+        usual = environment.get(f"AWS_ENDPOINT_URL_{service.upper()}", environment["AWS_ENDPOINT_URL"])
         return make(
             service,
-            endpoint_url=environment.get(f"AWS_ENDPOINT_URL_{service.upper()}", environment["AWS_ENDPOINT_URL"]),
+            endpoint_url=endpoint or usual,
             region_name=REGION,
             aws_access_key_id=keys[0],
             aws_secret_access_key=keys[1],
