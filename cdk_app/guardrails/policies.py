@@ -36,6 +36,7 @@ FORBIDDEN_TO_TENANTS = re.compile(
 )
 # What a role's policy may allow on `*` if a condition limits it: the action has no resource to name.
 WITHOUT_RESOURCE = {"cloudwatch:PutMetricData"}
+S3_OF_FUNCTIONS = {"s3:DeleteObject", "s3:ListBucket", "s3:ListBucketVersions"}
 ARN_WITH_ACCOUNT = re.compile(r"arn:[^:]+:[^:*]+:[^:*]*:\d{12}:.+")
 LOG_GROUPS = "kms:EncryptionContext:aws:logs:arn"
 
@@ -181,6 +182,9 @@ def least_rights(subject: Subject) -> Iterator[str]:
         if subject.owner.tenant:
             yield from forbidden(statement, actions)
             yield from any_rows(subject, statement, actions)
+            yield from more_than_use(subject, statement, actions)
+        else:
+            yield from opens_objects(statement, actions)
 
 
 def too_wide(statement: Resource, actions: list[str]) -> Iterator[str]:
@@ -201,6 +205,23 @@ def is_on_everything(statement: Resource) -> bool:
 def forbidden(statement: Resource, actions: list[str]) -> Iterator[str]:
     if never := [action for action in actions if FORBIDDEN_TO_TENANTS.match(action)]:
         yield f"{said(statement)} allows {', '.join(never)}, which no role of a tenant is given"
+
+
+def more_than_use(subject: Subject, statement: Resource, actions: list[str]) -> Iterator[str]:
+    """Of the platform a tenant reads the code, and uses the key through services."""
+    resources = {rendered(each) for each in listed(statement.get("Resource"))}
+    code = any(f":{subject.owner.platform}-platform-code" in each for each in resources)
+    if code and (more := [action for action in actions if action.startswith("s3:") and action != "s3:GetObject"]):
+        yield f"{said(statement)} allows {', '.join(more)} on the code of all tenants"
+    through = listed(statement.get("Condition", {}).get("StringEquals", {}).get("kms:ViaService"))
+    if any(action.startswith("kms:") for action in actions) and not through:
+        yield f"{said(statement)} allows {', '.join(actions)} without a service that it goes through"
+
+
+def opens_objects(statement: Resource, actions: list[str]) -> Iterator[str]:
+    """Functions of the platform list buckets and remove leftovers; they read and write no object of a tenant."""
+    if more := [action for action in actions if action.startswith("s3:") and action not in S3_OF_FUNCTIONS]:
+        yield f"{said(statement)} allows {', '.join(more)} to a function, which opens no object"
 
 
 def any_rows(subject: Subject, statement: Resource, actions: list[str]) -> Iterator[str]:

@@ -261,6 +261,21 @@ def test_rows_of_others_are_found(prod, condition, finding):
     assert any(finding in each for each in findings(ACME, template))
 
 
+@pytest.mark.parametrize(
+    ("stack", "action", "resource", "finding"),
+    [
+        (ACME, "s3:PutObject", "arn:aws:s3:::mycompany-prod-platform-code/*", "on the code of all tenants"),
+        (ACME, "kms:Decrypt", PLATFORMS_KEY, "without a service that it goes through"),
+        (PLATFORM, "s3:GetObject", "arn:aws:s3:::mycompany-*-prod-datalake/*", "opens no object"),
+    ],
+)
+def test_a_right_on_what_is_shared_that_goes_beyond_its_use_is_found(prod, stack, action, resource, finding):
+    template = copy.deepcopy(prod[stack])
+    policy_of(template, "AWS::IAM::Policy").append({"Effect": "Allow", "Action": action, "Resource": resource})
+
+    assert any(finding in each for each in findings(stack, template))
+
+
 def test_an_index_of_the_ledger_is_found(prod):
     template = copy.deepcopy(prod[ACME])
     (rows,) = [each for each in policy_of(template, "AWS::IAM::ManagedPolicy") if each["Sid"] == "OwnRows"]
