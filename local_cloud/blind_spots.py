@@ -113,8 +113,8 @@ BLIND_SPOTS = (
     BlindSpot(
         "caller-of-a-query",
         "a query reads with the rights of its caller",
-        "with those of the workgroup's query role, the analyst's, after the caller's right in the workgroup was "
-        "checked",
+        "with those of the workgroup's query role, the analyst's, and only what the caller may see by policies of its "
+        "own (its boundary aside); of a caller who may use every workgroup it is not known who that is",
         PROOF,
     ),
 )

@@ -97,6 +97,36 @@ def is_root(emulator: Emulator, request: Request) -> bool:
     return f"Credential={emulator.facts.access_key}/" in request.header("authorization")
 
 
+def caller(emulator: Emulator, request: Request, known: dict[str, str]) -> str | None:
+    """ARN of the role or user who signed; None for the root key, and for who may use every workgroup there is.
+
+    Only a denial says who was denied, so the action is asked for in a workgroup that cannot be. `known` keeps what was
+    found by access key: a session's key is never given twice.
+    """
+    if is_root(emulator, request):
+        return None
+    found = _KEY.search(request.header("authorization"))
+    key = found.group(1) if found else ""
+    principal = known.get(key) or _principal(probe(emulator, request, {"WorkGroup": NOWHERE}))
+    if principal is not None:
+        known[key] = principal
+    return principal
+
+
+NOWHERE = "-"
+_KEY = re.compile(r"Credential=([^/,\s]+)/")
+_SESSION = re.compile(r"arn:(aws[\w-]*):sts::(\d+):assumed-role/([^/\s]+)/")
+_USER = re.compile(r"arn:aws[\w-]*:iam::\d+:user/[^\s]+")
+
+
+def _principal(denial: Answer) -> str | None:
+    words = denial.body.decode(errors="replace") if _code(denial).startswith("AccessDenied") else ""
+    if session := _SESSION.search(words):
+        return f"arn:{session.group(1)}:iam::{session.group(2)}:role/{session.group(3)}"
+    user = _USER.search(words)
+    return user.group() if user else None
+
+
 _ROLE = re.compile(r"assumed-role/([^/\s]+)/")
 
 

@@ -202,6 +202,7 @@ def _placed(path: Path, folder: Path) -> str:
 
 
 def _put(catalog: Catalog, uri: str, path: Path) -> None:
+    denied_as_athena_says(lambda: catalog.require_objects("s3:PutObject", uri), uri)
     denied_as_athena_says(lambda: catalog.emulator.put_object(uri, path, catalog.credentials), uri)
 
 

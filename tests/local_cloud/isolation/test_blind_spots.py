@@ -191,10 +191,13 @@ def within(seconds: float, condition: Callable[[], bool]) -> bool:
 
 @probe("caller-of-a-query")
 def _(site: Site, own: Tenant, _other: Tenant) -> bool:
-    """Who may use the workgroup and nothing else."""
-    caller = a_role(site, "athena:*", arn("athena", f"workgroup/{own.workgroup}"))
+    """Who may use every workgroup and nothing else: one who may use this one is refused the table."""
+    known = a_role(site, "athena:*", arn("athena", f"workgroup/{own.workgroup}"))
+    caller = a_role(site, "athena:*")
     assert is_refused(lambda: caller("glue").get_tables(DatabaseName=own.database))
     query = {"QueryString": f"SELECT x FROM {own.database}.probe", "WorkGroup": own.workgroup}
+    by_known = known("athena").start_query_execution(**query)["QueryExecutionId"]
+    assert "PERMISSION_DENIED" in ended(known("athena"), by_known)["StateChangeReason"]
     started = caller("athena").start_query_execution(**query)["QueryExecutionId"]
     return ended(caller("athena"), started)["State"] == "FAILED"
 
