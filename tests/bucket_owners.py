@@ -11,7 +11,7 @@ from botocore.endpoint import Endpoint
 PROJECT = Path(__file__).resolve().parents[1]
 HEADER = "x-amz-expected-bucket-owner"
 # These reach a cloud on this machine as its root, or measure from outside.
-FREE = ("tests", "local_cloud", "benchmarks", ".venv")
+FREE = ("tests", "local_cloud", "benchmarks")
 
 
 class Watch:
@@ -56,7 +56,7 @@ def whose(frame: FrameType | None) -> str:
     """The room of the innermost frame that is ours; a transfer's own threads have none."""
     while frame is not None:
         file = Path(frame.f_code.co_filename)
-        if file.is_relative_to(PROJECT):
-            return file.relative_to(PROJECT).parts[0]
+        if file.is_relative_to(PROJECT) and not (room := file.relative_to(PROJECT).parts[0]).startswith("."):
+            return room
         frame = frame.f_back
     return "a thread of a transfer"

@@ -6,13 +6,13 @@ from tests.bucket_owners import Watch
 
 
 @pytest.fixture(scope="session")
-def _s3_calls():
+def s3_calls():
     with Watch() as watch:
         yield watch
 
 
 @pytest.fixture(autouse=True)
-def _buckets_have_an_expected_owner(_s3_calls):
-    _s3_calls.careless.clear()
+def _buckets_have_an_expected_owner(s3_calls):
+    s3_calls.careless.clear()
     yield
-    assert _s3_calls.careless == []
+    assert s3_calls.careless == []
