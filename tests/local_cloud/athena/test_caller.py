@@ -5,6 +5,10 @@ import uuid
 from typing import Any
 
 import pytest
+import urllib3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from tests.local_cloud.athena.conftest import Lake, bucket_of, database_of, role_of, workgroup_of
 
@@ -105,3 +109,30 @@ def test_the_query_role_itself_and_root_ask_as_before(lake: Lake):
     assert lake.rows(
         SALES.replace("sales", f"{database_of('acme')}.sales"), "root", workgroup=workgroup_of("acme")
     ) == [["3"]]
+
+
+def test_a_second_credential_in_a_signature_makes_nobody_root(lake: Lake):
+    """The header that carries the signature is not signed itself."""
+    body = json.dumps({"CatalogName": "AwsDataCatalog", "DatabaseName": database_of("globex")}).encode()
+    keys = Credentials(*lake.keys("acme"))
+
+    status, answer = listed(lake, body, keys, "")
+    assert (status, b"authorized" in answer) == (400, True) or b"AccessDenied" in answer
+    for forged in (
+        ", Credential=test/20261121/us-east-1/athena/aws4_request",
+        " Credential=test/",
+        ",Credential=test/x",
+    ):
+        status, answer = listed(lake, body, keys, forged)
+        assert status >= 400, answer
+    assert listed(lake, body, Credentials("test", "test"), "")[0] == 200
+
+
+def listed(lake: Lake, body: bytes, keys: Credentials, forged: str) -> tuple[int, bytes]:
+    headers = {"X-Amz-Target": "AmazonAthena.ListTableMetadata", "Content-Type": "application/x-amz-json-1.1"}
+    request = AWSRequest("POST", lake.athena_endpoint + "/", headers=headers, data=body)
+    SigV4Auth(keys, "athena", "us-east-1").add_auth(request)
+    sent = dict(request.headers)
+    sent["Authorization"] += forged
+    answer = urllib3.PoolManager().request("POST", lake.athena_endpoint + "/", body=body, headers=sent)
+    return answer.status, answer.data
