@@ -108,6 +108,10 @@ class Reach:
         return {"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": [f"{prefix}META*"]}}
 
     @property
+    def jobs(self) -> str:
+        return self.site.arn("glue", f"job/{self.values.names.workgroup}-*")
+
+    @property
     def catalog(self) -> list[str]:
         database = self.values.names.database
         return [
@@ -240,7 +244,7 @@ class JobRole(Construct):
                 "glue.amazonaws.com",
                 conditions={
                     "StringEquals": {"aws:SourceAccount": reach.site.account},
-                    "ArnLike": {"aws:SourceArn": reach.site.arn("glue", "*")},
+                    "ArnLike": {"aws:SourceArn": reach.jobs},
                 },
             ),
             permissions_boundary=boundary,
