@@ -30,7 +30,13 @@ CATALOG_READ = [
     "glue:GetTables",
 ]
 TABLES_WRITTEN = ["glue:CreateTable", "glue:UpdateTable"]
+TABLES_DROPPED = ["glue:DeleteTable"]
 PARTITIONS_WRITTEN = ["glue:BatchCreatePartition", "glue:CreatePartition", "glue:UpdatePartition"]
+OBJECTS_READ = ["s3:GetObject", "s3:GetObjectVersion"]
+OBJECTS_WRITTEN = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject"]
+OBJECTS_DELETED = ["s3:DeleteObject"]
+BUCKET_SEEN = ["s3:GetBucketLocation", "s3:ListBucket"]
+LOGS_WRITTEN = ["logs:CreateLogStream", "logs:PutLogEvents"]
 SQL = [
     "athena:BatchGetNamedQuery",
     "athena:BatchGetPreparedStatement",
@@ -102,6 +108,10 @@ class Reach:
         return {"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": [f"{prefix}META*"]}}
 
     @property
+    def jobs(self) -> str:
+        return self.site.arn("glue", f"job/{self.values.names.workgroup}-*")
+
+    @property
     def catalog(self) -> list[str]:
         database = self.values.names.database
         return [
@@ -154,6 +164,23 @@ def deny(
     )
 
 
+def elsewhere_denied(reach: Reach) -> list[iam.PolicyStatement]:
+    """What no role of the tenant does, whatever it is given: asking in other workgroups (`primary` is everybody's), S3
+    in other accounts (a bucket of a name like ours may be anybody's), anything without TLS.
+    """
+    account = {"StringNotEquals": {"s3:ResourceAccount": reach.site.account}}
+    return [
+        iam.PolicyStatement(
+            sid="OtherWorkgroups",
+            effect=iam.Effect.DENY,
+            actions=["athena:*"],
+            not_resources=[reach.workgroup, reach.athena_catalog],
+        ),
+        deny("OtherAccounts", ["s3:*"], ["*"], account),
+        deny("PlainText", ["*"], ["*"], {"Bool": {"aws:SecureTransport": "false"}}),
+    ]
+
+
 def listing(reach: Reach, *zones: str) -> iam.PolicyStatement:
     """Listing below these zones only; without it a key that is not there answers 403 instead of 404."""
     prefixes = [pattern for zone in zones for pattern in (zone.removesuffix("/"), f"{zone}*")]
@@ -175,20 +202,32 @@ class Boundary(Construct):
             "Policy",
             managed_policy_name=reach.values.names.boundary,
             description=f"Boundary of the roles of {reach.values.tenant}",
-            statements=[
-                allow("Bucket", ["s3:*"], [reach.bucket, f"{reach.bucket}/*"]),
-                allow("Code", ["s3:GetObject"], [f"{reach.code}/*"]),
-                allow("Key", ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey*"], [reach.key_arn]),
-                allow("PlatformKey", USE_OF_TABLE, [reach.platform_key_arn], reach.through("dynamodb", "s3")),
-                allow("OwnRows", [*ROWS_READ, *ROWS_WRITTEN], [reach.ledger], reach.own_rows),
-                allow("Ledger", ["dynamodb:DescribeTable"], [reach.ledger]),
-                allow("Catalog", ["glue:*"], reach.catalog),
-                allow("DefaultDatabase", ["glue:GetDatabase"], reach.default_database),
-                allow("Workgroup", ["athena:*"], [reach.workgroup, reach.athena_catalog]),
-                allow("Logs", ["logs:CreateLogStream", "logs:PutLogEvents"], [reach.logs]),
-                metrics_allowed(),
-            ],
+            statements=[*self._own(reach), *self._shared(reach), *elsewhere_denied(reach)],
         )
+
+    @staticmethod
+    def _own(reach: Reach) -> list[iam.PolicyStatement]:
+        catalog = [*CATALOG_READ, *TABLES_WRITTEN, *TABLES_DROPPED, *PARTITIONS_WRITTEN]
+        return [
+            allow("Bucket", BUCKET_SEEN, [reach.bucket]),
+            allow("Objects", [*OBJECTS_READ, *OBJECTS_WRITTEN, *OBJECTS_DELETED], [f"{reach.bucket}/*"]),
+            allow("Key", ["kms:Decrypt", "kms:GenerateDataKey"], [reach.key_arn], reach.through("athena", "s3")),
+            allow("Catalog", catalog, reach.catalog),
+            allow("Workgroup", SQL, [reach.workgroup]),
+            allow("Logs", LOGS_WRITTEN, [reach.logs]),
+        ]
+
+    @staticmethod
+    def _shared(reach: Reach) -> list[iam.PolicyStatement]:
+        return [
+            allow("Code", ["s3:GetObject"], [f"{reach.code}/*"]),
+            allow("PlatformKey", USE_OF_TABLE, [reach.platform_key_arn], reach.through("dynamodb", "s3")),
+            allow("OwnRows", [*ROWS_READ, *ROWS_WRITTEN], [reach.ledger], reach.own_rows),
+            allow("Ledger", ["dynamodb:DescribeTable"], [reach.ledger]),
+            allow("DefaultDatabase", ["glue:GetDatabase"], reach.default_database),
+            allow("CatalogShown", CATALOG_SHOWN, [reach.athena_catalog]),
+            metrics_allowed(),
+        ]
 
 
 class JobRole(Construct):
@@ -202,7 +241,11 @@ class JobRole(Construct):
             role_name=reach.values.names.job_role,
             description=f"Jobs of {reach.values.tenant}",
             assumed_by=iam.ServicePrincipal(
-                "glue.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": reach.site.account}}
+                "glue.amazonaws.com",
+                conditions={
+                    "StringEquals": {"aws:SourceAccount": reach.site.account},
+                    "ArnLike": {"aws:SourceArn": reach.jobs},
+                },
             ),
             permissions_boundary=boundary,
         )
@@ -213,14 +256,10 @@ class JobRole(Construct):
     def _objects(reach: Reach) -> list[iam.PolicyStatement]:
         zones = (RAW, PROCESSED, QUARANTINE, ANALYTICS_READY)
         return [
-            allow("Objects", ["s3:GetObject", "s3:GetObjectVersion"], reach.objects(*zones)),
-            allow(
-                "Outputs",
-                ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject"],
-                reach.objects(PROCESSED, QUARANTINE, ANALYTICS_READY),
-            ),
+            allow("Objects", OBJECTS_READ, reach.objects(*zones)),
+            allow("Outputs", OBJECTS_WRITTEN, reach.objects(PROCESSED, QUARANTINE, ANALYTICS_READY)),
             # Iceberg removes what a failed commit left; nothing is ever deleted in the zones before it.
-            allow("TableFiles", ["s3:DeleteObject"], reach.objects(ANALYTICS_READY)),
+            allow("TableFiles", OBJECTS_DELETED, reach.objects(ANALYTICS_READY)),
             listing(reach, *zones),
             allow("Region", ["s3:GetBucketLocation"], [reach.bucket]),
             allow("Code", ["s3:GetObject"], [f"{reach.code}/*"]),
@@ -242,7 +281,7 @@ class JobRole(Construct):
         return [
             allow("Catalog", [*CATALOG_READ, *TABLES_WRITTEN, *PARTITIONS_WRITTEN], reach.catalog),
             allow("DefaultDatabase", ["glue:GetDatabase"], reach.default_database),
-            allow("Logs", ["logs:CreateLogStream", "logs:PutLogEvents"], [reach.logs]),
+            allow("Logs", LOGS_WRITTEN, [reach.logs]),
             metrics_allowed(),
         ]
 
@@ -274,11 +313,7 @@ class AnalystRole(Construct):
     def _objects(reach: Reach) -> list[iam.PolicyStatement]:
         return [
             allow("Objects", ["s3:GetObject"], reach.objects(ANALYTICS_READY, QUARANTINE, ATHENA_RESULTS)),
-            allow(
-                "Results",
-                ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListMultipartUploadParts", "s3:PutObject"],
-                reach.objects(ATHENA_RESULTS),
-            ),
+            allow("Results", [*OBJECTS_WRITTEN, *OBJECTS_DELETED], reach.objects(ATHENA_RESULTS)),
             listing(reach, ANALYTICS_READY, QUARANTINE, ATHENA_RESULTS),
             allow("Region", ["s3:GetBucketLocation"], [reach.bucket]),
             allow("Key", ["kms:Decrypt", "kms:GenerateDataKey"], [reach.key_arn], reach.through("athena", "s3")),
@@ -286,7 +321,7 @@ class AnalystRole(Construct):
 
     @staticmethod
     def _tables(reach: Reach) -> list[iam.PolicyStatement]:
-        written = [*TABLES_WRITTEN, *PARTITIONS_WRITTEN, "glue:DeleteTable"]
+        written = [*TABLES_WRITTEN, *PARTITIONS_WRITTEN, *TABLES_DROPPED]
         return [
             allow("Catalog", [*CATALOG_READ, *written], reach.catalog),
             allow("DefaultDatabase", ["glue:GetDatabase"], reach.default_database),

@@ -74,7 +74,7 @@ def main() -> int:
     wrong = [
         finding
         for path in sorted(Path(assembly.directory).glob("*.template.json"))
-        for finding in findings(path.name, json.loads(path.read_text(encoding="utf-8")))
+        for finding in findings(path.name.removesuffix(".template.json"), json.loads(path.read_text(encoding="utf-8")))
     ]
     print("\n".join(wrong), end="", file=sys.stderr)
     return 1 if wrong else 0

@@ -34,6 +34,8 @@ class Catalog(Construct):
                 name=database, location_uri=f"s3://{bucket}/{ANALYTICS_READY}"
             ),
         )
+        # It holds the tables that jobs make; the tables below are made again by a deploy.
+        self.database.apply_removal_policy(site.removal_policy)
         for dataset in datasets:
             table = glue.CfnTable(
                 self,

@@ -14,6 +14,7 @@ from constructs import Construct
 from cdk_app.keys import ENCRYPT_AND_DECRYPT, USE_OF_TABLE
 from cdk_app.values import Site
 from ingestion.settings import Settings
+from lineage.table import INDEX
 
 __all__ = ["ControlFunction", "PlatformFunction", "settings_of"]
 
@@ -158,7 +159,7 @@ class ControlFunction(PlatformFunction):
             calls_itself=calls_itself,
         )
         table = site.arn("dynamodb", f"table/{site.platform.ledger}")
-        self.allow(LEDGER_ACTIONS, [table, f"{table}/index/*"])
+        self.allow(LEDGER_ACTIONS, [table, f"{table}/index/{INDEX}"])
         self.use_key(USE_OF_TABLE, "dynamodb")
 
     def tell_people(self) -> None:

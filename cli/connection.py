@@ -77,9 +77,15 @@ class Connection:
         return TenantNames(self.registry.organization, tenant, self.environment.name)
 
     def client(self, service: str, session: Any = None) -> Any:
+        """A boto3 client; one of S3 takes no bucket but this environment's account's."""
         import boto3
 
-        return (session or boto3).client(service, region_name=self.environment.region)
+        made = (session or boto3).client(service, region_name=self.environment.region)
+        if service != "s3":
+            return made
+        from lineage.bucket_owner import insisting
+
+        return insisting(made, self.environment.account)
 
     def deployed_tenant(self, tenant: str) -> "Tenant":
         """The tenant, if its bucket is there; else what to run first."""

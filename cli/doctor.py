@@ -20,6 +20,7 @@ from cli.exit_codes import ExitCode
 from cli.options import JsonOption, tenants_folder
 
 if TYPE_CHECKING:
+    from local_cloud.blind_spots import BlindSpot
     from local_cloud.parity import Difference
 
 __all__ = ["CANNOT_SHOW", "Check", "checks", "doctor"]
@@ -48,22 +49,23 @@ class Check:
 def doctor(as_json: JsonOption = False) -> None:
     """Check tools, disk, memory, ports and tenants, and list where the local cloud differs from AWS."""
     found = list(checks())
-    different = _differences()
+    different, unchecked = _differences(), _unchecked()
     if as_json:
         output.print_json(
             {
                 "checks": [asdict(each) for each in found],
                 "differences": [asdict(each) for each in different],
+                "unchecked_rights": [asdict(each) for each in unchecked],
                 "cannot_show": list(CANNOT_SHOW),
             }
         )
     else:
-        _print(found, different)
+        _print(found, different, unchecked)
     if not all(each.ok for each in found):
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _print(found: list[Check], different: "list[Difference]") -> None:
+def _print(found: list[Check], different: "list[Difference]", unchecked: "list[BlindSpot]") -> None:
     output.print_table(
         ("check", "found", "state"),
         [(each.name, each.value, "ok" if each.ok else f"missing: {each.advice}") for each in found],
@@ -71,6 +73,10 @@ def _print(found: list[Check], different: "list[Difference]") -> None:
     print("\nWhere the local cloud differs from what the templates say:")
     rows = [asdict(each) for each in different]
     output.print_table(tuple(rows[0]) if rows else ("difference",), rows)
+    print("\nRights that AWS checks and the local cloud does not:")
+    output.print_table(
+        ("AWS checks", "locally", "held by"), [(each.right, each.locally, each.held_by) for each in unchecked]
+    )
     print("\nWhat only AWS can show:")
     print("\n".join(f"- {each}" for each in CANNOT_SHOW))
 
@@ -188,3 +194,9 @@ def _differences() -> "list[Difference]":
     from local_cloud import parity
 
     return list(parity.differences())
+
+
+def _unchecked() -> "list[BlindSpot]":
+    from local_cloud.blind_spots import BLIND_SPOTS
+
+    return list(BLIND_SPOTS)

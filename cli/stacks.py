@@ -324,14 +324,14 @@ class Stacks:
         """Put what is not there yet; an object's key is the hash of its content."""
         for asset in assets:
             place = (asset.bucket, asset.key)
-            if place not in self.published and not self._is_there(asset, account):
+            if place not in self.published and not self._is_there(asset):
                 self.say(asset.bucket, f"publishing {asset.source.name}")
                 self._put(asset.bucket, asset.key, content(asset), account)
             self.published.add(place)
 
-    def _is_there(self, asset: Asset, account: str) -> bool:
+    def _is_there(self, asset: Asset) -> bool:
         try:
-            self.clients.s3.head_object(Bucket=asset.bucket, Key=asset.key, ExpectedBucketOwner=account)
+            self.clients.s3.head_object(Bucket=asset.bucket, Key=asset.key)
         except ClientError as e:
             if e.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                 return False
@@ -340,7 +340,7 @@ class Stacks:
 
     def _put(self, bucket: str, key: str, body: bytes, account: str) -> None:
         try:
-            self.clients.s3.put_object(Bucket=bucket, Key=key, Body=body, ExpectedBucketOwner=account)
+            self.clients.s3.put_object(Bucket=bucket, Key=key, Body=body)
         except ClientError as e:
             if e.response["Error"]["Code"] != "NoSuchBucket":
                 raise

@@ -13,6 +13,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from lineage.bucket_owner import insisting
+
 MULTIPART_FROM = 32 * 1024 * 1024  # bytes
 PER_DELETE = 1000  # keys that DeleteObjects takes
 
@@ -56,7 +58,7 @@ class Bucket:
         """Exactly the version asked for. Raises ObjectGone when it was deleted, or overwritten without a history."""
         wanted = {} if version in _UNVERSIONED else {"VersionId": version}
         try:
-            answer = client().get_object(Bucket=self.name, Key=key, ExpectedBucketOwner=self.account, **wanted)
+            answer = client(self.account).get_object(Bucket=self.name, Key=key, **wanted)
         except ClientError as error:
             raise _renamed(error) from error
         if not wanted and etag and answer["ETag"].strip('"') != etag.strip('"'):
@@ -74,9 +76,7 @@ class Bucket:
         """Creates the object and returns its version. Raises FileExistsError when the key is taken."""
         for pause in (0.1, 0.4, 1.6, None):
             try:
-                answer = client().put_object(
-                    Bucket=self.name, Key=key, Body=body, IfNoneMatch="*", ExpectedBucketOwner=self.account
-                )
+                answer = client(self.account).put_object(Bucket=self.name, Key=key, Body=body, IfNoneMatch="*")
             except ClientError as error:
                 code = error.response["Error"]["Code"]
                 if code in {"PreconditionFailed", "412"}:
@@ -92,42 +92,38 @@ class Bucket:
         """Writes from the start of `body`; large ones in parts."""
         body.seek(0)
         if size < MULTIPART_FROM:
-            client().put_object(Bucket=self.name, Key=key, Body=body, ExpectedBucketOwner=self.account)
+            client(self.account).put_object(Bucket=self.name, Key=key, Body=body)
         else:
-            client().upload_fileobj(body, self.name, key, ExtraArgs={"ExpectedBucketOwner": self.account})
+            client(self.account).upload_fileobj(body, self.name, key)
 
     def listed(self, prefix: str) -> Iterator[Listed]:
         """The objects whose keys begin so, in the order of their keys."""
-        pages = client().get_paginator("list_objects_v2")
-        for page in pages.paginate(Bucket=self.name, Prefix=prefix, ExpectedBucketOwner=self.account):
+        pages = client(self.account).get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=self.name, Prefix=prefix):
             for found in page.get("Contents", []):
                 yield Listed(key=found["Key"], size=found["Size"], modified=found["LastModified"])
 
     def folders(self, prefix: str) -> list[str]:
         """The names that follow the prefix, up to the next slash."""
-        pages = client().get_paginator("list_objects_v2")
+        pages = client(self.account).get_paginator("list_objects_v2")
         found: list[str] = []
-        for page in pages.paginate(Bucket=self.name, Prefix=prefix, Delimiter="/", ExpectedBucketOwner=self.account):
+        for page in pages.paginate(Bucket=self.name, Prefix=prefix, Delimiter="/"):
             found += [common["Prefix"].removeprefix(prefix).rstrip("/") for common in page.get("CommonPrefixes", [])]
         return found
 
     def copy(self, source: str, target: str) -> None:
         """Within the bucket and without the bytes passing through here; up to 5 GB."""
-        client().copy_object(
+        client(self.account).copy_object(
             Bucket=self.name,
             Key=target,
             CopySource={"Bucket": self.name, "Key": source},
-            ExpectedBucketOwner=self.account,
-            ExpectedSourceBucketOwner=self.account,
         )
 
     def delete(self, keys: Sequence[str]) -> None:
         """Removes objects, or what hides their versions is put on top; keys without an object are none's concern."""
         for start in range(0, len(keys), PER_DELETE):
             wanted = [{"Key": key} for key in keys[start : start + PER_DELETE]]
-            answer = client().delete_objects(
-                Bucket=self.name, Delete={"Objects": wanted, "Quiet": True}, ExpectedBucketOwner=self.account
-            )
+            answer = client(self.account).delete_objects(Bucket=self.name, Delete={"Objects": wanted, "Quiet": True})
             if answer.get("Errors"):
                 refused = answer["Errors"][0]
                 raise OSError(f"{refused['Key']}: S3 did not delete it: {refused['Code']} {refused.get('Message', '')}")
@@ -139,9 +135,11 @@ def _renamed(error: ClientError) -> Exception:
     return error
 
 
-def client() -> Any:
-    """One client per process and set of credentials: a process may outlive them."""
-    return _client(os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SESSION_TOKEN"), _credentials_file())
+def client(account: str) -> Any:
+    """One client per process and set of credentials: a process may outlive them. It expects `account`'s buckets."""
+    return _client(
+        account, os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SESSION_TOKEN"), _credentials_file()
+    )
 
 
 def _credentials_file() -> int | None:
@@ -153,7 +151,6 @@ def _credentials_file() -> int | None:
 
 
 @lru_cache(maxsize=1)
-def _client(_key: str | None, _token: str | None, _file: int | None) -> Any:
-    return boto3.session.Session().client(
-        "s3", config=Config(max_pool_connections=32, retries={"mode": "standard", "max_attempts": 5})
-    )
+def _client(account: str, _key: str | None, _token: str | None, _file: int | None) -> Any:
+    config = Config(max_pool_connections=32, retries={"mode": "standard", "max_attempts": 5})
+    return insisting(boto3.session.Session().client("s3", config=config), account)

@@ -32,6 +32,7 @@ from ingestion.listing import place
 from ingestion.order import Order
 from ingestion.settings import Settings
 from ingestion.visit import Visit
+from lineage.bucket_owner import insisting
 from lineage.ledger import Ledger
 from lineage.notices import Notices
 from lineage.values import TenantEntry
@@ -54,7 +55,8 @@ def reconciler() -> "Reconciler":
     settings = Settings.from_environment(os.environ)
     ledger = Ledger(settings.ledger)
     told = Alerts(Notices(ledger), boto3.client("sns"), topic=settings.topic, environment=settings.environment)
-    return Reconciler(ledger, boto3.client("s3"), boto3.client("lambda"), settings, alerts=told)
+    s3 = insisting(boto3.client("s3"), settings.account)
+    return Reconciler(ledger, s3, boto3.client("lambda"), settings, alerts=told)
 
 
 class Reconciler:

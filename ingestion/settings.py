@@ -44,6 +44,11 @@ class Settings(_Told):
     environment: str
     """Name of the environment, for the commands that alerts propose."""
 
+    @property
+    def account(self) -> str:
+        """The account that all of this stands in; every tenant's bucket belongs to it."""
+        return self.topic.split(":")[4]
+
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookSettings(_Told):

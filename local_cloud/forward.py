@@ -26,6 +26,12 @@ class Request:
         return next((value for key, value in self.headers if key.lower() == name.lower()), "")
 
     @property
+    def is_ambiguous(self) -> bool:
+        """Whether a header is there twice: what is done could be another thing than what the emulator permitted."""
+        names = [name.lower() for name, _ in self.headers]
+        return len(names) != len(set(names))
+
+    @property
     def operation(self) -> str:
         """`StartJobRun` of `X-Amz-Target: AWSGlue.StartJobRun`."""
         return self.header("X-Amz-Target").rpartition(".")[2]

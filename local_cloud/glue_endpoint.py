@@ -49,6 +49,8 @@ class GlueEndpoint:
         }
 
     def answer(self, request: Request) -> Answer:
+        if request.is_ambiguous:
+            return forward.of_error("IncompleteSignatureException", "a header of the request is given twice")
         return self._answers.get(request.operation, self.forwarder.forward)(request)
 
     def _start(self, request: Request) -> Answer:

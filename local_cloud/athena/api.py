@@ -31,6 +31,7 @@ class Api:
         self._history = history
         self._runner = runner
         self._folder = emulator.facts.folder
+        self._callers: dict[str, str] = {}
         self._actions: dict[str, Callable[[Request, dict[str, Any]], Reply | None]] = {
             "StartQueryExecution": self._start,
             "StopQueryExecution": self._stop,
@@ -77,7 +78,8 @@ class Api:
         if repeated is not None:
             return _repeated(repeated, text)
         execution, statement = _execution(payload, text, name, location)
-        self._runner.submit(execution, statement, rules)
+        caller = permission.caller(self._emulator, request, self._callers)
+        self._runner.submit(execution, statement, rules, caller)
         return {"QueryExecutionId": execution.id}
 
     def _own(self, request: Request, payload: dict[str, Any]) -> Execution:

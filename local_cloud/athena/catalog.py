@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.credentials import Credentials
 
-from local_cloud.athena.emulator import Emulator
+from local_cloud.athena.emulator import Emulator, split_uri
 from local_cloud.athena.errors import EmulatorRefused, QueryFailed
 from local_cloud.athena.types import Type, from_hive
 
@@ -79,14 +79,19 @@ class Table:
 
 @dataclass
 class Catalog:
-    """Reads and writes of one query, under its role's `credentials`; without a `role` they are the root key's."""
+    """Reads and writes of one query, under its role's `credentials`; without a `role` they are the root key's.
+
+    A `caller` who is not the role itself needs the same rights by its own policies.
+    """
 
     emulator: Emulator
     credentials: Credentials
     role: str | None = None
+    caller: str | None = None
 
     def table(self, database: str, name: str) -> Table | None:
         """None where the table does not exist; raises QueryFailed for a missing or foreign database."""
+        self._require_of(self.caller, "glue:GetTable", self._table_arn(database, name))
         try:
             answer = self._call("GetTable", {"DatabaseName": database, "Name": name})
         except EmulatorRefused as e:
@@ -102,6 +107,7 @@ class Catalog:
             raise QueryFailed("SCHEMA_NOT_FOUND", f"Schema '{database}' does not exist", "line 1:1")
 
     def tables(self, database: str) -> list[Table]:
+        self._require_of(self.caller, "glue:GetTables", self._table_arn(database, "*"))
         found = self._pages("GetTables", {"DatabaseName": database}, "TableList")
         return sorted((_table(entry, database) for entry in found), key=lambda table: table.name)
 
@@ -149,10 +155,21 @@ class Catalog:
 
     def _require(self, action: str, database: str, name: str) -> None:
         """The right on the table itself: the emulator asks for the one on its database only."""
+        for principal in (self.role, self.caller):
+            self._require_of(principal, f"glue:{action}", self._table_arn(database, name))
+
+    def require_objects(self, action: str, uri: str) -> None:
+        """The caller's right on objects; the role's is S3's own business."""
+        bucket, key = split_uri(uri)
+        self._require_of(self.caller, action, f"arn:aws:s3:::{bucket}/{key}")
+
+    def _table_arn(self, database: str, name: str) -> str:
         facts = self.emulator.facts
-        table = f"arn:aws:glue:{facts.region}:{facts.account}:table/{database}/{name}"
-        if self.role is not None and not self.emulator.permits(self.role, f"glue:{action}", table):
-            words = f"{self.role} is not authorized to perform: glue:{action} on resource: {table}"
+        return f"arn:aws:glue:{facts.region}:{facts.account}:table/{database}/{name}"
+
+    def _require_of(self, principal: str | None, action: str, resource: str) -> None:
+        if principal is not None and not self.emulator.permits(principal, action, resource):
+            words = f"{principal} is not authorized to perform: {action} on resource: {resource}"
             raise EmulatorRefused("AccessDeniedException", words, 403)
 
     def _all_databases(self) -> list[str]:
@@ -161,6 +178,7 @@ class Catalog:
 
     def _may_read(self, database: str) -> bool:
         try:
+            self._require_of(self.caller, "glue:GetTables", self._table_arn(database, "*"))
             self._call("GetTables", {"DatabaseName": database, "MaxResults": 1})
         except EmulatorRefused as e:
             if e.is_denial:

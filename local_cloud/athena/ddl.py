@@ -25,7 +25,7 @@ FORMATS: dict[str, dict[str, Any]] = {
 
 def create_view(query: Query, statement: Statement, database: str) -> None:
     name = statement.subject
-    existing = query.catalog.table(database, name)
+    existing = denied_as_athena_says(lambda: query.catalog.table(database, name), f"view {database}.{name}")
     if existing is not None and not existing.is_view:
         raise QueryFailed("TABLE_ALREADY_EXISTS", f"Table already exists: '{existing.qualified}'")
     if existing is not None and not statement.options["replace"]:

@@ -40,7 +40,12 @@ SETTINGS = (
     "SET allow_persistent_secrets=false",
     "SET enable_logging=false",
     "SET preserve_insertion_order=true",
+    # A name that is no table is an error, not a variable of this program's.
+    "SET python_enable_replacements=false",
 )
+# Settings of httpfs. `*`, `[` and `?` in a key are letters of it: else a key could name other files, or (after `?`)
+# another server for the role's signature.
+S3_SETTINGS = ("SET s3_url_compatibility_mode=true",)
 
 
 @lru_cache
@@ -66,7 +71,7 @@ def session(facts: AthenaFacts, credentials: Credentials, scratch: Path) -> "Ite
     try:
         for name in EXTENSIONS:
             connection.execute(f"LOAD {text(extension(name))}")
-        for setting in SETTINGS:
+        for setting in (*SETTINGS, *S3_SETTINGS):
             connection.execute(setting)
         connection.execute(f"SET temp_directory={text(str(scratch / 'spill'))}")
         connection.execute(f"SET ca_cert_file={text(str(facts.ca_bundle))}")

@@ -94,7 +94,47 @@ def check_catalog(emulator: Emulator, request: Request, workgroup: str, query_ro
 
 def is_root(emulator: Emulator, request: Request) -> bool:
     """Whether the root key signed; the signature itself is checked by `check_identity`."""
-    return f"Credential={emulator.facts.access_key}/" in request.header("authorization")
+    return access_key(request) == emulator.facts.access_key
+
+
+def access_key(request: Request) -> str:
+    """The key that the request is signed with; raises RequestRefused where the emulator could read another one.
+
+    The header of a signature is not signed itself, so a caller could write a second key into it, or beside it.
+    """
+    found = _KEY.findall(request.header("authorization"))
+    if len(found) > 1 or "credential=" in request.path.lower():
+        raise RequestRefused("the request is signed in more than one way", code="IncompleteSignatureException")
+    return str(found[0]) if found else ""
+
+
+def caller(emulator: Emulator, request: Request, known: dict[str, str]) -> str | None:
+    """ARN of the role or user who signed; None for the root key, and for who may use every workgroup there is.
+
+    Only a denial says who was denied, so the action is asked for in a workgroup that cannot be. `known` keeps what was
+    found by access key: a session's key is never given twice.
+    """
+    key = access_key(request)
+    if key == emulator.facts.access_key:
+        return None
+    principal = known.get(key) or _principal(probe(emulator, request, {"WorkGroup": NOWHERE}))
+    if principal is not None:
+        known[key] = principal
+    return principal
+
+
+NOWHERE = "-"
+_KEY = re.compile(r"credential=([^/,\s]*)", re.IGNORECASE)
+_SESSION = re.compile(r"arn:(aws[\w-]*):sts::(\d+):assumed-role/([^/\s]+)/")
+_USER = re.compile(r"arn:aws[\w-]*:iam::\d+:user/[^\s]+")
+
+
+def _principal(denial: Answer) -> str | None:
+    words = denial.body.decode(errors="replace") if _code(denial).startswith("AccessDenied") else ""
+    if session := _SESSION.search(words):
+        return f"arn:{session.group(1)}:iam::{session.group(2)}:role/{session.group(3)}"
+    user = _USER.search(words)
+    return user.group() if user else None
 
 
 _ROLE = re.compile(r"assumed-role/([^/\s]+)/")

@@ -87,6 +87,7 @@ def metadata(catalog: Catalog, table: Table) -> dict[str, Any]:
     location = table.parameters.get("metadata_location", "")
     if not location:
         raise QueryFailed("ICEBERG_BAD_DATA", f"Table {table.qualified} has no metadata_location")
+    catalog.require_objects("s3:GetObject", location)
     return dict(json.loads(catalog.emulator.get_object(location, catalog.credentials)))
 
 
@@ -106,7 +107,10 @@ def _iceberg(connection: "duckdb.DuckDBPyConnection", catalog: Catalog, referenc
     # A snapshot that is asked for comes with the columns of its time; without it, with today's.
     past = "" if reference.version == Version() else f", snapshot_from_id={snapshot}"
     scan = f"iceberg_scan({text(location)}{past})"
-    return Relation(f"SELECT * FROM {scan}", sum(file.size for file in _needed(connection, table, files, reference)))
+    needed = _needed(connection, table, files, reference)
+    for folder in sorted({file.uri.rpartition("/")[0] for file in needed}):
+        catalog.require_objects("s3:GetObject", f"{folder}/*")
+    return Relation(f"SELECT * FROM {scan}", sum(file.size for file in needed))
 
 
 def _snapshot(table: Table, value: dict[str, Any], version: Version) -> int | None:
@@ -245,6 +249,7 @@ def files_below(catalog: Catalog, location: str) -> list[StoredObject]:
     """Data files of a location: hidden names and empty objects are none."""
     prefix = location.rstrip("/") + "/"
     base = len(split_uri(prefix)[1])
+    catalog.require_objects("s3:GetObject", f"{prefix}*")
     found = []
     for item in catalog.emulator.list_objects(prefix, catalog.credentials):
         relative = item.key[base:]

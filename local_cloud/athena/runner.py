@@ -42,10 +42,15 @@ class Runner:
         self._lock = threading.Lock()
         shutil.rmtree(self._folder / "scratch", ignore_errors=True)
 
-    def submit(self, execution: Execution, statement: Statement | AthenaError, workgroup: Workgroup) -> None:
-        """`statement` may be the refusal that its text met: then the query is FAILED with it."""
+    def submit(
+        self, execution: Execution, statement: Statement | AthenaError, workgroup: Workgroup, caller: str | None = None
+    ) -> None:
+        """`statement` may be the refusal that its text met: then the query is FAILED with it.
+
+        `caller` is who asks, where that is neither root nor the workgroup's query role.
+        """
         self._history.save(execution)
-        self._pool.submit(self._run, execution, statement, workgroup)
+        self._pool.submit(self._run, execution, statement, workgroup, caller)
 
     def stop_query(self, execution: Execution) -> None:
         """Cancels a queued or running query."""
@@ -65,14 +70,16 @@ class Runner:
             connection.interrupt()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _run(self, execution: Execution, statement: Statement | AthenaError, workgroup: Workgroup) -> None:
+    def _run(
+        self, execution: Execution, statement: Statement | AthenaError, workgroup: Workgroup, caller: str | None
+    ) -> None:
         if not self._move(execution, RUNNING):
             return
         if isinstance(statement, AthenaError):
             self._move(execution, FAILED, str(statement))
             return
         try:
-            self._answer(execution, statement, workgroup)
+            self._answer(execution, statement, workgroup, caller)
             self._move(execution, SUCCEEDED)
         except QueryCancelled as e:
             self._move(execution, CANCELLED, str(e))
@@ -97,9 +104,9 @@ class Runner:
         self._history.save(execution)
         return True
 
-    def _answer(self, execution: Execution, statement: Statement, workgroup: Workgroup) -> None:
+    def _answer(self, execution: Execution, statement: Statement, workgroup: Workgroup, caller: str | None) -> None:
         role = workgroup.query_role()
-        catalog = Catalog(self._emulator, self._emulator.assume(role), role)
+        catalog = Catalog(self._emulator, self._emulator.assume(role), role, None if caller == role else caller)
         work = Work(self, execution, statement, workgroup, catalog)
         work.run()
 
@@ -129,6 +136,7 @@ class Runner:
 
     def publish(self, work: "Work", content: bytes | Path, uri: str) -> None:
         """Puts a result object under the query role."""
+        denied_as_athena_says(lambda: work.catalog.require_objects("s3:PutObject", uri), uri)
         denied_as_athena_says(lambda: self._emulator.put_object(uri, content, work.catalog.credentials), uri)
 
     def rows_path(self, execution: Execution) -> Path:

@@ -77,7 +77,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._reply_error(RequestRefused(f"the request is longer than {BODY_LIMIT} bytes"))
             return
-        request = Request(self.path, dict(self.headers.items()), self.rfile.read(length))
+        body = self.rfile.read(length)
+        names = [name.lower() for name in self.headers]
+        if len(names) != len(set(names)):
+            # What is done could be another thing than what the emulator permitted.
+            self._reply_error(
+                RequestRefused("a header of the request is given twice", code="IncompleteSignatureException")
+            )
+            return
+        request = Request(self.path, dict(self.headers.items()), body)
         try:
             answer = self.server.api.answer(request)
         except PermissionDenied as e:

@@ -243,6 +243,8 @@ class _Reader:
     def _name_until(self, mark: str) -> str:
         end = self.written.index(mark, self.at)
         name = self.written[self.at : end].strip().strip("`")
+        if not name:
+            raise ValueError(self.written)
         self.at = end
         return name
 

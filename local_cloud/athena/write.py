@@ -47,7 +47,7 @@ def create_table_as(
     """CTAS. `target_base` is where a table goes whose location is not given."""
     name = statement.subject
     properties = statement.options["properties"]
-    if query.catalog.table(database, name) is not None:
+    if denied_as_athena_says(lambda: query.catalog.table(database, name), f"table {database}.{name}") is not None:
         if statement.options["if_not_exists"]:
             return Written((), 0)
         raise QueryFailed("TABLE_ALREADY_EXISTS", f"Table '{name}' already exists")
@@ -202,6 +202,7 @@ def _placed(path: Path, folder: Path) -> str:
 
 
 def _put(catalog: Catalog, uri: str, path: Path) -> None:
+    denied_as_athena_says(lambda: catalog.require_objects("s3:PutObject", uri), uri)
     denied_as_athena_says(lambda: catalog.emulator.put_object(uri, path, catalog.credentials), uri)
 
 

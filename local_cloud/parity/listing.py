@@ -176,12 +176,6 @@ BEHAVIOUR = (
         "the emulator does not change it",
     ),
     Difference(
-        "policies of buckets, keys and topics",
-        "Condition aws:PrincipalArn",
-        "denials of certain roles have no effect: what a role may do is said by its own policies alone",
-        "the emulator does not know the key",
-    ),
-    Difference(
         "AWS::Events::Rule",
         "SqsParameters.MessageGroupId of a standard queue",
         "kept, without effect: messages of all tenants stand in one line",
@@ -203,12 +197,6 @@ BEHAVIOUR = (
         "nothing is installed while a job starts",
     ),
     Difference("AWS::Glue::Trigger", "*", "stored, never fires", "the emulator has no scheduler for Glue"),
-    Difference(
-        "Glue",
-        "permissions on tables",
-        "checked for the database as a whole",
-        "the emulator looks at the database of a call only",
-    ),
 )
 
 

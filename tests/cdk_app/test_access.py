@@ -5,6 +5,8 @@ from cdk_app.values import TenantValues
 from tenants.naming import TenantNames
 
 BUCKET = "arn:aws:s3:::mycompany-acme-prod-datalake"
+WORKGROUP = "arn:aws:athena:eu-central-1:777788889999:workgroup/mycompany-acme-prod"
+ATHENA_CATALOG = "arn:aws:athena:eu-central-1:777788889999:datacatalog/AwsDataCatalog"
 LEDGER = "arn:aws:dynamodb:eu-central-1:777788889999:table/mycompany-prod-ledger"
 
 
@@ -61,17 +63,65 @@ def test_both_roles_stay_within_the_tenants_boundary(access, stack, found):
     assert all("BoundaryPolicy" in str(role["PermissionsBoundary"]) for role in roles(stack, found).values())
 
 
-def test_the_boundary_names_nothing_but_the_tenants_own_things_and_shared_code_and_ledger(access, stack, found):
-    (boundary,) = found(stack, "AWS::IAM::ManagedPolicy")
-    reached = {each["Sid"]: listed(each["Resource"]) for each in boundary["PolicyDocument"]["Statement"]}
+@pytest.fixture
+def boundary(access, stack, found):
+    (policy,) = found(stack, "AWS::IAM::ManagedPolicy")
+    return {each["Sid"]: each for each in policy["PolicyDocument"]["Statement"]}
 
-    assert reached["Bucket"] == [BUCKET, f"{BUCKET}/*"]
+
+def test_the_boundary_allows_nothing_but_the_tenants_own_things_and_shared_code_and_ledger(boundary):
+    reached = {sid: listed(each["Resource"]) for sid, each in boundary.items() if each["Effect"] == "Allow"}
+
+    assert reached["Bucket"] == [BUCKET]
+    assert reached["Objects"] == [f"{BUCKET}/*"]
     assert reached["Key"] == ["arn:aws:kms:eu-central-1:777788889999:key/acme"]
-    assert reached["Workgroup"] == [
-        "arn:aws:athena:eu-central-1:777788889999:datacatalog/AwsDataCatalog",
-        "arn:aws:athena:eu-central-1:777788889999:workgroup/mycompany-acme-prod",
-    ]
+    assert reached["Workgroup"] == [WORKGROUP]
+    assert reached["CatalogShown"] == [ATHENA_CATALOG]
     assert [sid for sid, resources in reached.items() if resources == ["*"]] == ["Metrics"]
+
+
+def test_the_boundary_lists_its_actions(boundary):
+    """`s3:*` on the own bucket would be its policy, `athena:*` on the own workgroup what it enforces."""
+    actions = {action for each in boundary.values() if each["Effect"] == "Allow" for action in listed(each["Action"])}
+
+    assert {action for action in actions if "*" in action} == {"kms:GenerateDataKey*", "kms:ReEncrypt*"}
+    assert not actions & {"s3:PutBucketPolicy", "s3:PutObjectAcl", "athena:UpdateWorkGroup", "glue:UpdateDatabase"}
+
+
+def test_the_boundary_is_no_narrower_than_what_the_roles_are_given(boundary, statements):
+    most = {action for each in boundary.values() if each["Effect"] == "Allow" for action in listed(each["Action"])}
+    given = {
+        action
+        for role in ("Job", "Analyst")
+        for each in statements(role).values()
+        if each["Effect"] == "Allow"
+        for action in listed(each["Action"])
+    }
+
+    assert given == most
+
+
+def test_no_role_of_a_tenant_asks_in_a_workgroup_that_is_not_its_own_whatever_it_is_given(boundary):
+    denial = boundary["OtherWorkgroups"]
+
+    assert (denial["Effect"], denial["Action"]) == ("Deny", "athena:*")
+    assert denial["NotResource"] == [WORKGROUP, ATHENA_CATALOG]
+    assert "Condition" not in denial
+
+
+def test_no_role_of_a_tenant_reaches_a_bucket_of_another_account_whatever_its_name(boundary):
+    """Spark's S3A and Iceberg cannot name the owner that they expect: this says it for them."""
+    denial = boundary["OtherAccounts"]
+
+    assert (denial["Effect"], denial["Action"], denial["Resource"]) == ("Deny", "s3:*", "*")
+    assert denial["Condition"] == {"StringNotEquals": {"s3:ResourceAccount": "777788889999"}}
+
+
+def test_no_role_of_a_tenant_calls_anything_without_tls(boundary):
+    denial = boundary["PlainText"]
+
+    assert (denial["Effect"], denial["Action"], denial["Resource"]) == ("Deny", "*", "*")
+    assert denial["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
 def test_the_boundary_fits_into_a_managed_policy(access, stack, found):
@@ -80,11 +130,14 @@ def test_the_boundary_fits_into_a_managed_policy(access, stack, found):
     assert len(str(boundary["PolicyDocument"]).replace(" ", "")) < 6_144
 
 
-def test_jobs_are_assumed_by_glue_for_this_account_only(access, stack, found):
+def test_the_role_of_jobs_is_assumed_by_glue_for_jobs_of_this_tenant_only(access, stack, found):
     (trust,) = roles(stack, found)["mycompany-acme-prod-job"]["AssumeRolePolicyDocument"]["Statement"]
 
     assert trust["Principal"] == {"Service": "glue.amazonaws.com"}
-    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": "777788889999"}}
+    assert trust["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": "777788889999"},
+        "ArnLike": {"aws:SourceArn": "arn:aws:glue:eu-central-1:777788889999:job/mycompany-acme-prod-*"},
+    }
 
 
 def test_a_job_reads_and_writes_its_zones_and_deletes_only_files_of_tables(statements):
@@ -147,9 +200,7 @@ def test_an_analyst_reads_tables_and_refused_rows_but_no_raw_file(statements):
 
 
 def test_an_analyst_asks_in_the_tenants_workgroup_only(statements):
-    assert statements("Analyst")["Sql"]["Resource"] == (
-        "arn:aws:athena:eu-central-1:777788889999:workgroup/mycompany-acme-prod"
-    )
+    assert statements("Analyst")["Sql"]["Resource"] == WORKGROUP
 
 
 def test_an_analyst_makes_views_but_cannot_change_the_tables_of_datasets(statements):

@@ -77,7 +77,7 @@ def test_logical_ids_of_what_holds_data_never_change(prod, stack):
 
 
 def test_what_holds_data_outlives_its_stack_unless_the_environment_says_otherwise(prod, local):
-    kinds = {"AWS::KMS::Key", "AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::Logs::LogGroup"}
+    kinds = {"AWS::KMS::Key", "AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::Logs::LogGroup", "AWS::Glue::Database"}
 
     def policies(templates):
         return {

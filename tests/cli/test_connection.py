@@ -11,3 +11,10 @@ def test_another_environment_is_asked_in_its_own_region_not_in_the_persons_defau
 
     assert connection.environment.region == "eu-central-1"
     assert {os.environ["AWS_REGION"], os.environ["AWS_DEFAULT_REGION"]} == {"eu-central-1"}
+
+
+def test_a_client_of_s3_takes_no_bucket_but_the_environments_accounts(dev, s3_calls):
+    before = s3_calls.careful
+
+    assert dev.connection.is_deployed("acme") in {True, False}
+    assert s3_calls.careful == before + 1

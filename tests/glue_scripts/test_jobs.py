@@ -423,3 +423,13 @@ def test_a_hundred_files_are_one_run_and_every_row_names_its_file(lake):
 
     assert lake.rows("count(*), count(DISTINCT _source_file), sum(amount)") == [(100, 100, Decimal(4950))]
     assert len(lake.commits()) == 1
+
+
+def test_jobs_take_no_bucket_but_one_of_the_account_they_were_told(lake, s3_calls):
+    before = s3_calls.careful
+    sales = lake()
+    sales.put("a.csv", "id,at,amount\nr1,2024-09-01,1.00\n")
+    sales.run("raw_to_processed")
+
+    assert s3_calls.careful > before
+    assert s3_calls.careless == []

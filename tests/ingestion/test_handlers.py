@@ -5,8 +5,8 @@ import json
 import boto3
 import pytest
 
-from ingestion import dispatch, register
-from tests.ingestion.builders import an_event, messages
+from ingestion import dispatch, reconcile, register
+from tests.ingestion.builders import BUCKET, an_event, messages
 from tests.lineage.builders import TABLE
 
 
@@ -78,3 +78,14 @@ def test_dispatch_tells_of_dead_letters(alerts):
     [alert] = alerts()
     assert alert["Subject"] == "[dev] platform: one message in the dead-letter queue of arrivals"
     assert alert["Message"].splitlines()[-1] == "lake queue show -e dev"
+
+
+def test_reconcile_lists_no_bucket_but_one_of_its_own_account(ledger, s3_calls):
+    reconcile.reconciler.cache_clear()
+    boto3.client("s3").create_bucket(Bucket=BUCKET)
+    before = s3_calls.careful
+
+    report = reconcile.handler({"tenant": "acme"})
+
+    assert report["tenant"] == "acme"
+    assert s3_calls.careful > before

@@ -24,6 +24,7 @@ def test_settings_come_back_as_they_were_given_to_the_template():
         "LAKE_ENVIRONMENT": "dev",
     }
     assert Settings.from_environment(settings.to_environment()) == settings
+    assert settings.account == "111122223333"
 
 
 def test_every_missing_setting_is_named():

@@ -1,0 +1,98 @@
+"""The register: for each type of resource what must hold. What is not in it must not be in a template."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from cdk_app.guardrails.names import names_only_own
+from cdk_app.guardrails.policies import (
+    closed_bucket,
+    closed_key,
+    denies_plain_text,
+    exact_allowances,
+    least_rights,
+    pinned_caller,
+    pinned_services,
+    services_only,
+    trusting_role,
+)
+from cdk_app.guardrails.properties import (
+    checked_table,
+    contained_job,
+    encrypted_bucket,
+    encrypted_by,
+    enforced_workgroup,
+    kept,
+    kept_for_a_time,
+    own_events,
+    own_log_group,
+    private_bucket,
+    rotated,
+    tagged,
+    versioned_bucket,
+)
+from cdk_app.guardrails.subject import Check, Owner, Resource, Subject
+
+__all__ = ["CHECKS", "findings"]
+
+Template = dict[str, Any]
+
+EVERYWHERE: tuple[Check, ...] = (exact_allowances, names_only_own)
+
+CHECKS: dict[str, tuple[Check, ...]] = {
+    "AWS::Athena::NamedQuery": (),
+    "AWS::Athena::WorkGroup": (enforced_workgroup, tagged),
+    "AWS::CDK::Metadata": (),
+    "AWS::CloudWatch::Alarm": (tagged,),
+    "AWS::DynamoDB::Table": (checked_table, kept, tagged),
+    "AWS::Events::Rule": (own_events, tagged),
+    "AWS::Glue::Database": (kept,),
+    "AWS::Glue::Job": (contained_job, tagged),
+    "AWS::Glue::Table": (),
+    "AWS::IAM::ManagedPolicy": (least_rights,),
+    "AWS::IAM::Policy": (least_rights,),
+    "AWS::IAM::Role": (trusting_role, least_rights, tagged),
+    "AWS::KMS::Alias": (),
+    "AWS::KMS::Key": (rotated, closed_key, pinned_services, kept, tagged),
+    "AWS::Lambda::EventInvokeConfig": (),
+    "AWS::Lambda::EventSourceMapping": (tagged,),
+    "AWS::Lambda::Function": (own_log_group, tagged),
+    "AWS::Lambda::Permission": (pinned_caller,),
+    "AWS::Logs::LogGroup": (encrypted_by("KmsKeyId"), kept_for_a_time, kept, tagged),
+    "AWS::S3::Bucket": (
+        encrypted_bucket,
+        private_bucket,
+        versioned_bucket,
+        denies_plain_text,
+        closed_bucket,
+        kept,
+        tagged,
+    ),
+    "AWS::S3::BucketPolicy": (pinned_services, services_only),
+    "AWS::SNS::Subscription": (),
+    "AWS::SNS::Topic": (encrypted_by("KmsMasterKeyId"), denies_plain_text, tagged),
+    "AWS::SNS::TopicPolicy": (pinned_services, services_only),
+    "AWS::SQS::Queue": (encrypted_by("KmsMasterKeyId"), denies_plain_text, tagged),
+    "AWS::SQS::QueuePolicy": (pinned_services, services_only),
+}
+
+
+def findings(stack: str, template: Template) -> list[str]:
+    """Every violation as one line: `<stack>: <logical id> (<type>): <what is wrong>`."""
+    resources: dict[str, Resource] = template.get("Resources", {})
+    owner = Owner.of(stack)
+    if owner is None:
+        expected = "<organization>-<environment>-platform or <organization>-<tenant>-<environment>-tenant"
+        return [f"{stack}: the name says not whose stack it is: expected {expected}"]
+    return [
+        f"{stack}: {logical_id} ({resource['Type']}): {problem}"
+        for logical_id, resource in resources.items()
+        for problem in problems(Subject(owner, logical_id, resource, resources))
+    ]
+
+
+def problems(subject: Subject) -> Iterator[str]:
+    if subject.kind not in CHECKS:
+        yield "unregistered type: say in cdk_app.guardrails.register what must hold for it"
+        return
+    for check in (*CHECKS[subject.kind], *EVERYWHERE):
+        yield from check(subject)
