@@ -108,10 +108,6 @@ class Reach:
         return {"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": [f"{prefix}META*"]}}
 
     @property
-    def jobs(self) -> str:
-        return self.site.arn("glue", f"job/{self.values.names.workgroup}-*")
-
-    @property
     def catalog(self) -> list[str]:
         database = self.values.names.database
         return [
@@ -244,7 +240,7 @@ class JobRole(Construct):
                 "glue.amazonaws.com",
                 conditions={
                     "StringEquals": {"aws:SourceAccount": reach.site.account},
-                    "ArnLike": {"aws:SourceArn": reach.jobs},
+                    "ArnLike": {"aws:SourceArn": reach.site.arn("glue", "*")},
                 },
             ),
             permissions_boundary=boundary,

@@ -10,10 +10,12 @@ __all__ = ["names_only_own"]
 
 EVERY = "*"
 END = r"(?![a-z0-9])"
-ARN = re.compile(r"arn:[\w-]+:[a-z0-9-]*:[\w*-]*:\d*:(.+)")
+ARN = re.compile(r"arn:[\w-]+:([a-z0-9-]*):[\w*-]*:(\d*):(.+)")
 BUCKET_OF_URL = re.compile(r"s3[an]?://([^/]+)")
 # What belongs to everybody in an account, or to nobody: the account itself, the catalog and its empty database.
 COMMON = {"root", "catalog", "database/default", "datacatalog/AwsDataCatalog"}
+# Any source of one service in one account, in the trust of a role for that service.
+COMMON_SOURCES = {("glue", "*")}
 
 
 def names_only_own(subject: Subject) -> Iterator[str]:
@@ -50,7 +52,7 @@ def problems(owner: Owner, text: str, *, in_denial: bool) -> Iterator[str]:
         yield f"names {whose}: {text}"
     if owner.tenant is None:
         return
-    if (arn := ARN.fullmatch(text)) and not is_known(owner, arn[1], in_denial=in_denial):
+    if (arn := ARN.fullmatch(text)) and not is_known(owner, arn[1], arn[3], in_denial=in_denial):
         yield f"names what is neither the tenant's nor the platform's: {text}"
     if (url := BUCKET_OF_URL.match(text)) and not is_own(owner, url[1]):
         yield f"names a bucket that is neither the tenant's nor the platform's: {text}"
@@ -71,8 +73,8 @@ def tenants_in(owner: Owner, text: str) -> set[str]:
     return found
 
 
-def is_known(owner: Owner, resource: str, *, in_denial: bool) -> bool:
-    if resource in COMMON:
+def is_known(owner: Owner, service: str, resource: str, *, in_denial: bool) -> bool:
+    if resource in COMMON or (service, resource) in COMMON_SOURCES:
         return True
     if in_denial and f"{owner.organization}-*-{owner.environment}-" in resource:
         return True

@@ -130,13 +130,13 @@ def test_the_boundary_fits_into_a_managed_policy(access, stack, found):
     assert len(str(boundary["PolicyDocument"]).replace(" ", "")) < 6_144
 
 
-def test_the_role_of_jobs_is_assumed_by_glue_for_jobs_of_this_tenant_only(access, stack, found):
+def test_jobs_are_assumed_by_glue_for_this_account_only(access, stack, found):
     (trust,) = roles(stack, found)["mycompany-acme-prod-job"]["AssumeRolePolicyDocument"]["Statement"]
 
     assert trust["Principal"] == {"Service": "glue.amazonaws.com"}
     assert trust["Condition"] == {
         "StringEquals": {"aws:SourceAccount": "777788889999"},
-        "ArnLike": {"aws:SourceArn": "arn:aws:glue:eu-central-1:777788889999:job/mycompany-acme-prod-*"},
+        "ArnLike": {"aws:SourceArn": "arn:aws:glue:eu-central-1:777788889999:*"},
     }
 
 

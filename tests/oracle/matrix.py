@@ -257,6 +257,7 @@ def requests_of(account: Account, principal: Principal, service: str, name: str)
         "aws:PrincipalIsAWSService": "false",
         "aws:PrincipalType": "AssumedRole",
         "aws:SecureTransport": "true",
+        "s3:ResourceAccount": account.account,
         "s3:TlsVersion": "1.3",
         "kms:CallerAccount": account.account,
         **{f"aws:PrincipalTag/{key}": value for key, value in principal.tags.items()},
