@@ -67,9 +67,10 @@ def service_problems(account: Account, resource: Resource, statement: Statement,
         yield f"lets {service} act for anybody: expected aws:SourceArn or aws:SourceAccount of this account"
         return
     sources = [each for each in pins if each.key.lower() in BY_ARN]
-    if resource.tenant is None:
+    if resource.tenant is None or resource.kind == "iam":
+        # Whoever hands a role to a service needs iam:PassRole on it, which is asked about elsewhere.
         return
-    if not sources and resource.kind != "iam":
+    if not sources:
         yield f"lets {service} act for every tenant of the account: expected aws:SourceArn of this one's things"
     for tenant in sorted(tenants_met(account, resource.tenant, sources)):
         yield f"lets {service} act for sources of {tenant}: expected a pattern of {resource.tenant}'s alone"

@@ -11,6 +11,7 @@ import typer.main
 
 from cli.app import app
 from tenants.contract import read_contract
+from tests.isolation.mutants import CONTROLS, MUTANTS, table
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("tenants/*.md"), *ROOT.glob(".github/*.md")])
@@ -142,3 +143,9 @@ def test_tests_that_a_page_names_exist(page):
     for file, name in NAMED_TEST.findall(text_of(page)):
         assert (ROOT / file).exists(), f"{page.name}: {file}"
         assert f"def {name}(" in text_of(ROOT / file), f"{page.name}: {file}::{name}"
+
+
+@pytest.mark.parametrize("holes", [MUTANTS, CONTROLS], ids=["mutants", "controls"])
+def test_the_table_of_holes_is_what_the_tests_drill(holes):
+    """Else: `python -m tests.isolation.mutants` prints both."""
+    assert table(holes) in text_of(ROOT / "docs" / "security.md")

@@ -345,7 +345,10 @@ MUTANTS = [
         name="workgroup `mycompany-acme*`",
         noticed_by=(PROOF, SIMULATOR, REVIEW),
         services=("athena",),
-        changes=(may("athena:GetQueryResults", arn("athena", "workgroup/mycompany-acme*"), name="analyst"), workgroups_undefended),
+        changes=(
+            may("athena:GetQueryResults", arn("athena", "workgroup/mycompany-acme*"), name="analyst"),
+            workgroups_undefended,
+        ),
     ),
     Mutant(
         name="log group `…/acme*`",

@@ -82,6 +82,8 @@ def test_a_role_may_be_assumed_by_a_service_for_the_account_since_nobody_may_pas
     glue = {"Service": "glue.amazonaws.com"}
 
     assert problems(OWN_ACCOUNT, principal=glue, arn=ROLE, kind="iam") == []
+    anything = {"ArnLike": {"aws:SourceArn": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:*"}}
+    assert problems(anything, principal=glue, arn=ROLE, kind="iam") == []
     assert problems({}, principal=glue, arn=ROLE, kind="iam") != []
     assert problems({}, principal={"Service": "lambda.amazonaws.com"}, arn=ROLE, kind="iam") == []
     assert problems({}, principal={"Service": "lambda.amazonaws.com"}) != []

@@ -56,17 +56,12 @@ def difference(templates):
 
 def test_a_right_more_is_a_difference(templates):
     (statement,) = statements(templates, "mycompany-acme-prod-tenant", "AWS::IAM::Policy", "TableFiles")
-    statement["Action"] = ["s3:DeleteObject", "s3:DeleteObjectVersion"]
+    bucket = "arn:aws:s3:::mycompany-acme-prod-datalake"
+    statement["Resource"] = [f"{bucket}/analytics-ready/*", f"{bucket}/processed/*"]
 
-    assert difference(templates) == [
-        (
-            "+",
-            (
-                "<workgroup>-job: may s3:DeleteObjectVersion on "
-                "arn:<partition>:s3:::<workgroup>-datalake/analytics-ready/*"
-            ),
-        )
-    ]
+    assert [sign for sign, line in difference(templates)] == ["+"]
+    assert "s3:DeleteObject" in difference(templates)[0][1]
+    assert difference(templates)[0][1].endswith("on arn:<partition>:s3:::<workgroup>-datalake/processed/*")
 
 
 def test_a_condition_less_is_a_right_more_and_one_less(templates):
