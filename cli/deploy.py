@@ -190,10 +190,11 @@ class Deployment:
 
     def _enter(self, outcome: Outcome) -> Outcome:
         """A tenant whose stack is as it was may be another all the same: its contracts are not in the template."""
-        self.say(self.owners[outcome.stack].id, "entering in the ledger")
         entries = self._entries(outcome.stack)
         changes = tuple(entries.changes())
-        entries.write(self.connection.ledger)
+        if entries.is_changed:
+            self.say(self.owners[outcome.stack].id, "entering in the ledger")
+            entries.write(self.connection.ledger)
         self.changes[outcome.stack] = changes
         return replace(outcome, action="updated") if changes and outcome.action == "unchanged" else outcome
 

@@ -43,6 +43,10 @@ class Entries:
         return self.known_tenant is None or bool(list(_differing(self.tenant, self.known_tenant)))
 
     @property
+    def is_changed(self) -> bool:
+        return self.is_tenant_changed or bool(self.changed_datasets)
+
+    @property
     def changed_datasets(self) -> "list[DatasetEntry]":
         return [entry for name, entry in self.datasets.items() if entry != self.known_datasets.get(name)]
 

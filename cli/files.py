@@ -9,6 +9,7 @@ import typer
 from cli import output
 from cli.connection import LOCAL, connect
 from cli.errors import WrongInput
+from cli.hold import why_held
 from cli.options import EnvironmentOption, JsonOption, TenantArgument
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ STATES = (
     "FAILED",
 )
 
+KEPT = ("RECEIVED", "HELD", "PROCESSED")
+"""Where a file waits for a run, which a hold does not let begin."""
+
 
 def files(
     tenant: TenantArgument,
@@ -48,6 +52,8 @@ def files(
         connection.dataset(tenant, dataset)
     found = (file for file in connection.ledger.newest(tenant, dataset) if wanted in {None, str(file.state)})
     rows = as_rows(itertools.islice(found, limit or None))
+    if held := why_held(connection, tenant):
+        rows = [{**row, "reason": row["reason"] or held} if row["state"] in KEPT else row for row in rows]
     show(rows, as_json=as_json)
     if limit and len(rows) == limit:
         output.message(f"no more than {output.counted(limit, 'file')} are listed, the newest; `--limit 0` lists all")

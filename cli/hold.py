@@ -61,18 +61,20 @@ def release(
     environment: EnvironmentOption = LOCAL,
     as_json: JsonOption = False,
 ) -> None:
-    """End a hold: files that were held wait for their batch now, in the order in which they arrived."""
+    """End a hold: files that were held, or that wait since a replay, go on in the order in which they arrived."""
     connection = connect(environment, tenant)
     connection.deployed_tenant(tenant)
     from lineage.holds import Holds
     from lineage.values import ACTIVE
 
     entry = connection.ledger.tenant(tenant)
-    held = sum(each.state == "HELD" for each in connection.ledger.newest(tenant)) if dry_run else 0
-    released = held if dry_run else Holds(connection.ledger).release(tenant)
-    if not dry_run:
+    holds = Holds(connection.ledger)
+    waiting = holds.waiting(entry) if entry.held_since is not None and entry.state == ACTIVE else 0
+    if dry_run:
+        released = waiting + sum(each.state == "HELD" for each in connection.ledger.newest(tenant))
+    else:
+        released = waiting + holds.release(tenant)
         remember_hold(connection, tenant, None)
-    if released and not dry_run:
         wake(connection, tenant, [dataset.name for dataset in connection.tenant(tenant).datasets])
     if as_json:
         output.print_json({"tenant": tenant, "was_held": entry.held_since is not None, "released": released})
@@ -126,5 +128,6 @@ def keeping(connection: Connection, tenant: str, reason: str) -> Iterator[None]:
             f"tenant {tenant} stays held: {reason}; run the same again, or `lake release {tenant}{connection.suffix}`"
         )
         raise
-    if connection.ledger.tenant(tenant).held_reason == reason and holds.release(tenant):
+    if connection.ledger.tenant(tenant).held_reason == reason:
+        holds.release(tenant)
         wake(connection, tenant, [dataset.name for dataset in connection.tenant(tenant).datasets])

@@ -52,6 +52,7 @@ def reconcile(
     if (tenant is None) == (not every):
         raise WrongInput("name a tenant, or give --all")
     grace_s = seconds(grace)
+    _check(prefix)
     connection = connect(environment, tenant)
     tenants = [tenant] if tenant is not None else _deployed(connection)
     if tenant is not None:
@@ -78,6 +79,13 @@ def backfill(
     report = call(connection, tenant, task="backfill", prefix=prefix, grace_s=grace_s, dry_run=dry_run)
     _show(report, [report], as_json=as_json)
     _judge([report], [])
+
+
+def _check(prefix: str) -> None:
+    from ingestion.listing import ZONES
+
+    if not any(zone.startswith(prefix) or prefix.startswith(zone) for zone in ZONES):
+        raise WrongInput(f"--prefix {prefix}: only {', '.join(ZONES)} are looked at; such as --prefix raw/2023/")
 
 
 def seconds(text: str) -> int:

@@ -1,6 +1,6 @@
 """`lake replay`: files that were done are done again, and their new rows take the place of the old ones."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +16,7 @@ from cli.waking import wake
 
 if TYPE_CHECKING:
     from lineage.replays import ReplayPlan
+    from lineage.values import Member
 
 __all__ = ["moment", "replay"]
 
@@ -59,13 +60,16 @@ def replay(
 
     replays = Replays(connection.ledger)
     key = file and file.removeprefix(f"s3://{connection.names(tenant).bucket}/")
+    gone = gone_from(connection, tenant)
     plan = replays.plan(
-        tenant, key=key, version=version, since=moments, dataset=dataset, unrouted=unrouted, force=force
+        tenant, key=key, version=version, since=moments, dataset=dataset, unrouted=unrouted, force=force, is_gone=gone
     )
     if not dry_run and plan.files:
         replays.replay(plan)
         wake(connection, tenant, sorted({each.dataset for each in plan.files if each.dataset is not None}))
     show(plan, as_json=as_json, done=not dry_run)
+    if file is not None and plan.refused and not plan.files:
+        raise LakeError(f"{key}: not replayed: {plan.refused[0][1]}")
     if wait and plan.files and not dry_run:
         _follow(connection, tenant, plan, timeout)
     elif plan.files and (held := why_held(connection, tenant)):
@@ -100,6 +104,22 @@ def moment(text: str) -> datetime:
     except ValueError as e:
         raise WrongInput(f"--since {text}: no time; expected such as 2026-09-20, 2026-09-20T14:00, '2 hours'") from e
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def gone_from(connection: Connection, tenant: str) -> "Callable[[Member], bool]":
+    """Tells whether the bucket has lost what was registered as a file: by listing, which needs no right to read."""
+    from ingestion import listing
+
+    s3, bucket = connection.client("s3"), connection.names(tenant).bucket
+
+    def is_gone(member: "Member") -> bool:
+        # The key itself is listed before those that it begins.
+        found = [each for each in next(listing.walk(s3, bucket, member.key), []) if each.key == member.key]
+        if member.version not in {None, "", "null"}:
+            return member.version not in {each.version for each in found}
+        return not found or found[-1].deleted or found[-1].etag != member.etag
+
+    return is_gone
 
 
 def show(plan: "ReplayPlan", *, as_json: bool, done: bool) -> None:

@@ -26,8 +26,9 @@ class PartFile:
 class SourceFile:
     """What became of a file version: rows that went through, rows rejected, and why.
 
-    `replaces`: of a replay, the batches whose rows of this file give way. `arrived_at` is ISO 8601. What commit objects
-    of earlier code do not say is empty.
+    `replaces`: of a replay, the batches whose rows of this file give way; or they `stay`, for the file could not be
+    read again, until a later replay replaces them. `arrived_at` is ISO 8601. What commit objects of earlier code do not
+    say is empty.
     """
 
     key: str
@@ -43,6 +44,7 @@ class SourceFile:
     sequencer: str = ""
     epoch: int = 0
     replaces: tuple[str, ...] = ()
+    stay: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +98,8 @@ def _commit_object(raw: dict[str, Any]) -> CommitObject:
 
 
 def _source(raw: Mapping[str, Any]) -> SourceFile:
-    return SourceFile(**(_known(SourceFile, raw) | {"replaces": tuple(raw.get("replaces", ()))}))
+    batches = {name: tuple(raw.get(name, ())) for name in ("replaces", "stay")}
+    return SourceFile(**(_known(SourceFile, raw) | batches))
 
 
 def _known(kind: type, raw: Mapping[str, Any]) -> dict[str, Any]:

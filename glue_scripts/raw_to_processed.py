@@ -6,9 +6,10 @@ A batch whose commit object is there has been read and written by an earlier att
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -24,7 +25,10 @@ from glue_scripts.runtime import invocation, session
 from glue_scripts.transforms.conform import conform
 from glue_scripts.writing import ABSENT, REMARK, WriteTask, sources_by_index
 from lineage.commits import key_of
-from lineage.values import CommitRecord, FileVersion, InputResult, Member, Output
+from lineage.history import claim_key
+from lineage.items import Claim
+from lineage.table import node_id
+from lineage.values import ClaimState, CommitRecord, FileVersion, InputResult, Member, Output
 
 ROW_REASON_LENGTH = 500
 
@@ -108,7 +112,7 @@ def _commit_object(job: JobRun, sources: Sequence[Source], results: Sequence[Any
         arrived=(arrivals[0], arrivals[-1]),
         files=_part_files(results, "processed"),
         quarantine=_part_files(results, "quarantine"),
-        sources=_source_files(results, sources, run.members),
+        sources=_source_files(results, sources, run.members, partial(_is_in_table, job)),
         code=job.arguments.code,
         started=job.started.isoformat(),
         glue_run=run.glue_run,
@@ -159,7 +163,7 @@ def _part_files(results: Sequence[Any], kind: str) -> tuple[PartFile, ...]:
 
 
 def _source_files(
-    results: Sequence[Any], sources: Sequence[Source], members: Sequence[Member]
+    results: Sequence[Any], sources: Sequence[Source], members: Sequence[Member], is_in_table: Callable[[str], bool]
 ) -> tuple[SourceFile, ...]:
     counted = sources_by_index(results)
     absent = {result["source"] for result in results if result["kind"] == ABSENT}
@@ -180,13 +184,22 @@ def _source_files(
             replaces=member.replaces,
             **counted.get(source.index, nothing),
         )
-        found.append(_still_there(file) if source.index in absent and file.replaces else _explained(file))
+        brought_before = source.index in absent and file.replaces
+        found.append(_still_there(file, is_in_table) if brought_before else _explained(file))
     return tuple(found)
 
 
-def _still_there(source: SourceFile) -> SourceFile:
+def _still_there(source: SourceFile, is_in_table: Callable[[str], bool]) -> SourceFile:
     """What can no longer be read takes nothing away: its rows of the time when it could be stay in the table."""
-    return replace(source, replaces=(), reason=f"{source.reason}; the rows that it has brought before stay")
+    stays = "; the rows that it has brought before stay" if any(map(is_in_table, source.replaces)) else ""
+    return replace(source, replaces=(), stay=source.replaces, reason=f"{source.reason}{stays}")
+
+
+def _is_in_table(job: JobRun, batch: str) -> bool:
+    """Has the second job brought it there, as far as the ledger knows; it forgets what was long ago."""
+    node = node_id(key_of(job.run.dataset, batch), None)
+    claim = job.ledger.store.get(Claim, claim_key(job.run.tenant, node, PROCESSED_TO_ANALYTICS))
+    return claim is None or claim.st == ClaimState.DONE
 
 
 def _explained(source: SourceFile) -> SourceFile:

@@ -65,10 +65,19 @@ class Holds:
             drained += self._let_go(tenant, page)
         return drained
 
+    def waiting(self, tenant: TenantEntry) -> int:
+        """How many wait for a job without being HELD: they came before the hold, or a replay has opened them since."""
+        names = self.ledger.dataset_names(tenant.tenant)
+        places = [table.waiting_pk(tenant.tenant, name, job) for name in names for job in tenant.jobs]
+        return sum(1 for place in places for _ in self._listed(tenant.tenant, place))
+
     def _held(self, tenant: str) -> Iterator[Claim]:
+        return self._listed(tenant, table.held_pk(tenant))
+
+    def _listed(self, tenant: str, place: str) -> Iterator[Claim]:
         # A tenant's jobs may write any index key into items of their own: what is not this tenant's is not looked at.
         own = table.file_pk(tenant, "")
-        for claim in self.store.query(Claim, table.held_pk(tenant), index=table.INDEX):
+        for claim in self.store.query(Claim, place, index=table.INDEX):
             if claim.pk.startswith(own):
                 yield claim
 

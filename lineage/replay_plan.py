@@ -1,7 +1,7 @@
 """The plan of a replay: which settled files would be opened again, as what, and why others not. Reads only."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from lineage.items import Claim
 from lineage.items import Run as Header
 from lineage.ledger import Ledger
 from lineage.receipts import member_of
-from lineage.values import ClaimState, DatasetEntry, Member, TenantEntry, moment
+from lineage.values import ABSENT, ClaimState, DatasetEntry, Member, TenantEntry, moment
 
 RUNS = 20  # of the latest, to learn which code works now
 
@@ -27,6 +27,9 @@ HALF_ENTERED = "not entered whole: `lake reconcile` mends it"
 NO_RUN = "its run is not in the ledger: `lake rebuild-ledger` first"
 NOT_DEPLOYED = "dataset {} is not deployed any more"
 NOT_WHOLE = "format parquet is append-only: the {} files of its batch can only be replayed together (--dataset)"
+
+NOTHING_TO_DO = frozenset({FOLDER_MARKER, IN_FLIGHT, HELD, WAITS_ALREADY, SAME})
+"""Why a file is left of which nobody has to do anything."""
 
 WAITING = (ClaimState.RECEIVED, ClaimState.RETRY)
 
@@ -67,6 +70,11 @@ class ReplayPlan:
     skipped: tuple[tuple[ReplayFile, str], ...]
     begun: tuple[ReplayFile, ...] = field(default=(), repr=False)
 
+    @property
+    def refused(self) -> tuple[tuple[ReplayFile, str], ...]:
+        """Of the skipped, those that are not as they should be and stay so."""
+        return tuple((file, why) for file, why in self.skipped if why not in NOTHING_TO_DO)
+
 
 class Skip(Exception):
     """Why a file is not replayed. `begun`: it was opened by a replay before this one."""
@@ -77,10 +85,17 @@ class Skip(Exception):
         self.begun = begun
 
 
+IsGone = Callable[[Member], bool]
+"""Whether what was registered as this file is no longer in the bucket."""
+
+
 class Look:
     """One look at what is known of the files: claims, their runs, the commit objects' claims. Batch gets only."""
 
-    def __init__(self, ledger: Ledger, tenant: TenantEntry, files: Sequence[ReplayFile], *, force: bool) -> None:
+    def __init__(
+        self, ledger: Ledger, tenant: TenantEntry, files: Sequence[ReplayFile], *, force: bool, is_gone: IsGone
+    ) -> None:
+        self.is_gone = is_gone
         self.ledger = ledger
         self.tenant = tenant
         self.files = files
@@ -154,12 +169,14 @@ class Look:
             raise Skip(IN_FLIGHT)
         unchanged = self._is_unchanged(claim, header)
         commit = self._commit(header)
-        given_up = commit is not None and commit.st == ClaimState.DEAD
-        if unchanged and not self.force:
-            if commit is not None and given_up and not self._has_expired(commit):
-                return replace(file, commit=commit.key, job=self.second, member=_reopened(commit, ()))
-            if not given_up and self.code in (None, header.code if header else None):
-                raise Skip(SAME)
+        given_up = commit if commit is not None and commit.st == ClaimState.DEAD else None
+        as_before = unchanged and not self.force
+        # Where the file is gone, what was made of it is all that there is: opened from raw/, its rows would be lost.
+        if given_up and not self._has_expired(given_up) and (as_before or self.is_gone(member_of(claim))):
+            return replace(file, commit=given_up.key, job=self.second, member=_reopened(given_up, ()))
+        is_same = self.code in (None, header.code if header else None) and not _was_absent(claim)
+        if as_before and not given_up and is_same:
+            raise Skip(SAME)
         return replace(file, member=_reopened(claim, (batch, *(claim.replaces or ()))))
 
     def _commit(self, header: Header | None) -> Claim | None:
@@ -216,6 +233,10 @@ def _reopened(claim: Claim, replaces: tuple[str, ...]) -> Member:
         retry_at=None,
         replaces=tuple(dict.fromkeys(replaces)),
     )
+
+
+def _was_absent(claim: Claim) -> bool:
+    return not (claim.rows or claim.rejected) and str(claim.reason or "").startswith(ABSENT)
 
 
 def _moving(claim: Claim) -> Skip:

@@ -4,7 +4,7 @@ A replay reopens the file's claim under its next epoch; the edge as it was stays
 claim says which batches' rows of this file give way (`replaces`: those of all epochs before, for a rollback may have
 brought old rows back), and names the group in which the files of one call go, whole. What is in flight is left alone:
 it will be done anyway. Where the first job did its work and only the second gave up, the commit object is opened again
-instead, unless the contract has changed since.
+instead, unless the contract has changed since and the file is there to be read by it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ from lineage.holds import is_held
 from lineage.items import Arrival, Claim, Version
 from lineage.ledger import Ledger
 from lineage.receipts import Receipt, waits
-from lineage.replay_plan import Look, ReplayFile, ReplayPlan
+from lineage.replay_plan import IsGone, Look, ReplayFile, ReplayPlan
 from lineage.store import Cancelled
 from lineage.values import MOST_FILES, ClaimState, FileVersion, Member, batch_of, moment, stamp
 
@@ -45,18 +45,20 @@ class Replays:
         dataset: str | None = None,
         unrouted: bool = False,
         force: bool = False,
+        is_gone: IsGone = lambda _member: False,
     ) -> ReplayPlan:
         """Which of the files would be done again, and why others not. Changes nothing.
 
         `key` names a file, or a commit object: then the files of its batch are meant. `since`: what arrived from then
         on, of all datasets and of what no contract took. `force`: also what this code and contract have done already.
+        `is_gone` is asked about files that the second job gave up.
         """
         if key is None and since is None and dataset is None and not unrouted:
             raise ValueError(f"replay of {tenant}: name a file, a dataset, a time, or what is unrouted")
         entry = self.ledger.tenant(tenant)
         found = self._of_key(tenant, key, version) if key else self._listed(tenant, dataset, unrouted=unrouted)
         chosen = [file for file in found if since is None or file.arrived_at >= since]
-        return Look(self.ledger, entry, chosen, force=force).plan()
+        return Look(self.ledger, entry, chosen, force=force, is_gone=is_gone).plan()
 
     def replay(self, plan: ReplayPlan) -> list[str]:
         """Opens the plan's files again; gives the ids of the groups in which they go."""

@@ -291,6 +291,10 @@ class Slot:
     dataset: str
 
 
+ABSENT = ("the file is no longer in the bucket", "the file was overwritten before it was read")
+"""How the reason begins where a file could not be read at all, for its object was not there."""
+
+
 def zone_of(key: str) -> str:
     return key.split("/", 1)[0]
 

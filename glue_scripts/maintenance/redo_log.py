@@ -55,7 +55,7 @@ class Found:
             arrived_at=_moment(source.arrived_at or self.commit.arrived[0]),
             sequencer=source.sequencer,
             epoch=source.epoch,
-            replaces=source.replaces,
+            replaces=source.replaces or source.stay,
         )
 
     @property

@@ -131,10 +131,13 @@ def test_a_dry_run_says_what_would_be_made_and_makes_nothing(lake):
 
 @pytest.mark.cloud
 def test_deploying_again_changes_nothing(deployed):
-    assert deployed("deploy", "--json").json == {
+    again = deployed("deploy", "--json")
+
+    assert again.json == {
         "mycompany-local-platform": "unchanged",
         "mycompany-acme-local-tenant": "unchanged",
     }
+    assert "entering in the ledger" not in again.err
 
 
 @pytest.mark.cloud

@@ -40,6 +40,24 @@ def test_a_release_lets_every_held_file_go_and_a_second_one_finds_none(dev):
     assert (second["was_held"], second["released"]) == (False, 0)
 
 
+def test_a_release_counts_what_a_replay_has_opened_meanwhile_and_wakes_dispatch(dev, monkeypatch):
+    woken = []
+    monkeypatch.setattr("cli.hold.wake", lambda _connection, tenant, datasets: woken.append((tenant, *datasets)))
+    key = dev.arrive("a.csv")
+    dev.process()
+    dev.lake("hold", "acme", "--reason", "audit")
+    dev.lake("replay", "acme", "--file", key, "--force")
+
+    listed = json.loads(dev.lake("files", "acme", "--json").stdout)
+    rehearsed, done = (dev.lake("release", "acme", *option) for option in (["--dry-run"], []))
+
+    assert listed[0]["state"] == "RECEIVED"
+    assert listed[0]["reason"].startswith("tenant acme is held since")
+    assert "tenant acme: 1 file would be released" in rehearsed.stderr
+    assert "tenant acme: 1 file released" in done.stderr
+    assert [tenant for tenant, *_ in woken] == ["acme"]
+
+
 @pytest.mark.parametrize("command", [("hold", "acme", "--reason", "x"), ("release", "acme")])
 def test_a_dry_run_changes_nothing(dev, command):
     dev.lake("hold", "acme", "--reason", "before")

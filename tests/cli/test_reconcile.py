@@ -217,6 +217,7 @@ def test_of_all_tenants_one_that_cannot_be_listed_stops_no_other(run, functions)
         ("reconcile",),
         ("reconcile", "acme", "--all"),
         ("reconcile", "acme", "--grace", "soon"),
+        ("reconcile", "acme", "--prefix", "bogus"),
         ("backfill", "acme", "--prefix", "processed/"),
     ],
 )

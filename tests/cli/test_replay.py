@@ -5,7 +5,9 @@ import pytest
 
 from cli.errors import WrongInput
 from cli.exit_codes import ExitCode
-from cli.replay import moment
+from cli.replay import gone_from, moment
+from lineage.values import Member
+from tests.cli.account import FIRST, SECOND
 
 
 def states(dev):
@@ -34,6 +36,19 @@ def test_a_second_replay_finds_the_file_waiting(dev):
     assert answer.exit_code == ExitCode.OK
     assert "0 files replayed; 1 left: already waiting for replay (1)" in answer.stderr
     assert states(dev) == {key: ("RECEIVED", 1)}
+
+
+def test_a_named_file_that_cannot_be_replayed_alone_is_a_failure_and_one_with_nothing_to_do_is_none(dev, monkeypatch):
+    key, other = dev.arrive("a.csv"), dev.arrive("b.csv")
+    dev.process()
+    monkeypatch.setattr("lineage.values.DatasetEntry.is_plain", True)
+
+    alone = dev.lake("replay", "acme", "--file", key, "--force")
+    together = dev.lake("replay", "acme", "--dataset", "transactions", "--force")
+    again = dev.lake("replay", "acme", "--file", other)
+
+    assert (alone.exit_code, together.exit_code, again.exit_code) == (ExitCode.FAILED, ExitCode.OK, ExitCode.OK)
+    assert f"{key}: not replayed: format parquet is append-only" in alone.stderr
 
 
 def test_a_dry_run_names_the_files_and_changes_nothing(dev):
@@ -81,6 +96,37 @@ def test_what_is_meant_has_to_be_said_once(dev, options):
 
 def test_an_unknown_file_is_not_found(dev):
     assert dev.lake("replay", "acme", "--file", "raw/none.csv").exit_code == ExitCode.NOT_FOUND
+
+
+def test_a_file_that_the_second_job_gave_up_and_that_is_gone_is_taken_on_from_what_was_made_of_it(dev):
+    key = dev.arrive("a.csv")  # nothing of it is in the bucket
+    dev.process(gives_up=SECOND)
+    assert states(dev) == {key: ("FAILED", 0)}
+
+    dev.lake("replay", "acme", "--file", key, "--force")
+
+    ledger = dev.connection.ledger
+    waiting = {job: len(ledger.waiting("acme", "transactions", job)) for job in (FIRST, SECOND)}
+    assert waiting == {FIRST: 0, SECOND: 1}
+
+
+def test_gone_is_a_version_that_was_deleted_or_a_key_that_is_hidden_or_overwritten(dev):
+    s3, bucket = dev.connection.client("s3"), dev.connection.names("acme").bucket
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    first, second = (s3.put_object(Bucket=bucket, Key="raw/a", Body=body) for body in (b"1", b"2"))
+    s3.put_object(Bucket=bucket, Key="raw/a.csv", Body=b"1")
+    is_gone = gone_from(dev.connection, "acme")
+
+    def gone(put, *, versions=True, key="raw/a"):
+        known = {"version": put["VersionId"] if versions else None, "etag": put["ETag"].strip('"')}
+        return is_gone(Member(key=key, fid="f", ver="v", size=1, arrived_at=datetime.now(UTC), **known))
+
+    assert (gone(first), gone(second), gone(first, key="raw/")) == (False, False, True)
+    assert (gone(first, versions=False), gone(second, versions=False)) == (True, False)
+    s3.delete_object(Bucket=bucket, Key="raw/a")
+    assert (gone(first), gone(second, versions=False)) == (False, True)
+    s3.delete_object(Bucket=bucket, Key="raw/a", VersionId=first["VersionId"])
+    assert gone(first)
 
 
 def test_a_time_is_a_date_a_moment_or_how_long_ago():

@@ -20,7 +20,10 @@ def test_what_is_written_is_read_back():
             PartFile(key="processed/people/year=2024/month=09/r1-0.parquet", rows=3, bytes=9, year="2024", month="09"),
         ),
         quarantine=(),
-        sources=(SourceFile(key="raw/ü.csv", version="v", rows=3, rejected=0, epoch=2, replaces=("b0", "b-1")),),
+        sources=(
+            SourceFile(key="raw/ü.csv", version="v", rows=3, rejected=0, epoch=2, replaces=("b0", "b-1")),
+            SourceFile(key="raw/gone.csv", version="v", rows=0, rejected=0, epoch=1, stay=("b0",)),
+        ),
         code="1.0",
         attempt=2,
     )

@@ -164,6 +164,22 @@ def test_a_file_that_is_no_longer_there_keeps_the_rows_that_it_has_brought(lake)
     assert lake.files()["a.csv"] == ("QUARANTINED", 0, 0, reason)
 
 
+def test_a_file_whose_rows_never_came_into_the_table_does_not_say_that_they_stay(lake):
+    lake = lake()
+    lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")
+    lake.run(FIRST)
+    lake.enter_commits()
+    for _ in range(3):
+        lake.ledger.fail(lake.ledger.take(TENANT, SECOND, lake.begin(SECOND), "jr_2"), "no such column")
+        lake.wait(minutes=10)
+    gone = lake.s3.list_object_versions(Bucket=BUCKET, Prefix=f"raw/{lake.dataset}/")["Versions"][0]
+    lake.s3.delete_object(Bucket=BUCKET, Key=gone["Key"], VersionId=gone["VersionId"])
+
+    lake.replay("a.csv")
+
+    assert lake.files()["a.csv"] == ("QUARANTINED", 0, 0, "the file is no longer in the bucket")
+
+
 def test_a_replay_that_dies_after_its_commit_to_the_table_is_not_merged_twice(lake, monkeypatch):
     lake = lake(primary_key=[])
     lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n")

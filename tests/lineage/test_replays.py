@@ -417,6 +417,30 @@ def test_with_a_new_contract_the_file_is_done_anew_rather_than_its_commit_object
     assert (file.commit, file.member.replaces) == (None, (run.batch,))
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_of_a_file_that_is_gone_the_commit_object_is_repeated_though_the_contract_is_new(replays, ledger, clock, force):
+    ledger.receive(a_file(), RAW)
+    run = first(ledger, contract="fp0")
+    fails(ledger, ANALYTICS, clock=clock)
+    asked = []
+
+    [file] = replays.plan("acme", dataset="sales", force=force, is_gone=lambda one: asked.append(one) or True).files
+
+    assert (file.commit, file.job) == (commit_key(run), ANALYTICS)
+    assert [(one.key, one.version) for one in asked] == [("raw/sales/a.csv", "v1")]
+
+
+@pytest.mark.parametrize("reason", ["the file is no longer in the bucket; the rows stay", "the file is empty"])
+def test_a_file_that_was_not_there_to_be_read_is_not_yet_processed(replays, ledger, reason):
+    done(ledger, "a.csv")
+    claim = claim_of(ledger)
+    ledger.store.update((claim.pk, claim.sk), [Claim.rows.set(0), Claim.rejected.set(0), Claim.reason.set(reason)])
+
+    plan = replays.plan("acme", dataset="sales")
+
+    assert len(plan.files) == (1 if "no longer" in reason else 0)
+
+
 def test_a_commit_objects_key_means_the_files_of_its_batch(replays, ledger):
     run = done(ledger, "a.csv", "b.csv")
     done(ledger, "c.csv")

@@ -244,6 +244,28 @@ def test_a_file_that_brought_no_row_is_not_merged_once_more(lake):
     assert before["b.csv"][0] == "QUARANTINED"
 
 
+def test_a_file_that_was_away_for_one_replay_replaces_its_rows_though_the_ledger_was_lost_since(lake):
+    lake = lake(primary_key=[])
+    key, body = f"raw/{lake.dataset}/a.csv", b"id,at,amount\n1,2024-09-20,1\n"
+    etag = lake.s3.put_object(Bucket=BUCKET, Key=key, Body=body)["ETag"]
+    lake.receive(key, None, len(body), etag, FIRST)
+    lake.flow()
+    hidden = lake.s3.delete_object(Bucket=BUCKET, Key=key)
+    lake.replay("a.csv")
+    lake.enter_commits()
+    lake.run(SECOND)
+    assert (lake.files()["a.csv"][0], lake.rows("id")) == ("QUARANTINED", [("1",)])
+
+    lose_the_ledger(lake)
+    rebuilt(lake)
+    lake.s3.delete_object(Bucket=BUCKET, Key=key, VersionId=hidden["VersionId"])
+    lake.replay("a.csv", force=False)
+    lake.enter_commits()
+    lake.run(SECOND)
+
+    assert lake.rows("id") == [("1",)]
+
+
 @pytest.mark.slow
 def test_a_dataset_that_cannot_be_rebuilt_keeps_no_other_waiting_and_is_named(lake, monkeypatch):
     lake = lake()
