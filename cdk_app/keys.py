@@ -65,14 +65,22 @@ class TenantKey(Construct):
     """Key of everything that a tenant owns. No role of another tenant may use it, whatever that role is given."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, site: Site, alias: str, roles: list[str], log_group: str
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        site: Site,
+        owner: str,
+        alias: str,
+        roles: list[str],
+        log_group: str,
     ) -> None:
         super().__init__(scope, construct_id)
         self.key = kms.Key(
             self,
             "Key",
             alias=alias,
-            description=f"Data of {alias.removeprefix('alias/')}",
+            description=f"Data of {owner}",
             enable_key_rotation=True,
             removal_policy=site.removal_policy,
         )

@@ -38,7 +38,13 @@ class TenantStack(cdk.Stack):
         )
         self.site, self.values = site, values
         key = TenantKey(
-            self, "TenantKey", site=site, alias=names.key_alias, roles=values.roles, log_group=names.log_group
+            self,
+            "TenantKey",
+            site=site,
+            owner=names.workgroup,
+            alias=names.key_alias,
+            roles=values.roles,
+            log_group=names.log_group,
         ).key
         Lake(
             self,

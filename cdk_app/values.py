@@ -6,13 +6,15 @@ looks at; whatever has to be decided about it is decided here or in `tenants`.
 
 from collections import Counter
 from dataclasses import dataclass
-
-import aws_cdk as cdk
+from typing import TYPE_CHECKING
 
 from glue_scripts.arguments import JOBS, MAINTAIN
 from tenants.model import Environment, Tenant, Webhook
 from tenants.naming import PlatformNames, TenantNames, arn, partition_of
 from tenants.registry import Registry
+
+if TYPE_CHECKING:
+    import aws_cdk as cdk
 
 __all__ = ["ANALYTICS_READY", "ATHENA_RESULTS", "PROCESSED", "QUARANTINE", "RAW", "SavedQuery", "Site", "TenantValues"]
 
@@ -60,12 +62,16 @@ class Site:
         return self.platform.environment
 
     @property
-    def cdk_environment(self) -> cdk.Environment:
+    def cdk_environment(self) -> "cdk.Environment":
+        import aws_cdk as cdk
+
         return cdk.Environment(account=self.account, region=self.region)
 
     @property
-    def removal_policy(self) -> cdk.RemovalPolicy:
+    def removal_policy(self) -> "cdk.RemovalPolicy":
         """Of whatever holds data. A creation that failed leaves nothing behind, so that it can be tried again."""
+        import aws_cdk as cdk
+
         if self.destroys_data:
             return cdk.RemovalPolicy.DESTROY
         return cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
@@ -145,7 +151,7 @@ class TenantValues:
         return cls(
             tenant=tenant.id,
             owner=tenant.owner,
-            names=registry.names(tenant.id, environment),
+            names=TenantNames(registry.organization, tenant.id, environment),
             raw_days=tenant.retention.raw,
             processed_days=tenant.retention.processed,
             quarantine_days=tenant.retention.quarantine,
@@ -180,7 +186,7 @@ def saved_queries(tenant: Tenant, registry: Registry) -> tuple[SavedQuery, ...]:
     found = [
         (dataset.name, query)
         for dataset in tenant.datasets
-        for query in registry.contract(tenant.id, dataset.name).queries_of(dataset.name)
+        for query in registry.contracts[dataset.contract].queries_of(dataset.name)
     ]
     taken = Counter(query.name for _, query in found)
     return tuple(

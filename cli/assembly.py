@@ -6,20 +6,20 @@ import importlib.metadata
 import json
 import os
 import platform
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cli.errors import LakeError, WrongInput
-from cli.exit_codes import ExitCode
 from cli.options import PROJECT
 
-__all__ = ["Assembly", "Asset", "Stack", "SynthesisError", "read", "synthesise"]
+if TYPE_CHECKING:
+    from tenants.registry import Registry
+
+__all__ = ["Assembly", "Asset", "Stack", "SynthesisError", "read", "synthesise", "synthesise_into"]
 
 # What templates and archives of code are made from.
 SOURCES = ("cdk.json", "requirements/project.lock", "cdk_app", "glue_scripts", "ingestion", "lineage", "tenants")
@@ -28,7 +28,7 @@ KEY = "synthesised-from"
 
 
 class SynthesisError(LakeError):
-    """Raised when `python -m cdk_app.app` makes no assembly."""
+    """Raised when the CDK app makes no assembly."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,28 @@ def synthesise(environment: str, tenants: Path, home: Path) -> Assembly:
     folder = home / "assembly" / environment
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
-        key, stamp = fingerprint(environment, tenants), folder / KEY
+        sources = fingerprint_of_sources()
+        key, stamp = fingerprint(environment, tenants, sources), folder / KEY
         if not stamp.exists() or stamp.read_text(encoding="utf-8") != key:
             stamp.unlink(missing_ok=True)
-            run_app(environment, tenants, folder)
+            make(environment, lambda: load_registry(tenants), folder, home, sources)
             stamp.write_text(key, encoding="utf-8")
     return read(folder)
+
+
+def synthesise_into(folder: Path, environment: str, registry: "Callable[[], Registry]", home: Path) -> Assembly:
+    """A new assembly in a folder of the caller's; shapes are taken from, and kept, below `home`."""
+    place = home / "assembly" / environment
+    place.mkdir(parents=True, exist_ok=True)
+    with locked(place):
+        make(environment, registry, folder, home, fingerprint_of_sources())
+    return read(folder)
+
+
+def load_registry(tenants: Path) -> "Registry":
+    from tenants.registry import load
+
+    return load(tenants)
 
 
 def read(folder: Path) -> Assembly:
@@ -158,24 +174,28 @@ def partition(region: str) -> str:
     return {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(region.rsplit("-", 2)[0], "aws")
 
 
-def run_app(environment: str, tenants: Path, folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "cdk_app.app"],
-        cwd=PROJECT,
-        env=app_environment(environment, tenants, folder),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode == ExitCode.INPUT:
-        raise WrongInput(done.stderr.strip())
-    if done.returncode:
-        last = "\n".join(done.stderr.strip().splitlines()[-20:])
-        raise SynthesisError(f"python -m cdk_app.app: made no templates for environment {environment}:\n{last}")
+def make(environment: str, registry: "Callable[[], Registry]", folder: Path, home: Path, sources: str) -> None:
+    """Every shape is synthesised once and kept; what is left to do for a tenant is to fill in its values."""
+    from cdk_app.holes import HoleError
+    from cdk_app.stamping import ShapeError, stamp
+    from tenants.errors import TenantsError
+
+    try:
+        stamp(
+            registry,
+            environment,
+            folder,
+            cache=home / "shapes" / environment,
+            sources=sources,
+            variables=app_environment(),
+        )
+    except TenantsError as error:
+        raise WrongInput(str(error)) from error
+    except (HoleError, ShapeError) as error:
+        raise SynthesisError(f"no templates for environment {environment}: {error}") from error
 
 
-def app_environment(environment: str, tenants: Path, folder: Path) -> dict[str, str]:
+def app_environment() -> dict[str, str]:
     """Without credentials, since synthesis asks AWS nothing; with compiled modules kept, which saves seconds.
 
     HOME is a folder of the project: the CDK library keeps a cache there and lets nobody choose another place.
@@ -185,37 +205,34 @@ def app_environment(environment: str, tenants: Path, folder: Path) -> dict[str, 
         for name, value in os.environ.items()
         if not name.startswith(("AWS_", "CDK_")) and name != "PYTHONDONTWRITEBYTECODE"
     }
-    context = {"environment": environment, "tenants": str(tenants.resolve())}
     cdk_home = PROJECT / ".tools" / "home"
     cdk_home.mkdir(parents=True, exist_ok=True)
-    return own | {
-        "HOME": str(cdk_home),
-        "CDK_OUTDIR": str(folder),
-        "CDK_CONTEXT_JSON": json.dumps(context),
-        "CDK_VALIDATION": "false",
-    }
+    return own | {"HOME": str(cdk_home), "CDK_VALIDATION": "false"}
 
 
-def fingerprint(environment: str, tenants: Path) -> str:
+def fingerprint(environment: str, tenants: Path, sources: str) -> str:
     """Hash of everything that the assembly is made from."""
-    digest = hashlib.sha256()
-    facts = [environment, str(tenants.resolve()), platform.python_version()]
-    for fact in [*facts, *(importlib.metadata.version(library) for library in LIBRARIES)]:
-        digest.update(f"{fact}\0".encode())
-    for base, path in inputs(tenants):
-        digest.update(f"{path.relative_to(base).as_posix()}\0".encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    digest = hashlib.sha256(f"{sources}\0{environment}\0{tenants.resolve()}\0".encode())
+    for pattern in ("*.yaml", "contracts/*.yaml"):
+        add_files(digest, tenants, sorted(tenants.glob(pattern)))
     return digest.hexdigest()
 
 
-def inputs(tenants: Path) -> Iterator[tuple[Path, Path]]:
+def fingerprint_of_sources(project: Path = PROJECT) -> str:
+    """Hash of everything that a shape is made from, apart from the registry: code, flags, locked and found versions."""
+    digest = hashlib.sha256(f"{platform.python_version()}\0".encode())
+    for library in LIBRARIES:
+        digest.update(f"{importlib.metadata.version(library)}\0".encode())
     for name in SOURCES:
-        source = PROJECT / name
-        for path in sorted(source.rglob("*.py")) if source.is_dir() else [source]:
-            yield PROJECT, path
-    for pattern in ("*.yaml", "contracts/*.yaml"):
-        for path in sorted(tenants.glob(pattern)):
-            yield tenants, path
+        source = project / name
+        add_files(digest, project, sorted(source.rglob("*.py")) if source.is_dir() else [source])
+    return digest.hexdigest()
+
+
+def add_files(digest: "hashlib._Hash", base: Path, paths: Iterable[Path]) -> None:
+    for path in paths:
+        digest.update(f"{path.relative_to(base).as_posix()}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
 
 
 @contextmanager

@@ -65,15 +65,16 @@ class Registry:
         return PlatformNames(self.organization, self.environment(environment).name)
 
 
-def load(folder: Path = Path(__file__).parent, *, tenants: str | None = None) -> Registry:
+def load(folder: Path = Path(__file__).parent, *, tenants: str | Path | None = None) -> Registry:
     """The registry in `folder`; raises RegistryError with every problem of every file.
 
-    `tenants` is read in place of tenants.yaml, to see whether a change would be valid.
+    `tenants`, a text or another file, is read in place of tenants.yaml, to see what a change would do.
     """
     problems: list[Problem] = []
     environments = _environments(folder, problems)
     contracts = _contracts(folder, problems)
-    document, entries = _file(folder / TENANTS, TenantsFile, problems, text=tenants)
+    file, text = (tenants, None) if isinstance(tenants, Path) else (folder / TENANTS, tenants)
+    document, entries = _file(file, TenantsFile, problems, text=text)
     if document:
         problems += crossings(document, environments, contracts)
     if problems or not document or not entries:

@@ -10,6 +10,7 @@ def tenant_key(stack, site):
         stack,
         "Key",
         site=site,
+        owner="mycompany-acme-prod",
         alias="alias/mycompany-acme-prod",
         roles=["mycompany-acme-prod-job", "mycompany-acme-prod-analyst"],
         log_group="/lake/mycompany/prod/acme/jobs",

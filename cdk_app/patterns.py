@@ -1,0 +1,137 @@
+"""A synthesised shape: its texts with the holes in them, and what becomes of them for one tenant."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from cdk_app.holes import BEGINNINGS, FIRST_NUMBER, FREE, NAMES, HoleLost, HoleUnfit, Text, numbers, texts
+from cdk_app.stencils import Stencil, encoded, refuse_keys
+from cdk_app.values import Site, TenantValues
+from glue_scripts.arguments import SCRIPTS
+
+__all__ = ["Pattern", "Stamped", "fillings", "number", "record_of"]
+
+TEMPLATE, DESTINATION = "template", "destination"
+# Signs of names; none of them is written otherwise in JSON.
+PLAIN = re.compile(r"[A-Za-z0-9_./:-]+\Z")
+EXACT = 2**53
+
+
+@dataclass(frozen=True)
+class Stamped:
+    """One tenant's part of an assembly."""
+
+    stack: str
+    template: bytes
+    assets: bytes
+    artifacts: str
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A shape as the CDK library synthesised it: template, list of assets, entries of the manifest."""
+
+    template: Stencil
+    assets: Stencil
+    artifacts: Stencil
+    destination: Stencil
+
+    @classmethod
+    def of(cls, texts: Mapping[str, str], site: Site, *, where: str) -> "Pattern":
+        """From the texts of a record; raises HoleInKey and HoleLost."""
+        named = {FIRST_NUMBER + position: name for name, position in numbers().items()}
+        refuse_keys(texts["template"], where=where)
+        cut = {name: Stencil.cut(text, named, where=where) for name, text in texts.items()}
+        refuse_missing(cut["template"], site, where=where)
+        return cls(**cut)
+
+    def stamp(self, values: TenantValues) -> Stamped:
+        filled = fillings(values)
+        template = self.template.fill(filled).encode()
+        filled[TEMPLATE] = hashlib.sha256(template).hexdigest()
+        filled[DESTINATION] = short(self.destination.fill(filled))
+        return Stamped(
+            stack=filled["stack"],
+            template=template,
+            assets=self.assets.fill(filled).encode(),
+            artifacts=self.artifacts.fill(filled),
+        )
+
+
+def refuse_missing(template: Stencil, site: Site, *, where: str) -> None:
+    """A value that is nowhere was hashed or counted with on its way; the stack's own name is not in its template."""
+    expected = {*numbers(), *texts(), *NAMES, *(f"job_{script}" for script in SCRIPTS)} - {"stack"}
+    if not site.writes_to_owners:
+        expected -= {"owner"}
+    if missing := sorted(expected - template.names):
+        raise HoleLost(f"{where}: the template lacks {', '.join(missing)}")
+
+
+def fillings(values: TenantValues) -> dict[str, str]:
+    """What goes into the holes, as it stands in JSON; raises HoleUnfit."""
+    names = values.names
+    found = {name: getattr(names, name) for name in NAMES}
+    found |= {f"job_{script}": names.job(script) for script in SCRIPTS}
+    found |= {name: getattr(values, name) for name in texts()}
+    for name, value in found.items():
+        if name in FREE:
+            found[name] = encoded(value)
+        elif not PLAIN.match(value):
+            raise HoleUnfit(f"{name} of {values.tenant}: {value!a} holds signs that no name has")
+    for name, beginning in BEGINNINGS.items():
+        if not found[name].startswith(beginning):
+            raise HoleUnfit(f"{name} of {values.tenant}: {found[name]!a} does not begin with {beginning}")
+        found[name] = found[name].removeprefix(beginning)
+    return found | {name: number(getattr(values, name)) for name in numbers()}
+
+
+def number(value: int) -> str:
+    """As JavaScript writes it, whose numbers are floats."""
+    if abs(value) <= EXACT:
+        return str(value)
+    nearest = repr(float(value))
+    return nearest if abs(float(value)) >= 1e21 else str(int(Decimal(nearest)))
+
+
+def short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def record_of(assembly: Path, *, holed: bool) -> dict[str, Any]:
+    """The last stack of an assembly as texts, with holes where the digest of its template and what follows from it are.
+
+    Raises HoleLost where the CDK library derives something from the template otherwise than is known here.
+    """
+    manifest = json.loads((assembly / "manifest.json").read_text(encoding="utf-8"))
+    artifacts = manifest.pop("artifacts")
+    stack = [name for name, each in artifacts.items() if each["type"] == "aws:cloudformation:stack"][-1]
+    template = (assembly / f"{stack}.template.json").read_text(encoding="utf-8")
+    assets = (assembly / f"{stack}.assets.json").read_text(encoding="utf-8")
+    files = json.loads(assets)["files"]
+    digest = hashlib.sha256(template.encode()).hexdigest()
+    ((key, place),) = files.pop(digest)["destinations"].items()
+    destination = json.dumps(place, separators=(",", ":"), ensure_ascii=False)
+    if key.rpartition("-")[2] != short(destination):
+        raise HoleLost(f"{stack}: {key} is not what it was: see how the CDK library names destinations of assets")
+    del artifacts[stack]["additionalMetadataFile"]
+    entries = (f"{json.dumps(name)}: {json.dumps(artifacts[name])}" for name in (f"{stack}.assets", stack))
+    own = {"assets": assets, "artifacts": ",\n".join(entries), "destination": destination}
+    if holed:
+        own = {name: with_holes(text, digest, key) for name, text in own.items()}
+    return {
+        "stack": stack,
+        "texts": {"template": template, **own},
+        "files": sorted(each["source"]["path"] for each in files.values()),
+        "header": manifest,
+        "version": (assembly / "cdk.out").read_text(encoding="utf-8"),
+    }
+
+
+def with_holes(text: str, digest: str, key: str) -> str:
+    place = key.rpartition("-")[0]
+    return text.replace(digest, f"{Text(TEMPLATE)}").replace(f'"{key}"', f'"{place}-{Text(DESTINATION)}"')
