@@ -198,6 +198,7 @@ def write(folder: Path, shapes: Shapes, tenants: Iterable[Stamped]) -> None:
     old = {path for pattern in WRITTEN for path in folder.glob(pattern)}
     (folder / "manifest.json").unlink(missing_ok=True)
     platform = shapes.platform
+    (folder / "cdk.out").write_text(platform["version"], encoding="utf-8")
     new: set[Path] = set()
 
     def put(name: str, content: bytes) -> None:
@@ -216,7 +217,6 @@ def write(folder: Path, shapes: Shapes, tenants: Iterable[Stamped]) -> None:
         artifacts.append(each.artifacts)
     for path in old - new:
         path.unlink()
-    (folder / "cdk.out").write_text(platform["version"], encoding="utf-8")
     head = json.dumps(platform["header"])[:-1]
     (folder / "manifest.json").write_text(
         f'{head}, "artifacts": {{\n' + ",\n".join(artifacts) + "\n}}\n", encoding="utf-8"

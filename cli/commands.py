@@ -56,6 +56,7 @@ def mount() -> None:
         replay,
         runs,
         snapshots,
+        synth,
         tenant,
     )
 
@@ -63,6 +64,7 @@ def mount() -> None:
         app.command(rich_help_panel="Local cloud")(command)
     app.add_typer(tenant.app, name="tenant", help="The tenants of tenants/tenants.yaml.", rich_help_panel="Tenants")
     app.command(rich_help_panel="Tenants")(deploy.deploy)
+    app.command(rich_help_panel="Tenants")(synth.synth)
     app.command(rich_help_panel="Tenants")(prove.prove)
     for every_day in (put.put, files.files, runs.runs, query.query, lineage.lineage):
         app.command(rich_help_panel="Data")(every_day)

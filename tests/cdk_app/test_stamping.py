@@ -1,5 +1,6 @@
 """What is stamped is what is synthesised, byte for byte."""
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -8,11 +9,20 @@ from pathlib import Path
 import pytest
 
 from tests import registries
-from tests.templates import PROJECT, flags
+from tests.templates import GLOBEX, PROJECT, flags, write_registry
 
-from cdk_app.app import build  # isort: skip  (tests.templates has told it where Node is)
+import aws_cdk as cdk  # isort: skip  (tests.templates has told it where Node is)
+from cdk_app import stamping, storage
+from cdk_app.app import build
+from cdk_app.code import pack
 from cdk_app.guardrails import findings
-from cdk_app.stamping import stamp
+from cdk_app.holes import HoleInKey, HoleLost, HoleMistaken, HoleRefused
+from cdk_app.patterns import Pattern, record_of
+from cdk_app.shapes import Shape
+from cdk_app.stamping import ShapeError, stamp
+from cdk_app.tenant_stack import TenantStack
+from cdk_app.values import Site, TenantValues
+from tenants.errors import RegistryError
 from tenants.registry import load
 
 VARIABLES = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_"))}
@@ -97,3 +107,172 @@ def test_a_thousand_random_tenants_are_stamped_as_they_are_synthesised(stamped, 
     registry = registries.write(tmp_path / "tenants", registries.tenants(1_000, seed=1_000))
 
     assert_same(stamped(registry), full(registry, "prod", tmp_path))
+
+
+@pytest.fixture
+def registry(tmp_path):
+    return write_registry(tmp_path / "tenants")
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What was synthesised, as pairs of the datasets of each shape and whether the platform was."""
+    found = []
+    ask = stamping.Synthesis.of
+
+    def of(self, request):
+        found.append(([shape.datasets for shape in request.shapes], request.platform))
+        return ask(self, request)
+
+    monkeypatch.setattr(stamping.Synthesis, "of", of)
+    return found
+
+
+def change(path, before, after):
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+
+
+def test_only_shapes_that_are_not_known_are_synthesised(stamped, registry, asked):
+    stamped(registry)
+    first = files(stamped.folder)
+    assert asked == [([("orders",), ("orders", "returns")], True)]
+
+    stamped(registry)
+    assert files(stamped.folder) == first
+
+    change(registry / "tenants.yaml", "id: acme\n", "id: zebra\n")
+    change(registry / "tenants.yaml", "state: suspended", "state: active")
+    change(registry / "contracts" / "orders.yaml", "required: true,", "required: true, unique: true,")
+    stamped(registry)
+    assert len(asked) == 1
+
+    change(registry / "tenants.yaml", "name: returns", "name: refunds")
+    stamped(registry)
+    assert asked[1:] == [([("orders", "refunds")], False)]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        ("contracts/orders.yaml", "LIMIT 10", "LIMIT 11"),
+        ("environments.yaml", "777788889999", "777788880000"),
+        ("tenants.yaml", "mycompany", "ourcompany"),
+    ],
+)
+def test_what_a_shape_is_made_from_makes_another_one(stamped, registry, asked, tmp_path, edit):
+    stamped(registry)
+    file, before, after = edit
+    change(registry / file, before, after)
+
+    stamped(registry)
+
+    assert asked[1:] == [([("orders",), ("orders", "returns")], file != "contracts/orders.yaml")]
+    assert_same(stamped.folder, full(registry, "prod", tmp_path))
+
+
+def test_other_sources_make_everything_again_and_what_was_made_from_the_old_ones_is_forgotten(stamped, registry, asked):
+    stamped(registry, sources="s1")
+    stamped(registry, sources="s2")
+
+    assert len(asked) == 2
+    assert [path.name for path in stamped.cache.iterdir()] == ["s2"]
+
+
+def test_what_breaks_an_invariant_is_refused_and_not_kept(stamped, registry, asked, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(stamping, "findings", lambda stack, _template: [f"{stack}: is open"])
+        with pytest.raises(ShapeError, match="mycompany-acme-prod-tenant: is open"):
+            stamped(registry)
+    assert not (stamped.folder / "manifest.json").exists()
+
+    stamped(registry)
+
+    assert asked[0] == asked[1]
+
+
+def test_a_registry_that_is_wrong_leaves_what_was_there_and_no_process(stamped, registry, monkeypatch):
+    started = []
+    init = stamping.Synthesis.__init__
+    monkeypatch.setattr(
+        stamping.Synthesis, "__init__", lambda self, variables: (started.append(self), init(self, variables))[1]
+    )
+    (registry / "tenants.yaml").write_text("organisation: x\n")
+
+    with pytest.raises(RegistryError):
+        stamped(registry)
+
+    assert [each.process.returncode is None for each in started] == [False]
+    assert not started[0].folder.exists()
+    assert not stamped.folder.exists()
+
+
+def test_files_of_tenants_that_are_gone_go_and_those_of_others_stay(stamped, registry):
+    (registry / "tenants.yaml").write_text((registry / "tenants.yaml").read_text() + GLOBEX)
+    stamped(registry)
+    (stamped.folder / "notes.txt").write_text("mine")
+    change(registry / "tenants.yaml", GLOBEX, "")
+
+    stamped(registry)
+
+    assert not list(stamped.folder.glob("*globex*"))
+    assert (stamped.folder / "notes.txt").read_text() == "mine"
+
+
+def test_a_query_that_looks_like_a_hole_is_refused_by_its_name(stamped, registry):
+    change(registry / "contracts" / "orders.yaml", "LIMIT 10", "WHERE x = 'qzhole-bucket-qz'")
+
+    with pytest.raises(HoleMistaken, match="query newest"):
+        stamped(registry)
+
+
+@pytest.fixture
+def pattern(registry, tmp_path):
+    """The pattern of the first tenant's shape, made in this process so that constructs can be changed."""
+
+    def make():
+        loaded = load(registry)
+        site = Site.of(loaded.organization, loaded.environment("prod"))
+        shape = Shape.of(TenantValues.of(loaded.tenants[0], loaded, "prod"))
+        values = shape.holed()
+        app = cdk.App(outdir=str(tmp_path / "shape"), context=flags(), builtin_cloud_formation_validation=False)
+        code = pack(PROJECT, tmp_path)
+        TenantStack(app, f"{values.names.stack}", site=site, values=values, code=code)
+        app.synth()
+        return Pattern.of(record_of(tmp_path / "shape", holed=True)["texts"], site, where=shape.label)
+
+    return make
+
+
+def test_a_construct_that_decides_by_a_value_is_refused(pattern, monkeypatch):
+    expiry = storage.expiry
+    monkeypatch.setattr(storage, "expiry", lambda rule, prefix, days: expiry(rule, prefix, max(90, days)))
+
+    with pytest.raises(HoleRefused, match="raw_days: a construct used"):
+        pattern()
+
+
+def test_a_value_that_names_a_construct_is_refused(pattern, monkeypatch):
+    lake = storage.Lake.__init__
+
+    def init(self, *given, **named):
+        lake(self, *given, **named)
+        cdk.CfnOutput(cdk.Stack.of(self), named["name"], value="x")
+
+    monkeypatch.setattr(storage.Lake, "__init__", init)
+
+    with pytest.raises(HoleInKey, match=r"shape of orders: .*Outputs / qzhole"):
+        pattern()
+
+
+def test_a_value_that_is_only_there_as_something_else_is_refused(pattern, monkeypatch):
+    jobs = TenantValues.jobs.fget
+
+    def hashed(self):
+        return {job: hashlib.sha256(f"{name}".encode()).hexdigest() for job, name in jobs(self).items()}
+
+    monkeypatch.setattr(TenantValues, "jobs", property(hashed))
+
+    with pytest.raises(HoleLost, match="the template lacks job_processed_to_analytics, job_raw_to_processed"):
+        pattern()

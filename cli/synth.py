@@ -1,0 +1,118 @@
+"""`lake synth`: the templates of an environment as files, for the CDK command line or for plain CloudFormation."""
+
+import json
+import shutil
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli import output
+from cli.assembly import Assembly, Stack, synthesise_into
+from cli.connection import LOCAL, cloud_home
+from cli.errors import NotFound, WrongInput
+from cli.options import EnvironmentOption, JsonOption, tenants_folder
+
+__all__ = ["Format", "plain", "synth"]
+
+INLINE_LIMIT = 51_200  # bytes of a template that CloudFormation takes with the call
+ASSETS = "assets.json"
+
+
+class Format(StrEnum):
+    """What the files are for."""
+
+    ASSEMBLY = "assembly"
+    TEMPLATES = "templates"
+
+
+DEFAULTS = {Format.ASSEMBLY: Path("cdk.out"), Format.TEMPLATES: Path("templates.out")}
+# What is written first into a folder, and tells later that the rest of it is ours.
+OWN = {Format.ASSEMBLY: "cdk.out", Format.TEMPLATES: ASSETS}
+
+
+def synth(
+    *,
+    environment: EnvironmentOption = LOCAL,
+    tenants: Annotated[
+        Path | None,
+        typer.Option("--tenants", metavar="FILE", help="Read in place of tenants.yaml; contracts stay where they are."),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="DIR", help="Where to write; cdk.out or templates.out if not given."),
+    ] = None,
+    form: Annotated[
+        Format,
+        typer.Option("--format", help="assembly: for `cdk --app DIR`; templates: plain CloudFormation."),
+    ] = Format.ASSEMBLY,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the templates of an environment, as `lake deploy` would deploy them; needs no cloud."""
+    from tenants.naming import check_environment
+    from tenants.registry import load
+
+    check_environment(environment)
+    if tenants is not None and not tenants.is_file():
+        raise NotFound(f"{tenants}: no such file; expected one like tenants/tenants.yaml")
+    target = folder or DEFAULTS[form]
+    refuse_foreign(target, form)
+    scratch = target if form is Format.ASSEMBLY else cloud_home() / "assembly" / f"{environment}-templates"
+    made = synthesise_into(scratch, environment, lambda: load(tenants_folder(), tenants=tenants), cloud_home())
+    if form is Format.TEMPLATES:
+        write_templates(made, target)
+        shutil.rmtree(scratch)
+    if as_json:
+        output.print_json({"folder": str(target), "stacks": [stack.name for stack in made.stacks]})
+    else:
+        print(f"{target}: {output.counted(len(made.stacks), 'stack')}")
+
+
+def refuse_foreign(folder: Path, form: Format) -> None:
+    """What stood in the folder is replaced, so it has to be ours."""
+    if folder.exists() and not folder.is_dir():
+        raise WrongInput(f"{folder}: is no folder")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / OWN[form]).is_file():
+        raise WrongInput(f"{folder}: holds other things than {form.value}; name a new or empty folder by --output")
+
+
+def write_templates(assembly: Assembly, folder: Path) -> None:
+    """A template per stack, the files that it expects in buckets, and a list of which goes where."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ASSETS).write_text(json.dumps(uploads(assembly), indent=1), encoding="utf-8")
+    for old in (*folder.glob("*.template.json"), *folder.glob("asset.*")):
+        old.unlink()
+    for stack in assembly.stacks:
+        (folder / f"{stack.name}.template.json").write_text(text_of(plain(stack)), encoding="utf-8")
+        for asset in stack.assets:
+            copy = folder / asset.source.name
+            if not copy.exists():
+                shutil.copyfile(asset.source, copy)
+
+
+def uploads(assembly: Assembly) -> list[dict[str, Any]]:
+    """Each file with the object that it has to be before its stacks are made."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for stack in assembly.stacks:
+        for asset in stack.assets:
+            entry = {"file": asset.source.name, "bucket": asset.bucket, "key": asset.key, "before": []}
+            found.setdefault((asset.bucket, asset.key), entry)["before"].append(stack.name)
+    return list(found.values())
+
+
+def plain(stack: Stack) -> dict[str, Any]:
+    """The template without the check for CDK's own stack in the account, which nothing else in it needs."""
+    made = dict(stack.template)
+    for section, name in (("Parameters", "BootstrapVersion"), ("Rules", "CheckBootstrapVersion")):
+        rest = {key: value for key, value in made.pop(section, {}).items() if key != name}
+        made |= {section: rest} if rest else {}
+    return made
+
+
+def text_of(template: dict[str, Any]) -> str:
+    """Indented for people, unless only that makes it too long to be sent with the call."""
+    text = json.dumps(template, indent=1, ensure_ascii=False)
+    if len(text.encode()) <= INLINE_LIMIT:
+        return text
+    return json.dumps(template, separators=(",", ":"), ensure_ascii=False)
