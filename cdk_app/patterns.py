@@ -76,18 +76,27 @@ def fillings(values: TenantValues) -> dict[str, str]:
     """What goes into the holes, as it stands in JSON; raises HoleUnfit."""
     names = values.names
     found = {name: getattr(names, name) for name in NAMES}
-    found |= {f"job_{script}": names.job(script) for script in SCRIPTS}
-    found |= {name: getattr(values, name) for name in texts()}
+    for script in SCRIPTS:
+        found[f"job_{script}"] = names.job(script)
+    for name in texts():
+        found[name] = getattr(values, name)
+    for name in FREE:
+        found[name] = encoded(found[name])
+    refuse_signs(found, values.tenant)
+    for name, beginning in BEGINNINGS.items():
+        found[name] = found[name].removeprefix(beginning)
+    for name in numbers():
+        found[name] = number(getattr(values, name))
+    return found
+
+
+def refuse_signs(found: Mapping[str, str], tenant: str) -> None:
     for name, value in found.items():
-        if name in FREE:
-            found[name] = encoded(value)
-        elif not PLAIN.match(value):
-            raise HoleUnfit(f"{name} of {values.tenant}: {value!a} holds signs that no name has")
+        if name not in FREE and not PLAIN.match(value):
+            raise HoleUnfit(f"{name} of {tenant}: {value!a} holds signs that no name has")
     for name, beginning in BEGINNINGS.items():
         if not found[name].startswith(beginning):
-            raise HoleUnfit(f"{name} of {values.tenant}: {found[name]!a} does not begin with {beginning}")
-        found[name] = found[name].removeprefix(beginning)
-    return found | {name: number(getattr(values, name)) for name in numbers()}
+            raise HoleUnfit(f"{name} of {tenant}: {found[name]!a} does not begin with {beginning}")
 
 
 def number(value: int) -> str:

@@ -6,6 +6,7 @@ sources a resource was made (`*.metadata.json`, `tree.json`) and CDK's report of
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,20 +15,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cdk_app.guardrails import findings
 from cdk_app.patterns import Pattern, Stamped, record_of
 from cdk_app.shapes import PLATFORM, Request, Shape
 from cdk_app.values import Site, TenantValues
 from tenants.model import Environment
-from tenants.registry import Registry
+
+if TYPE_CHECKING:
+    from tenants.registry import Registry
 
 __all__ = ["ShapeError", "stamp"]
 
 PROJECT = Path(__file__).resolve().parents[1]
-# What an assembly consists of; whatever else stands in its folder is not ours.
-WRITTEN = ("*.template.json", "*.assets.json", "*.metadata.json", "asset.*", "tree.json")
+# What an assembly consists of beside its manifest; whatever else stands in its folder is not ours.
+WRITTEN = re.compile(r"(.+\.(template|assets|metadata)\.json|asset\..+|tree\.json|cdk\.out)\Z")
 
 
 class ShapeError(Exception):
@@ -120,7 +123,7 @@ def place(path: Path, content: bytes) -> None:
 
 
 def stamp(
-    load: Callable[[], Registry],
+    load: Callable[[], "Registry"],
     environment: str,
     folder: Path,
     *,
@@ -146,7 +149,7 @@ def stamp(
     write(folder, shapes, (shapes.pattern(Shape.of(values)).stamp(values) for values in tenants))
 
 
-def digest_of(registry: Registry, environment: Environment) -> str:
+def digest_of(registry: "Registry", environment: Environment) -> str:
     """What else a shape is made from: everything that is the same for all tenants."""
     facts = [registry.organization, environment.model_dump(mode="json")]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -193,31 +196,49 @@ def forget_others(kept: Path) -> None:
 
 
 def write(folder: Path, shapes: Shapes, tenants: Iterable[Stamped]) -> None:
-    """The manifest comes last."""
-    folder.mkdir(parents=True, exist_ok=True)
-    old = {path for pattern in WRITTEN for path in folder.glob(pattern)}
+    """The manifest comes last, and is not there while the rest changes."""
+    files, platform = Files(folder), shapes.platform
     (folder / "manifest.json").unlink(missing_ok=True)
-    platform = shapes.platform
-    (folder / "cdk.out").write_text(platform["version"], encoding="utf-8")
-    new: set[Path] = set()
-
-    def put(name: str, content: bytes) -> None:
-        path = folder / name
-        path.write_bytes(content)
-        new.add(path)
-
-    for asset in sorted(path for path in shapes.folder.glob("asset.*")):
-        put(asset.name, asset.read_bytes())
-    put(f"{platform['stack']}.template.json", platform["texts"]["template"].encode())
-    put(f"{platform['stack']}.assets.json", platform["texts"]["assets"].encode())
+    files.put("cdk.out", platform["version"].encode())
+    for asset in shapes.folder.glob("asset.*"):
+        files.put(asset.name, asset.read_bytes())
+    files.put(f"{platform['stack']}.template.json", platform["texts"]["template"].encode())
+    files.put(f"{platform['stack']}.assets.json", platform["texts"]["assets"].encode())
     artifacts = [platform["texts"]["artifacts"]]
     for each in tenants:
-        put(f"{each.stack}.template.json", each.template)
-        put(f"{each.stack}.assets.json", each.assets)
+        files.put(f"{each.stack}.template.json", each.template)
+        files.put(f"{each.stack}.assets.json", each.assets)
         artifacts.append(each.artifacts)
-    for path in old - new:
-        path.unlink()
+    files.remove_others()
     head = json.dumps(platform["header"])[:-1]
     (folder / "manifest.json").write_text(
         f'{head}, "artifacts": {{\n' + ",\n".join(artifacts) + "\n}}\n", encoding="utf-8"
     )
+
+
+class Files:
+    """The files of an assembly. Whatever is there already and right is read, which is faster than writing it."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.old = {path.name for path in folder.iterdir() if WRITTEN.match(path.name)}
+        self.new: set[str] = set()
+
+    def put(self, name: str, content: bytes) -> None:
+        self.new.add(name)
+        path = self.folder / name
+        if name not in self.old:
+            with path.open("xb") as file:
+                file.write(content)
+            return
+        # Not emptied and written again: some file systems wait for the disk then.
+        with path.open("r+b") as file:
+            if file.read() != content:
+                file.seek(0)
+                file.write(content)
+                file.truncate()
+
+    def remove_others(self) -> None:
+        for name in self.old - self.new:
+            (self.folder / name).unlink()

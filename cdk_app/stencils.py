@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from cdk_app.holes import FIRST_NUMBER, MARK, HoleInKey, HoleLost, HoleMistaken, HoleUnfit
@@ -47,10 +48,23 @@ class Stencil:
 
     def fill(self, values: Mapping[str, str]) -> str:
         """`values` as they stand in a text of JSON, see `encoded`."""
+        parts = self.parts.copy()
+        parts[1::2] = [values[name] for name, _ in self.holes]
+        for position, (name, depth) in self.deep:
+            parts[position] = nested(values[name], depth)
+        return "".join(parts)
+
+    @cached_property
+    def parts(self) -> list[str]:
+        """The literals, and a place for each hole between them."""
         parts = [""] * (2 * len(self.holes) + 1)
         parts[::2] = self.literals
-        parts[1::2] = [values[name] if depth <= QUOTED else nested(values[name], depth) for name, depth in self.holes]
-        return "".join(parts)
+        return parts
+
+    @cached_property
+    def deep(self) -> list[tuple[int, tuple[str, int]]]:
+        """Holes in texts of JSON within texts of JSON, with the positions of their parts."""
+        return [(2 * position + 1, hole) for position, hole in enumerate(self.holes) if hole[1] > QUOTED]
 
 
 def hole_of(found: re.Match[str], numbers: Mapping[int, str]) -> tuple[str, int]:

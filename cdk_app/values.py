@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from glue_scripts.arguments import JOBS, MAINTAIN
 from tenants.model import Environment, Tenant, Webhook
 from tenants.naming import PlatformNames, TenantNames, arn, partition_of
-from tenants.registry import Registry
 
 if TYPE_CHECKING:
     import aws_cdk as cdk
+
+    from tenants.registry import Registry
 
 __all__ = ["ANALYTICS_READY", "ATHENA_RESULTS", "PROCESSED", "QUARANTINE", "RAW", "SavedQuery", "Site", "TenantValues"]
 
@@ -147,7 +148,7 @@ class TenantValues:
     queries: tuple[SavedQuery, ...]
 
     @classmethod
-    def of(cls, tenant: Tenant, registry: Registry, environment: str) -> "TenantValues":
+    def of(cls, tenant: Tenant, registry: "Registry", environment: str) -> "TenantValues":
         return cls(
             tenant=tenant.id,
             owner=tenant.owner,
@@ -181,7 +182,7 @@ class TenantValues:
         return self.names.job(MAINTAIN)
 
 
-def saved_queries(tenant: Tenant, registry: Registry) -> tuple[SavedQuery, ...]:
+def saved_queries(tenant: Tenant, registry: "Registry") -> tuple[SavedQuery, ...]:
     """The queries of a tenant's contracts. Where two datasets bring the same name, each goes under its dataset's."""
     found = [
         (dataset.name, query)
