@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lineage import lifetimes
+from lineage.errors import Unreadable
 from lineage.items import Chunk
 from lineage.store import Store
 from lineage.table import run_pk
@@ -54,11 +55,11 @@ def _put(store: Store, tenant: str, run: str, part: str, pieces: Iterable[list[A
 
 
 def read(store: Store, tenant: str, run: str, part: str) -> list[Any]:
-    """Raises ValueError of a list that is none of ours: a tenant's jobs write into its rows."""
+    """Raises Unreadable of a list that is none of ours: a tenant's jobs write into its rows."""
     refs: list[Any] = []
     for number, chunk in enumerate(store.query(Chunk, run_pk(tenant, run), part)):
         if number == PIECES or len(chunk.refs) > REFS or not all(map(_is_plain, chunk.refs)):
-            raise ValueError(f"{chunk.pk} {chunk.sk}: no part of a list of the ledger's; the run cannot be read")
+            raise Unreadable(f"{chunk.pk} {chunk.sk}: no part of a list of the ledger's; the run cannot be read")
         refs += chunk.refs
     return refs
 
@@ -134,9 +135,17 @@ def result_ref(member_id: str, result: InputResult) -> list[Any]:
 
 
 def members(store: Store, tenant: str, run: str) -> list[Member]:
-    return [member(ref) for ref in read(store, tenant, run, MEMBERS)]
+    refs = read(store, tenant, run, MEMBERS)
+    try:
+        return [member(ref) for ref in refs]
+    except (TypeError, ValueError) as error:
+        raise Unreadable(f"run {run} of {tenant}: its list of files cannot be read: {error}") from error
 
 
 def results(store: Store, tenant: str, run: str) -> dict[str, Result]:
     """Member id → what became of it."""
-    return {ref[0]: (ref[1], ref[2], ref[3]) for ref in read(store, tenant, run, RESULTS)}
+    refs = read(store, tenant, run, RESULTS)
+    try:
+        return {member_id: (rows, rejected, reason) for member_id, rows, rejected, reason in refs}
+    except (TypeError, ValueError) as error:
+        raise Unreadable(f"run {run} of {tenant}: its list of results cannot be read: {error}") from error

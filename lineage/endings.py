@@ -268,10 +268,10 @@ class Endings(Receipts):
         return Recovered(tenant=header.tenant, dataset=header.dataset, job=header.job, run=header.sk, outcome=outcome)
 
     def slots(self, tenant: str) -> list[Slot]:
-        """The tenant's open runs, strongly consistent, one request."""
+        """The tenant's open runs, strongly consistent, one request. What is no slot is passed over."""
         return [
             Slot(run=item.run, job=item.job, dataset=item.dataset)
-            for item in self.store.query(SlotItem, table.slots_pk(tenant))
+            for item in self.store.query(SlotItem, table.slots_pk(tenant), forgiving=True)
         ]
 
     def open_run_of_glue(self, tenant: str, job: str, glue_run: str) -> RunState | None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from lineage import chunks, table
 from lineage.entries import Entries
-from lineage.errors import NotInLedger
+from lineage.errors import NotInLedger, Unreadable
 from lineage.items import Arrival, Claim, Tenant, Version
 from lineage.items import Run as Header
 from lineage.items import Slot as SlotItem
@@ -136,7 +136,7 @@ class History(Entries):
 
     def open_runs(self, tenant: str) -> list[RunState]:
         """Runs that have not ended; `stale` ones will be fenced by the next dispatch."""
-        slots = self.store.query(SlotItem, table.slots_pk(tenant))
+        slots = self.store.query(SlotItem, table.slots_pk(tenant), forgiving=True)
         headers = self.headers(tenant, [(slot.job, slot.run) for slot in slots])
         return sorted(map(self.run_state, headers.values()), key=lambda run: run.run)
 
@@ -215,7 +215,10 @@ class History(Entries):
 
 def is_stale(header: Header, now: datetime) -> bool:
     patience = SILENT_AFTER if header.glue_run else UNTAKEN_AFTER if header.started_as else UNSTARTED_AFTER
-    return moment(header.hb) + patience < now
+    try:
+        return moment(header.hb) + patience < now
+    except ValueError as error:
+        raise Unreadable(f"run {header.sk} under {header.pk}: its heartbeat is {header.hb!r}, no time") from error
 
 
 def names_of(zone: str, dataset: str | None) -> str:

@@ -15,7 +15,7 @@ from pynamodb.connection.base import MetaTable
 from pynamodb.exceptions import VerboseClientError
 
 from lineage import table
-from lineage.errors import LedgerError
+from lineage.errors import LedgerError, Unreadable
 from lineage.items import Item
 
 M = TypeVar("M", bound=Item)
@@ -127,15 +127,19 @@ class Store:
         newest_first: bool = False,
         limit: int | None = None,
         consistent: bool = True,
+        forgiving: bool = False,
     ) -> Iterator[M]:
-        """Pages through one item collection; of the index (never consistent) or of the table."""
+        """Pages through one item collection; of the index (never consistent, always forgiving) or of the table.
+
+        `forgiving` passes over what is not of the model, where its owner alone is the worse for it.
+        """
         request = self._query(partition, begins_with, index, newest_first=newest_first, limit=limit)
         request["ConsistentRead"] = consistent and index is None
         seen = 0
         while True:
             answer = self.call("Query", dict(request))
             for item in filter(self._lives, answer["Items"]):
-                typed = _typed(model, item) if index is None else _readable(model, item)
+                typed = _readable(model, item) if forgiving or index else _typed(model, item)
                 if typed is None:
                     continue
                 yield typed
@@ -257,7 +261,7 @@ class Store:
             if _code(error) != "ConditionalCheckFailedException":
                 raise
             old = _response(error).get("Item")
-            raise ConditionFailed(Item.from_raw_data(old) if old else None) from error
+            raise ConditionFailed(_typed(Item, old) if old else None) from error
 
     def transact(self, writes: Sequence[Write]) -> None:
         """All or nothing. Raises Cancelled."""
@@ -266,7 +270,7 @@ class Store:
         except VerboseClientError as error:
             reasons = _response(error).get("CancellationReasons", [])
             failed = {
-                position: Item.from_raw_data(reason["Item"]) if reason.get("Item") else None
+                position: _typed(Item, reason["Item"]) if reason.get("Item") else None
                 for position, reason in enumerate(reasons)
                 if reason.get("Code") == "ConditionalCheckFailed"
             }
@@ -296,7 +300,11 @@ def _pause(attempt: int) -> None:
 
 
 def _typed(model: type[M], raw: dict[str, Any]) -> M:
-    item: M = model.from_raw_data(raw)
+    try:
+        item: M = model.from_raw_data(raw)
+    except Exception as error:
+        place = [raw.get(name, {}).get("S") for name in (table.PARTITION_KEY, table.SORT_KEY)]
+        raise Unreadable(f"row {place} cannot be read as {model.__name__}: {error}") from error
     return item
 
 
