@@ -246,6 +246,12 @@ class Notice(Item, discriminator="notice"):
     again_at = UnicodeAttribute()
 
 
+class Tally(Item, discriminator="tally"):
+    """`PLATFORM#N` / `tally#<day>#<t>#<kind>`: how often people were told of that kind on that day."""
+
+    told = NumberAttribute()
+
+
 class Turn(Item, discriminator="turn"):
     """`PLATFORM#TURNS` / `<t>`: a tenant that Glue had no place for, and since when it waits for one."""
 
