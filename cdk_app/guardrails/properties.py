@@ -147,12 +147,8 @@ def contained_job(subject: Subject) -> Iterator[str]:
 
 
 def runs_as_own_role(subject: Subject) -> bool:
-    own = {
-        "${" + name + ".Arn}"
-        for name, each in subject.resources.items()
-        if each["Type"] == "AWS::IAM::Role" and each["Properties"].get("RoleName") == f"{subject.owner.prefix}-job"
-    }
-    return rendered(subject.get("Role")) in own
+    own = subject.called("AWS::IAM::Role", f"{subject.owner.prefix}-job")
+    return rendered(subject.get("Role")) in {f"${{{each}.Arn}}" for each in own}
 
 
 def own_events(subject: Subject) -> Iterator[str]:
