@@ -13,6 +13,7 @@ __all__ = [
     "enforced_workgroup",
     "kept",
     "kept_for_a_time",
+    "lying_in_own_bucket",
     "own_events",
     "own_log_group",
     "private_bucket",
@@ -102,6 +103,17 @@ def checked_table(subject: Subject) -> Iterator[str]:
 def rotated(subject: Subject) -> Iterator[str]:
     if subject.get("EnableKeyRotation") is not True:
         yield "not rotated"
+
+
+def lying_in_own_bucket(*path: str) -> Check:
+    """Where the files of a database or table lie."""
+
+    def check(subject: Subject) -> Iterator[str]:
+        place, bucket = rendered(subject.get(*path) or ""), f"s3://{subject.owner.prefix}-datalake/"
+        if not place.startswith(bucket):
+            yield f"lies in {place or 'no place'}, expected one in {bucket}"
+
+    return check
 
 
 def kept_for_a_time(subject: Subject) -> Iterator[str]:

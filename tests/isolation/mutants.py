@@ -1072,6 +1072,15 @@ MUTANTS = [
         ),
     ),
     Mutant(
+        name="table that lies among the code of all jobs",
+        noticed_by=(INVARIANTS,),
+        changes=(
+            having(
+                "s3://mycompany-prod-platform-code/", "AWS::Glue::Table", "TableInput", "StorageDescriptor", "Location"
+            ),
+        ),
+    ),
+    Mutant(
         name="another account's key under the tenant's alias",
         noticed_by=(INVARIANTS,),
         changes=(having(f"arn:aws:kms:{REGION}:111122223333:key/x", "AWS::KMS::Alias", "TargetKeyId"),),
