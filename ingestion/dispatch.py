@@ -171,7 +171,19 @@ class Dispatcher:
         try:
             return started + (self.dispatch(freed) if freed else [])
         finally:
+            self._strip()
             self._look_after(at_work)
+
+    def _strip(self) -> None:
+        """What lay where it does not belong in the index costs no second look. Whose it was is for a person to see."""
+        try:
+            stripped = self.ledger.store.strip()
+        except Exception as error:
+            journal.write("not_stripped", error=type(error).__name__, why=str(error))
+        else:
+            if stripped:
+                whose = sorted({pk.split("#")[1] for pk, _ in stripped if pk.startswith("T#")})
+                journal.write("stripped", rows=len(stripped), tenants=whose[:20], first=stripped[0])
 
     def _recover(self, tenants: Mapping[str, TenantEntry]) -> list[TenantEntry]:
         """Puts dead runs in order, and ends the Glue runs of those that are fenced now; gives whose files wait anew."""

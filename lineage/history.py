@@ -146,11 +146,12 @@ class History(Entries):
 
     def unfinished_headers(self) -> list[Header]:
         shards = [f"OPEN#{shard}" for shard in range(table.SHARDS)]
-        listed = itertools.chain.from_iterable(
-            self.store.each(lambda shard: list(self.store.query(Header, shard, index=table.INDEX)), shards)
-        )
+        listed = self.store.each(lambda shard: list(self.store.listed(Header, shard, _is_run)), shards)
+        places = {(item.pk, item.sk): place for place, items in zip(shards, listed, strict=True) for item in items}
         # The index lags and carries little: the headers themselves decide.
-        found = self.store.batch_get(Header, [(item.pk, item.sk) for item in listed], forgiving=True)
+        found = self.store.batch_get(Header, places, forgiving=True)
+        for key in places.keys() - found.keys():
+            self.store.note_stranger(key, places[key])
         return [header for header in found.values() if header.g2pk]
 
     def header(self, tenant: str, run: str) -> Header:
@@ -211,6 +212,12 @@ class History(Entries):
             code=header.code,
             contract=header.contract,
         )
+
+
+def _is_run(listed: Header) -> bool:
+    """Under a tenant's own prefix; of a run the index shows little else."""
+    _, tenant, part, job = listed.pk.split("#")
+    return bool(listed.pk == table.job_pk(tenant, job)) and part == "J"
 
 
 def is_stale(header: Header, now: datetime) -> bool:

