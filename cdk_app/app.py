@@ -50,7 +50,7 @@ def build(registry: "Registry", environment: str, folder: Path, **options: Any) 
 
 def main() -> int:
     prepare(os.environ, PROJECT)
-    from cdk_app.guardrails import findings
+    from cdk_app.guardrails import Agreed, agreed, findings
     from tenants.errors import TenantsError
     from tenants.registry import load
 
@@ -71,11 +71,10 @@ def main() -> int:
             builtin_cloud_formation_validation=given.get("validate") == "true",
         )
         assembly = app.synth()
-    wrong = [
-        finding
-        for path in sorted(Path(assembly.directory).glob("*.template.json"))
-        for finding in findings(path.name.removesuffix(".template.json"), json.loads(path.read_text(encoding="utf-8")))
-    ]
+    said, wrong = agreed(registry, environment), list[str]()
+    for path in sorted(Path(assembly.directory).glob("*.template.json")):
+        stack = path.name.removesuffix(".template.json")
+        wrong += findings(stack, json.loads(path.read_text(encoding="utf-8")), said.get(stack, Agreed()))
     print("\n".join(wrong), end="", file=sys.stderr)
     return 1 if wrong else 0
 

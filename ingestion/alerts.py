@@ -5,6 +5,7 @@ The message is text for a person; its last line is the command to run next. The 
 """
 
 import shlex
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +21,8 @@ from lineage.values import DatasetEntry, Errand, Member, RunState, TenantEntry
 AGAIN_AFTER = timedelta(hours=24)
 SUBJECT_LENGTH = 100
 REASON_LENGTH = 2000
+LONGEST_KEY = 1024
+MOST_A_DAY = 20  # of one kind about one tenant: what a job writes into its rows must not fill mailboxes
 LOCAL = "local"
 
 
@@ -60,10 +63,19 @@ class Alerts:
         self.environment = environment
 
     def tell(self, alert: Alert, tenant: TenantEntry | None) -> bool:
-        """Publishes, unless it was told within a day. Raises nothing; False = nobody was told now."""
+        """Publishes, unless it was told within a day, or too much of its kind was. Raises nothing.
+
+        False = nobody was told now.
+        """
         owner = alert.tenant or PLATFORM
         try:
             if not self.notices.may_tell(owner, alert.kind, alert.about, AGAIN_AFTER):
+                return False
+            if not self.notices.has_room(owner, alert.kind, MOST_A_DAY):
+                self.notices.withdraw(owner, alert.kind, alert.about)
+                journal.write(
+                    "alert_left_out", kind=alert.kind, tenant=alert.tenant, about=alert.about, most=MOST_A_DAY
+                )
                 return False
             topics = [self.topic, *([tenant.topic] if tenant and tenant.topic else [])]
             told = [topic for topic in topics if self._publish(topic, alert)]
@@ -101,24 +113,38 @@ class Alerts:
             "dataset": alert.dataset,
             "file": alert.key and alert.key + (f" (and {alert.others} more)" if alert.others else ""),
             "run": alert.run,
-            "reason": alert.reason[:REASON_LENGTH],
+            "reason": alert.reason,
         }
-        lines = [f"{name}: {visible(value)}" for name, value in known.items() if value]
-        headline = visible(alert.headline[0].upper() + alert.headline[1:])
+        lines = [f"{name}: {visible(value[:REASON_LENGTH])}" for name, value in known.items() if value]
+        headline = visible(alert.headline[0].upper() + alert.headline[1:REASON_LENGTH])
         return "\n".join([f"{headline}.", "", *lines, "", f"{alert.advice} Next:", self.command(alert.command)])
 
     def command(self, words: Iterable[str]) -> str:
-        """As it can be pasted into a shell."""
+        """As it can be pasted into a shell; a word that steers a terminal is spelled out, and then names nothing."""
         where = () if self.environment == LOCAL else ("-e", self.environment)
-        return shlex.join((*words, *where))
+        return shlex.join(visible(word) for word in (*words, *where))
 
 
 def can_be_pasted(text: str) -> bool:
-    return text.isprintable()
+    """As the value of an option: it is a row of the tenant's that says it."""
+    return text.isprintable() and len(text) <= LONGEST_KEY and not text.startswith("-")
 
 
 def _attributes(**known: str | None) -> dict[str, dict[str, str]]:
-    return {name: {"DataType": "String", "StringValue": str(value)} for name, value in known.items() if value}
+    return {
+        name: {"DataType": "String", "StringValue": visible(value[:SUBJECT_LENGTH])}
+        for name, value in known.items()
+        if value
+    }
+
+
+def _look_at(tenant: str, run: str) -> tuple[str, ...]:
+    """The command that shows what a run wrote; of one whose id is none of ours, a row of the tenant's: all its runs."""
+    try:
+        known = str(uuid.UUID(run)) == run
+    except ValueError:
+        known = False
+    return ("lake", "runs", tenant, "--logs", run) if known else ("lake", "runs", tenant)
 
 
 def _not_told(alert: Alert, error: Exception, **more: str) -> None:
@@ -140,7 +166,7 @@ def batch_failed(tenant: str, run: RunState, members: Sequence[Member]) -> Alert
         headline=f"a batch of {run.dataset} failed ({run.job}, {what})",
         reason=run.error or "the run ended without a word",
         advice=f"It is tried {MAX_ATTEMPTS} times, then halved until the file that is the matter is found.",
-        command=("lake", "runs", tenant, "--logs", run.run),
+        command=_look_at(tenant, run.run),
         about=run.batch or run.run,
         tenant=tenant,
         dataset=run.dataset,
@@ -153,13 +179,12 @@ def batch_failed(tenant: str, run: RunState, members: Sequence[Member]) -> Alert
 def file_quarantined(tenant: str, run: RunState, member: Member, reason: str | None) -> Alert:
     """The last run of a file, alone, failed. To replay a commit object is to replay the files behind it."""
     replay = ("lake", "replay", tenant, "--file", member.key)
-    look = ("lake", "runs", tenant, "--logs", run.run)
     return Alert(
         kind=Kind.FILE_QUARANTINED,
         headline=f"a file of {run.dataset} was set aside after its runs failed ({run.job})",
         reason=reason or run.error or "the run ended without a word",
         advice="Other files go on. Correct the file or its contract, deploy, then have it tried again.",
-        command=replay if can_be_pasted(member.key) else look,
+        command=replay if can_be_pasted(member.key) else _look_at(tenant, run.run),
         about=f"{member.id}@{member.epoch}#{run.job}",
         tenant=tenant,
         dataset=run.dataset,
@@ -172,12 +197,13 @@ def files_refused(tenant: str, run: RunState, refused: Sequence[tuple[Member, st
     """Files of a completed run of which no row could be used: told once a day for a dataset, they are all listed."""
     first, reason = refused[0]
     many = f"{len(refused)} files" if len(refused) > 1 else "a file"
+    of_dataset = ("--dataset", run.dataset) if can_be_pasted(run.dataset) else ()
     return Alert(
         kind=Kind.FILE_QUARANTINED,
         headline=f"no row could be used of {many} of {run.dataset}",
         reason=reason,
         advice="Other files went on. Correct the file at its source and put it again, or correct the contract.",
-        command=("lake", "files", tenant, "--dataset", run.dataset, "--state", "QUARANTINED"),
+        command=("lake", "files", tenant, *of_dataset, "--state", "QUARANTINED"),
         about=f"refused#{run.dataset}",
         tenant=tenant,
         dataset=run.dataset,

@@ -37,7 +37,7 @@ from ingestion.maintenance import Maintenance
 from ingestion.schedules import last_due
 from ingestion.settings import Settings
 from ingestion.watch import Watch
-from lineage.errors import NothingClaimed, RunNotOpen, RunOpen
+from lineage.errors import NothingClaimed, RunNotOpen, RunOpen, Unreadable
 from lineage.holds import Holds, is_held
 from lineage.ledger import Ledger
 from lineage.notices import Notices
@@ -160,23 +160,42 @@ class Dispatcher:
         return any(run.ended is not None and run.ended > since and is_job_full(run.error) for run in newest)
 
     def _look_at_everything(self) -> list[str]:
+        """What waits comes first: to put in order what one tenant's rows say must not keep the others' runs."""
         tenants = self.ledger.tenants()
-        self._recover({tenant.tenant: tenant for tenant in tenants})
         at_work = [tenant for tenant in tenants if not is_held(tenant)]
         self._side_by_side(self._let_go, at_work)
         try:
-            return self.dispatch(tenants)
+            started = self.dispatch(tenants)
         finally:
+            freed = self._recover({tenant.tenant: tenant for tenant in tenants})
+        try:
+            return started + (self.dispatch(freed) if freed else [])
+        finally:
+            self._strip()
             self._look_after(at_work)
 
-    def _recover(self, tenants: Mapping[str, TenantEntry]) -> None:
-        """Puts dead runs in order, and ends the Glue runs of those that are fenced now."""
-        for done in self.ledger.recover():
+    def _strip(self) -> None:
+        """What lay where it does not belong in the index costs no second look. Whose it was is for a person to see."""
+        try:
+            stripped = self.ledger.store.strip()
+        except Exception as error:
+            journal.write("not_stripped", error=type(error).__name__, why=str(error))
+        else:
+            if stripped:
+                whose = sorted({pk.split("#")[1] for pk, _ in stripped if pk.startswith("T#")})
+                journal.write("stripped", rows=len(stripped), tenants=whose[:20], first=stripped[0])
+
+    def _recover(self, tenants: Mapping[str, TenantEntry]) -> list[TenantEntry]:
+        """Puts dead runs in order, and ends the Glue runs of those that are fenced now; gives whose files wait anew."""
+        recovered = self.ledger.recover()
+        for done in recovered:
             journal.write(
                 "recovered", tenant=done.tenant, dataset=done.dataset, job=done.job, run=done.run, outcome=done.outcome
             )
             if done.outcome == "fenced" and done.tenant in tenants:
                 self._stop_fenced(tenants[done.tenant])
+        touched = {done.tenant for done in recovered}
+        return [tenant for name, tenant in tenants.items() if name in touched]
 
     def _stop_fenced(self, tenant: TenantEntry) -> None:
         """Nothing that a fenced run still does counts, but one that hangs keeps its place in Glue until it times out.
@@ -225,7 +244,7 @@ class Dispatcher:
         if job == MAINTAIN:
             self._errand_ended(tenant, detail)
             return self.dispatch([], places=1)
-        self._settle(tenant.tenant, job, detail)
+        self._carefully_settle(tenant.tenant, job, detail)
         if self.watch and detail["state"] in ENDED_BADLY:
             self.watch.failures(tenant)
         elif self.watch and job == RAW_TO_PROCESSED:
@@ -236,6 +255,12 @@ class Dispatcher:
         errand = self.maintenance.ended(tenant.tenant, detail)
         if self.watch and errand and errand.state == ErrandState.FAILED and errand.task == ErrandTask.MAINTAIN:
             self.watch.errand_failed(tenant, errand)
+
+    def _carefully_settle(self, tenant: str, job: str, detail: Mapping[str, Any]) -> None:
+        try:
+            self._settle(tenant, job, detail)
+        except Unreadable as error:  # the place that became free is another's all the same
+            journal.write("not_settled", tenant=tenant, job=job, glue_run=detail["jobRunId"], why=str(error))
 
     def _settle(self, tenant: str, job: str, detail: Mapping[str, Any]) -> None:
         """A run that Glue says has ended but the ledger holds open has died without committing."""
@@ -271,7 +296,7 @@ class Dispatcher:
 
         `only` one (dataset, job) of the tenants; `places`: how many the caller knows to be free, where there are few.
         A tenant that cannot be read, or whose run cannot be begun, does not keep the others waiting; it is raised at
-        the end.
+        the end. What a tenant's own jobs may have written is in the log only: it would raise at every look.
         """
         asked = {tenant.tenant: tenant for tenant in tenants}
         line = self.turns.waiting()
@@ -283,7 +308,7 @@ class Dispatcher:
         ended = [*looks.items(), *((one.tenant, outcome) for one, outcome in outcomes.items())]
         self._line_up(set(line) & everybody.keys(), ended)
         for _, outcome in ended:
-            if isinstance(outcome, Exception) and not isinstance(outcome, Refused):
+            if isinstance(outcome, Exception) and not isinstance(outcome, (Refused, Unreadable)):
                 raise outcome
         return [run for run in outcomes.values() if isinstance(run, str)]
 

@@ -129,8 +129,8 @@ class Registrar:
                 failed.append(record["messageId"])
                 _failed(record["messageId"], error)
         entered, refused = self._enter(receipts)
-        self._tell_dispatch([receipt.file for receipt in entered if receipt.job and not receipt.held])
         self._tell_owners([receipt.file for receipt in entered if receipt.reason == NO_CONTRACT])
+        self._tell_dispatch([receipt.file for receipt in entered if receipt.job and not receipt.held])
         return {"batchItemFailures": [{"itemIdentifier": message} for message in failed + refused]}
 
     def _receipt(self, arrived: Arrival) -> Receipt:
@@ -177,10 +177,12 @@ class Registrar:
 
     def _tell_dispatch(self, new: list[FileVersion]) -> None:
         for tenant, dataset, job in sorted({(file.tenant, file.dataset or "", job_of(file.key)) for file in new}):
-            if self._was_told(tenant, dataset, job) or not self._may_start(tenant, dataset, job, new):
+            if self._was_told(tenant, dataset, job):
                 continue
             payload = {"tenant": tenant, "dataset": dataset, "job": job}
             try:
+                if not self._may_start(tenant, dataset, job, new):
+                    continue
                 self.functions.invoke(
                     FunctionName=self.dispatch_function, InvocationType="Event", Payload=json.dumps(payload).encode()
                 )

@@ -1,6 +1,8 @@
 """The account as templates describe it: who may act, and what there is to act on."""
 
-from collections import defaultdict
+import json
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,7 +10,7 @@ from typing import Any
 
 from isolation.errors import UnknownPolicy, UnknownType
 from isolation.policies import VERSION, Document, listed
-from isolation.template import Declared, Place, Stack, resolve
+from isolation.template import Declared, Place, Stack, everything_in, resolve
 
 __all__ = ["KINDS", "NOBODY_ACTS_ON", "Account", "Principal", "Resource"]
 
@@ -49,6 +51,18 @@ ATTACHED_BY = {
     "AWS::SNS::TopicPolicy": ("Topics", "AWS::SNS::Topic"),
     "AWS::SQS::QueuePolicy": ("Queues", "AWS::SQS::Queue"),
 }
+# The properties whose policies are read, by type; one that stands anywhere else would not be seen.
+READ = {
+    "AWS::DynamoDB::Table": ("ResourcePolicy.PolicyDocument",),
+    "AWS::IAM::ManagedPolicy": ("PolicyDocument",),
+    "AWS::IAM::Policy": ("PolicyDocument",),
+    "AWS::IAM::Role": ("AssumeRolePolicyDocument", "Policies.0.PolicyDocument"),
+    "AWS::KMS::Key": ("KeyPolicy",),
+    **dict.fromkeys(ATTACHED_BY, ("PolicyDocument",)),
+}
+REFUSED_ROWS = "_quarantine"
+WEBHOOK_PARAMETER = "LAKE_WEBHOOK_PARAMETER"
+NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,13 +101,17 @@ class Account:
     region: str
     principals: Mapping[str, Principal]
     resources: Mapping[str, Resource]
+    datasets: Mapping[str | None, frozenset[str]] = field(default_factory=dict)
+    """By tenant, known by their tables of refused rows."""
+    webhook: str | None = None
+    """The parameter that the platform's function is told to read."""
 
     @classmethod
     def of(cls, stacks: Iterable[Stack], *, account: str, region: str) -> "Account":
         """The account after these stacks are deployed to it; raises for whatever is not understood."""
         declared = resolve(stacks, account=account, region=region)
         drawn = Drawing(declared)
-        return cls(account, region, drawn.principals(), drawn.resources())
+        return cls(account, region, drawn.principals(), drawn.resources(), drawn.datasets(), drawn.webhook())
 
     @property
     def partition(self) -> str:
@@ -119,6 +137,7 @@ class Drawing:
         for each in declared:
             if each.type not in KINDS and each.type not in NOBODY_ACTS_ON:
                 raise UnknownType(f"{each.where}: add it to isolation/account.py, as a kind or with a reason")
+            refuse_unread(each)
         self.declared = declared
 
     def of_type(self, *types: str) -> Iterator[Declared]:
@@ -126,6 +145,7 @@ class Drawing:
 
     def principals(self) -> dict[str, Principal]:
         managed = {each.arn: document(each, each.properties["PolicyDocument"]) for each in self._managed_policies()}
+        self._refuse_one_name()
         attached = self._attached()
         return {str(role.arn): principal(role, managed, attached.pop(role.name, [])) for role in self._roles(attached)}
 
@@ -137,6 +157,14 @@ class Drawing:
         if foreign := sorted(set(attached) - {role.name for role in roles}):
             raise UnknownPolicy(f"policies are attached to {', '.join(foreign)}, which no template declares")
         return roles
+
+    def _refuse_one_name(self) -> None:
+        """Two policies of one name in one role: AWS keeps the one that it is told last."""
+        inline = [(role.name, p["PolicyName"]) for role in self.of_type("AWS::IAM::Role") for p in inline_of(role)]
+        attached = [(role, p.name) for p in self.of_type("AWS::IAM::Policy") for role in p.properties.get("Roles", [])]
+        for (role, name), many in Counter(inline + attached).items():
+            if many > 1:
+                raise UnknownPolicy(f"{role}: {many} policies are called {name}: give them names of their own")
 
     def _attached(self) -> dict[str, list[Document]]:
         """Policies by the role that they name."""
@@ -159,6 +187,21 @@ class Drawing:
             raise UnknownPolicy(f"{documents[0].name}: is the policy of {owner}, which no template declares")
         return found
 
+    def datasets(self) -> dict[str | None, frozenset[str]]:
+        found: dict[str | None, set[str]] = defaultdict(set)
+        for each in self.of_type("AWS::Glue::Table"):
+            if each.name.endswith(REFUSED_ROWS):
+                found[each.stack.tenant].add(each.name.removesuffix(REFUSED_ROWS))
+        return {tenant: frozenset(names) for tenant, names in found.items()}
+
+    def webhook(self) -> str | None:
+        told = (
+            each.properties.get("Environment", {}).get("Variables", {}).get(WEBHOOK_PARAMETER)
+            for each in self.of_type("AWS::Lambda::Function")
+            if each.stack.tenant is None
+        )
+        return next((str(name) for name in told if name), None)
+
     def _policies(self) -> dict[str, list[Document]]:
         """Policies that resources carry, by ARN."""
         found: dict[str, list[Document]] = defaultdict(list)
@@ -178,22 +221,65 @@ class Drawing:
                     yield str(each.arn), document(each, content)
 
     def _attached_to_resources(self) -> Iterator[tuple[str, Document]]:
-        by_reference = {(each.type, each.reference): str(each.arn) for each in self.declared if each.arn}
+        by_reference = {(each.type, each.reference): each for each in self.declared if each.arn}
+        seen: dict[str, Declared] = {}
         for each in self.of_type(*ATTACHED_BY):
             place, kind = ATTACHED_BY[each.type]
             for target in listed(each.properties[place]):
-                yield by_reference.get((kind, target), str(target)), document(each, each.properties["PolicyDocument"])
+                owner = by_reference.get((kind, target))
+                refuse_foreign(each, owner)
+                arn = str(owner.arn) if owner else str(target)
+                if arn in seen:
+                    raise UnknownPolicy(
+                        f"{each.where}: {arn} has the policy {seen[arn].where} already: AWS keeps the one that it is "
+                        "told last; write them as one"
+                    )
+                seen[arn] = each
+                yield arn, document(each, each.properties["PolicyDocument"])
 
     def _permissions(self) -> Iterator[tuple[str, Document]]:
-        functions = {each.name: str(each.arn) for each in self.of_type("AWS::Lambda::Function")}
-        arns = {arn: arn for arn in functions.values()}
+        functions = list(self.of_type("AWS::Lambda::Function"))
+        by_name = {name: each for each in functions for name in (each.name, str(each.arn))}
         for each in self.of_type("AWS::Lambda::Permission"):
-            function = each.properties["FunctionName"]
-            arn = functions.get(function) or arns.get(function, function)
+            name = each.properties["FunctionName"]
+            function = by_name.get(name)
+            refuse_foreign(each, function)
+            arn = str(function.arn) if function else name
             yield arn, document(each, {"Version": VERSION, "Statement": [permission(each, arn)]})
 
 
-def document(declared: Declared, content: Mapping[str, Any]) -> Document:
+def refuse_foreign(policy: Declared, target: Declared | None) -> None:
+    if target is not None and target.stack is not policy.stack:
+        raise UnknownPolicy(
+            f"{policy.where}: is the policy of {target.where}: expected it in the stack of that; a stack lets others "
+            "in to its own things only"
+        )
+
+
+def refuse_unread(declared: Declared) -> None:
+    """A policy in a property that nobody here reads would let in whom nobody has asked about."""
+    for path, value in everything_in(declared.properties):
+        place = NUMBER.sub("0", ".".join(path))
+        if is_policy(value) and place not in READ.get(declared.type, ()):
+            raise UnknownPolicy(
+                f"{declared.where}: a policy in {'.'.join(path)}, where none is read: teach isolation/account.py to "
+                "read it, or put it where policies are read"
+            )
+
+
+def is_policy(value: Any) -> bool:
+    """Whether a value is a policy, or one written as a text."""
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return False
+    return isinstance(value, Mapping) and any(str(key).lower() == "statement" for key in value)
+
+
+def document(declared: Declared, content: Any) -> Document:
+    if not isinstance(content, Mapping) or not set(content) <= {"Id", "Statement", "Version"}:
+        raise UnknownPolicy(f"{declared.where}: expected a policy of Version, Statement and Id, found {content!r:.200}")
     return Document(f"{declared.stack.name}: {declared.logical_id}", content)
 
 
@@ -209,7 +295,7 @@ def joined(documents: list[Document]) -> Document | None:
 def principal(role: Declared, managed: Mapping[str | None, Document], attached: list[Document]) -> Principal:
     properties = role.properties
     arns = [str(arn) for arn in properties.get("ManagedPolicyArns", [])]
-    inline = [document(role, each["PolicyDocument"]) for each in properties.get("Policies", [])]
+    inline = [document(role, each["PolicyDocument"]) for each in inline_of(role)]
     boundary = properties.get("PermissionsBoundary")
     if boundary is not None and boundary not in managed:
         raise UnknownPolicy(f"{role.where}: its boundary {boundary} is in none of these templates")
@@ -222,6 +308,10 @@ def principal(role: Declared, managed: Mapping[str | None, Document], attached: 
         tags={tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])},
         managed=tuple(arn for arn in arns if arn not in managed),
     )
+
+
+def inline_of(role: Declared) -> list[Mapping[str, Any]]:
+    return list(role.properties.get("Policies", []))
 
 
 def permission(declared: Declared, arn: str) -> dict[str, Any]:

@@ -121,7 +121,10 @@ def gates(account: Account, resource: Resource) -> frozenset[str]:
 
 def titled(account: Account, owner: Principal | Resource, lines: Iterable[str]) -> frozenset[str]:
     subject = subject_of(account, owner)
-    return frozenset(f"{subject}: {line}" for line in generalised(account, owner.tenant, lines))
+    datasets = account.datasets.get(owner.tenant, frozenset())
+    return frozenset(
+        f"{subject}: {line}" for line in of_any_dataset(generalised(account, owner.tenant, lines), datasets)
+    )
 
 
 def allowed(account: Account, principal: Principal) -> Iterator[str]:
@@ -204,26 +207,32 @@ def subject_of(account: Account, owner: Principal | Resource) -> str:
     return subject
 
 
-PARAMETER = re.compile(r":parameter/[\w./-]+(?![\w./*?-])")
-REFUSED_ROWS = re.compile(r"table/<database>/([a-z0-9_]+)_quarantine")
-
-
 def generalised(account: Account, tenant: str | None, lines: Iterable[str]) -> list[str]:
     words = words_of(account, tenant)
+    parameter = re.compile(rf":parameter{re.escape(account.webhook or ' ')}(?![\w./*?-])")
     found = []
     for line in lines:
         for word, meaning in words.items():
             line = line.replace(word, meaning)  # noqa: PLW2901  (word by word)
-        found.append(PARAMETER.sub(":parameter/<webhook>", line))
-    datasets = {each.group(1) for line in found for each in REFUSED_ROWS.finditer(line)}
-    return [without_datasets(line, datasets) for line in found]
+        found.append(parameter.sub(":parameter/<webhook>", line))
+    return found
 
 
-def without_datasets(line: str, datasets: Iterable[str]) -> str:
-    """A dataset is known by its table of refused rows."""
-    for dataset in datasets:
-        line = re.sub(rf"table/<database>/{dataset}(?=_quarantine\b|(?![\w*?]))", "table/<database>/<dataset>", line)
-    return line
+TABLE = re.compile(r"table/<database>/([a-z0-9_]+?)(?=_quarantine\b|(?![\w*?]))")
+
+
+def of_any_dataset(lines: Iterable[str], datasets: frozenset[str]) -> list[str]:
+    """One line for what is said of every dataset; it says so if some are left out."""
+    said: dict[str, set[str]] = defaultdict(set)
+    for line in lines:
+        named = [each for each in TABLE.findall(line) if each in datasets]
+        general = TABLE.sub(lambda found: found[0] if found[1] not in datasets else "table/<database>/<dataset>", line)
+        said[general].update(named)
+    return [line + left_out(datasets - named) if named else line for line, named in said.items()]
+
+
+def left_out(datasets: Iterable[str]) -> str:
+    return f" but not on {', '.join(found)}" if (found := sorted(datasets)) else ""
 
 
 @cache

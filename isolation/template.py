@@ -8,7 +8,7 @@ from typing import Any, Final
 from isolation.errors import UnknownIntrinsic, UnknownType
 from tenants.naming import PlatformNames, TenantNames, partition_of
 
-__all__ = ["TYPES", "Declared", "Form", "Place", "Stack", "resolve"]
+__all__ = ["TYPES", "Declared", "Form", "Place", "Stack", "everything_in", "resolve"]
 
 Template = Mapping[str, Any]
 
@@ -68,7 +68,8 @@ class Place:
 class Form:
     """How one type of resource is named and referred to, in `{name}`, `{arn}`, `{account}` and so on.
 
-    `named_by` is the property that holds its name; `reference` is what Ref gives.
+    `named_by` is the property that holds its name, which AWS makes up if it is not there (none: AWS always does);
+    `reference` is what Ref gives.
     """
 
     arn: str | None = None
@@ -118,6 +119,7 @@ TYPES: dict[str, Form] = {
 
 # Sections whose meaning is not modelled; Parameters and Rules may stand there, as long as no resource refers to them.
 REFUSED_SECTIONS = ("Conditions", "Mappings", "Transform")
+DYNAMIC = "{{resolve:"
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,11 +178,13 @@ class Resolution:
     def _declare(self, stack: Stack, logical_id: str, resource: Mapping[str, Any]) -> Declared:
         form, values = form_of(stack, logical_id), self.values(stack, logical_id)
         where = f"{stack.name}: {logical_id} ({resource['Type']})"
+        properties = Reading(self, stack, where).plain(resource.get("Properties", {}))
+        refuse_dynamic(where, properties)
         return Declared(
             stack=stack,
             logical_id=logical_id,
             type=resource["Type"],
-            properties=Reading(self, stack, where).plain(resource.get("Properties", {})),
+            properties=properties,
             name=values["name"],
             arn=None if form.arn is None else values["arn"],
             reference=None if form.reference is None else form.reference.format(**values),
@@ -201,14 +205,16 @@ class Resolution:
         return values | {"arn": (form.arn or "").format(**values)}
 
     def name(self, stack: Stack, logical_id: str) -> str:
-        """The name that a template gives, or one made up of stack and logical id."""
+        """The name that a template gives; else what the one that AWS makes up is known to begin with."""
         key = (stack.name, logical_id)
         if key in self.under_way:
             raise UnknownIntrinsic(f"{stack.name}: {logical_id}: its name refers to itself; write the name out")
         if key not in self.names:
             self.under_way.add(key)
-            found = self._named(stack, logical_id, form_of(stack, logical_id).named_by)
-            self.names[key] = f"{stack.name}-{logical_id}" if found is None else str(found)
+            named_by = form_of(stack, logical_id).named_by
+            found = self._named(stack, logical_id, named_by)
+            made_up = f"{stack.name}-{logical_id}" + ("-*" if named_by else "")
+            self.names[key] = made_up if found is None else str(found)
             self.under_way.discard(key)
         return self.names[key]
 
@@ -233,6 +239,27 @@ def refuse_sections(stack: Stack) -> None:
             raise UnknownType(f"{stack.name}: {logical_id}: expected a resource with a Type, found {sorted(resource)}")
         if "Condition" in resource:
             raise UnknownIntrinsic(f"{stack.name}: {logical_id}: a resource under a condition; decide it in Python")
+
+
+def refuse_dynamic(where: str, properties: Mapping[str, Any]) -> None:
+    """CloudFormation fills in `{{resolve:…}}` when it deploys: with what, no template tells."""
+    for path, value in everything_in(properties):
+        if (isinstance(value, str) and DYNAMIC in value) or (path and DYNAMIC in path[-1]):
+            raise UnknownIntrinsic(
+                f"{where}: {'.'.join(path)} holds a dynamic reference ({value!r}): expected a text that says itself "
+                "what it is; write it out"
+            )
+
+
+def everything_in(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every value in a value, itself included, by its path."""
+    yield path, value
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from everything_in(each, (*path, str(key)))
+    elif isinstance(value, list):
+        for number, each in enumerate(value):
+            yield from everything_in(each, (*path, str(number)))
 
 
 def form_of(stack: Stack, logical_id: str) -> Form:

@@ -16,6 +16,7 @@ from lineage.holds import Holds, is_held
 from lineage.items import Arrival, Claim, Item, Version
 from lineage.items import Run as Header
 from lineage.ledger import Ledger
+from lineage.receipts import is_claim_of
 from lineage.store import ConditionFailed
 from lineage.values import ClaimState, HeaderState, RunState, moment
 
@@ -191,9 +192,7 @@ class Audit:
     def _held(self, tenant: str) -> Iterator[Stuck]:
         if is_held(self.ledger.tenant(tenant)):
             return
-        own = table.file_pk(tenant, "")
-        held = self.store.query(Claim, table.held_pk(tenant), index=table.INDEX)
-        mine = [claim for claim in held if claim.pk.startswith(own)]
+        mine = list(self.store.listed(Claim, table.held_pk(tenant), lambda claim: is_claim_of(tenant, claim)))
         if mine:
             why = f"{len(mine)} files are HELD, but nothing holds the tenant; the first is {mine[0].key}"
             yield Stuck(what="held", subject=tenant, dataset=None, job=None, why=why)

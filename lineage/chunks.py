@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lineage import lifetimes
+from lineage.errors import Unreadable
 from lineage.items import Chunk
 from lineage.store import Store
 from lineage.table import run_pk
@@ -18,6 +19,8 @@ Result = tuple[int, int, str | None]
 INLINE = 100  # outputs that a header names itself
 REFS = 500
 BYTES = 300_000  # an item holds 400 KB, and a key alone may have 1,024 bytes
+PIECES = 200  # of one list: ten thousand members with keys of 1,024 bytes each have half as many
+ATTRIBUTES = 20  # of one entry
 
 
 def write(store: Store, tenant: str, run: str, part: str, refs: Sequence[Any]) -> None:
@@ -46,11 +49,29 @@ def _put(store: Store, tenant: str, run: str, part: str, pieces: Iterable[list[A
         Chunk(pk=run_pk(tenant, run), sk=f"{part}{number:04d}", refs=piece, ttl=ttl)
         for number, piece in enumerate(pieces)
     ]
+    if len(chunks) > PIECES:
+        raise ValueError(f"run {run} of {tenant}: a list of more than {PIECES} pieces could not be read again; cut it")
     store.each(store.put, chunks)
 
 
 def read(store: Store, tenant: str, run: str, part: str) -> list[Any]:
-    return [ref for chunk in store.query(Chunk, run_pk(tenant, run), part) for ref in chunk.refs]
+    """Raises Unreadable of a list that is none of ours: a tenant's jobs write into its rows."""
+    refs: list[Any] = []
+    for number, chunk in enumerate(store.query(Chunk, run_pk(tenant, run), part)):
+        if number == PIECES or len(chunk.refs) > REFS or not all(map(_is_plain, chunk.refs)):
+            raise Unreadable(f"{chunk.pk} {chunk.sk}: no part of a list of the ledger's; the run cannot be read")
+        refs += chunk.refs
+    return refs
+
+
+def _is_plain(ref: Any) -> bool:
+    """A name, or a few values and lists of names: nothing that takes many times its length to hold."""
+    if isinstance(ref, str):
+        return True
+    if not isinstance(ref, list) or len(ref) > ATTRIBUTES:
+        return False
+    parts = [part for each in ref for part in (each if isinstance(each, list) else [each])]
+    return not any(isinstance(part, list | dict) for part in parts)
 
 
 def inputs(store: Store, tenant: str, runs: Mapping[str, int]) -> dict[str, list[str]]:
@@ -114,9 +135,17 @@ def result_ref(member_id: str, result: InputResult) -> list[Any]:
 
 
 def members(store: Store, tenant: str, run: str) -> list[Member]:
-    return [member(ref) for ref in read(store, tenant, run, MEMBERS)]
+    refs = read(store, tenant, run, MEMBERS)
+    try:
+        return [member(ref) for ref in refs]
+    except (TypeError, ValueError) as error:
+        raise Unreadable(f"run {run} of {tenant}: its list of files cannot be read: {error}") from error
 
 
 def results(store: Store, tenant: str, run: str) -> dict[str, Result]:
     """Member id → what became of it."""
-    return {ref[0]: (ref[1], ref[2], ref[3]) for ref in read(store, tenant, run, RESULTS)}
+    refs = read(store, tenant, run, RESULTS)
+    try:
+        return {member_id: (rows, rejected, reason) for member_id, rows, rejected, reason in refs}
+    except (TypeError, ValueError) as error:
+        raise Unreadable(f"run {run} of {tenant}: its list of results cannot be read: {error}") from error

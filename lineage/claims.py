@@ -75,7 +75,8 @@ class Claims(Endings):
         return free[0]
 
     def _seats(self, tenant: str) -> dict[int, str]:
-        return {int(seat.sk): seat.run for seat in self.store.query(SeatItem, table.seats_pk(tenant))}
+        seats = self.store.query(SeatItem, table.seats_pk(tenant), forgiving=True)
+        return {int(seat.sk): seat.run for seat in seats if seat.sk.isdecimal()}
 
     def _vacate_seat(self, tenant: str, number: int, run: str) -> None:
         headers = self.headers(tenant, [(job, run) for job in self.tenant(tenant).jobs])

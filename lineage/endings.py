@@ -29,6 +29,7 @@ from lineage.values import (
 )
 
 ERROR_LENGTH = 2000
+MOST_AT_ONCE = 100  # headers of one tenant that one look puts in order; more wait for the next
 GRACE = timedelta(seconds=30)  # the owner of a closed run tidies up itself; after this somebody else does
 WAITING = (ClaimState.RECEIVED, ClaimState.RETRY)
 LOST = frozenset({HeaderState.FAILED, HeaderState.FENCED})
@@ -235,12 +236,29 @@ class Endings(Receipts):
 
     def recover(self) -> list[Recovered]:
         """Puts in order what died half way: fences silent runs, releases dead runs' files, settles commits."""
-        return [done for done in self.store.each(self.mend, self.unfinished_headers()) if done]
+        of_tenants: dict[str, list[Header]] = {}
+        for header in self.unfinished_headers():
+            of_tenants.setdefault(header.pk.split("#")[1], []).append(header)
+        recovered = self.store.each(self._recover_some, list(of_tenants.values()))
+        return [done for some in recovered for done in some]
+
+    def _recover_some(self, headers: Sequence[Header]) -> list[Recovered]:
+        """One tenant's, one after the other and `MOST_AT_ONCE` at most: others' runs do not wait for all it wrote."""
+        mended = (done for header in headers if (done := self.mend(header)))
+        return list(itertools.islice(mended, MOST_AT_ONCE))
 
     def mend(self, header: Header) -> Recovered | None:
         """What `recover` does to one run; None: nothing. One that cannot be mended keeps no other waiting."""
         try:
-            return self._recover(header) if self._needs_us(header) else None
+            needs_us = self._needs_us(header)
+        except Exception as error:
+            # Nobody will ever read more out of it: it need not be found again.
+            self.store.note_stranger((header.pk, header.sk), str(header.g2pk))
+            return Recovered(
+                tenant=header.pk, dataset="", job="", run=header.sk, outcome=f"{type(error).__name__}: {error}"
+            )
+        try:
+            return self._recover(header) if needs_us else None
         except Exception as error:
             return Recovered(
                 tenant=header.pk, dataset="", job="", run=header.sk, outcome=f"{type(error).__name__}: {error}"
@@ -268,10 +286,10 @@ class Endings(Receipts):
         return Recovered(tenant=header.tenant, dataset=header.dataset, job=header.job, run=header.sk, outcome=outcome)
 
     def slots(self, tenant: str) -> list[Slot]:
-        """The tenant's open runs, strongly consistent, one request."""
+        """The tenant's open runs, strongly consistent, one request. What is no slot is passed over."""
         return [
             Slot(run=item.run, job=item.job, dataset=item.dataset)
-            for item in self.store.query(SlotItem, table.slots_pk(tenant))
+            for item in self.store.query(SlotItem, table.slots_pk(tenant), forgiving=True)
         ]
 
     def open_run_of_glue(self, tenant: str, job: str, glue_run: str) -> RunState | None:

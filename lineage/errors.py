@@ -7,6 +7,7 @@ LedgerError
 ├── NothingClaimed       every file of the batch belongs to somebody else by now
 ├── RunNotOpen           the run was fenced, has ended, or belongs to another Glue run: stop working
 ├── OutputTaken          an output is already the work of another completed run
+├── Unreadable           a row that is not as the ledger writes it; a tenant's jobs may write any into its own
 ├── ConditionFailed      (lineage.store) a conditional write was refused; the ledger turns it into one of the above
 └── Cancelled            (lineage.store) the same for a transaction
 """
@@ -34,6 +35,10 @@ class NothingClaimed(LedgerError):
 
 class RunNotOpen(LedgerError):
     """Raised when a run may not go on: it is fenced, ended, or another Glue run took it. Write nothing, end quietly."""
+
+
+class Unreadable(LedgerError, ValueError):
+    """Raised when a row is not as the ledger writes it. Whose it is, is the only one whom that may keep waiting."""
 
 
 class OutputTaken(LedgerError):

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from lineage import chunks, table
 from lineage.entries import Entries
-from lineage.errors import NotInLedger
+from lineage.errors import NotInLedger, Unreadable
 from lineage.items import Arrival, Claim, Tenant, Version
 from lineage.items import Run as Header
 from lineage.items import Slot as SlotItem
@@ -136,7 +136,7 @@ class History(Entries):
 
     def open_runs(self, tenant: str) -> list[RunState]:
         """Runs that have not ended; `stale` ones will be fenced by the next dispatch."""
-        slots = self.store.query(SlotItem, table.slots_pk(tenant))
+        slots = self.store.query(SlotItem, table.slots_pk(tenant), forgiving=True)
         headers = self.headers(tenant, [(slot.job, slot.run) for slot in slots])
         return sorted(map(self.run_state, headers.values()), key=lambda run: run.run)
 
@@ -146,11 +146,12 @@ class History(Entries):
 
     def unfinished_headers(self) -> list[Header]:
         shards = [f"OPEN#{shard}" for shard in range(table.SHARDS)]
-        listed = itertools.chain.from_iterable(
-            self.store.each(lambda shard: list(self.store.query(Header, shard, index=table.INDEX)), shards)
-        )
+        listed = self.store.each(lambda shard: list(self.store.listed(Header, shard, _is_run)), shards)
+        places = {(item.pk, item.sk): place for place, items in zip(shards, listed, strict=True) for item in items}
         # The index lags and carries little: the headers themselves decide.
-        found = self.store.batch_get(Header, [(item.pk, item.sk) for item in listed], forgiving=True)
+        found = self.store.batch_get(Header, places, forgiving=True)
+        for key in places.keys() - found.keys():
+            self.store.note_stranger(key, places[key])
         return [header for header in found.values() if header.g2pk]
 
     def header(self, tenant: str, run: str) -> Header:
@@ -213,9 +214,18 @@ class History(Entries):
         )
 
 
+def _is_run(listed: Header) -> bool:
+    """Under a tenant's own prefix; of a run the index shows little else."""
+    _, tenant, part, job = listed.pk.split("#")
+    return bool(listed.pk == table.job_pk(tenant, job)) and part == "J"
+
+
 def is_stale(header: Header, now: datetime) -> bool:
     patience = SILENT_AFTER if header.glue_run else UNTAKEN_AFTER if header.started_as else UNSTARTED_AFTER
-    return moment(header.hb) + patience < now
+    try:
+        return moment(header.hb) + patience < now
+    except ValueError as error:
+        raise Unreadable(f"run {header.sk} under {header.pk}: its heartbeat is {header.hb!r}, no time") from error
 
 
 def names_of(zone: str, dataset: str | None) -> str:

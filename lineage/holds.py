@@ -8,6 +8,7 @@ from lineage import table
 from lineage.errors import NotInLedger
 from lineage.history import History
 from lineage.items import Claim, Tenant
+from lineage.receipts import is_claim_of
 from lineage.store import ConditionFailed, Key
 from lineage.values import ACTIVE, ClaimState, TenantEntry, stamp
 
@@ -75,11 +76,7 @@ class Holds:
         return self._listed(tenant, table.held_pk(tenant))
 
     def _listed(self, tenant: str, place: str) -> Iterator[Claim]:
-        # A tenant's jobs may write any index key into items of their own: what is not this tenant's is not looked at.
-        own = table.file_pk(tenant, "")
-        for claim in self.store.query(Claim, place, index=table.INDEX):
-            if claim.pk.startswith(own):
-                yield claim
+        return self.store.listed(Claim, place, lambda claim: is_claim_of(tenant, claim))
 
     def _let_go(self, tenant: str, page: Sequence[Claim]) -> int:
         return sum(self.store.each(lambda claim: self._waits(tenant, (claim.pk, claim.sk), claim), page))

@@ -18,9 +18,15 @@ from pynamodb.models import Model
 
 from lineage import table
 
+UNPACKED = 512 * 1024
+"""Bytes of a packed list at most: `lineage.chunks` writes 300 KB, and a few bytes between its entries."""
+
 
 class PackedAttribute(Attribute[list[Any]]):
-    """A JSON list, compressed: the names in a list of files resemble each other, and writing is paid for by the KB."""
+    """A JSON list, compressed: the names in a list of files resemble each other, and writing is paid for by the KB.
+
+    A tenant's jobs write into its rows, and 400 KB can unpack to 400 MB: what is more than we write is not read.
+    """
 
     attr_type = BINARY
 
@@ -28,7 +34,11 @@ class PackedAttribute(Attribute[list[Any]]):
         return zlib.compress(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
 
     def deserialize(self, value: bytes) -> list[Any]:
-        unpacked: list[Any] = json.loads(zlib.decompress(value))
+        inflating = zlib.decompressobj()
+        text = inflating.decompress(value, UNPACKED)
+        if not inflating.eof:
+            raise ValueError(f"a packed list of {len(value)} bytes is cut off, or unpacks to more than {UNPACKED}")
+        unpacked: list[Any] = json.loads(text)
         return unpacked
 
 
@@ -234,6 +244,12 @@ class Notice(Item, discriminator="notice"):
     """`T#<t>#N` / `<kind>#<subject>`: what people were told of, and from when on they may be told again."""
 
     again_at = UnicodeAttribute()
+
+
+class Tally(Item, discriminator="tally"):
+    """`PLATFORM#N` / `tally#<day>#<t>#<kind>`: how often people were told of that kind on that day."""
+
+    told = NumberAttribute()
 
 
 class Turn(Item, discriminator="turn"):

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from lineage import table
 from lineage.history import History
-from lineage.items import Notice
+from lineage.items import Notice, Tally
 from lineage.store import ConditionFailed, Key
 from lineage.values import stamp
 
@@ -30,6 +30,21 @@ class Notices:
         notice = Notice(pk=pk, sk=sk, again_at=stamp(again_at), ttl=int(again_at.timestamp()) + 1)
         try:
             self.store.put(notice, Notice.pk.does_not_exist() | (Notice.again_at <= stamp(now)))
+        except ConditionFailed:
+            return False
+        return True
+
+    def has_room(self, tenant: str, kind: str, most: int) -> bool:
+        """True `most` times a day (UTC). Counted among the platform's rows, where no tenant's job can write.
+
+        One request. What is withdrawn later has been counted.
+        """
+        now = self.clock()
+        key = PLATFORM_PK, f"tally#{now:%Y-%m-%d}#{tenant}#{kind}"
+        ends = int((now + timedelta(days=2)).timestamp())
+        actions = [Tally.kind.set(Tally), Tally.told.set((Tally.told | 0) + 1), Tally.ttl.set(ends)]
+        try:
+            self.store.update(key, actions, Tally.told.does_not_exist() | (Tally.told < most))
         except ConditionFailed:
             return False
         return True

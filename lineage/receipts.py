@@ -137,13 +137,8 @@ class Receipts(History):
         """
         now = stamp(self.clock())
         partition = table.waiting_pk(tenant, dataset, job)
-        # A tenant's jobs may write any index key into items of their own: what is not this tenant's is not looked at.
-        own = table.file_pk(tenant, "")
-        claims = (
-            claim
-            for claim in self.store.query(Claim, partition, index=table.INDEX)
-            if claim.pk.startswith(own) and (claim.retry_at is None or claim.retry_at <= now)
-        )
+        listed = self.store.listed(Claim, partition, lambda claim: is_claim_of(tenant, claim))
+        claims = (claim for claim in listed if claim.retry_at is None or claim.retry_at <= now)
         ready: list[Member] = []
         while len(ready) < limit and (page := [member_of(claim) for claim in itertools.islice(claims, limit)]):
             ready += self._that_count(tenant, page)
@@ -195,6 +190,11 @@ def _claim(receipt: Receipt) -> Claim:
 def waits(tenant: str, dataset: str, job: str, member: Member) -> tuple[str, str]:
     """Where the index lists a file that waits for the job."""
     return table.waiting_pk(tenant, dataset, job), f"{stamp(member.arrived_at)}#{member.id}"
+
+
+def is_claim_of(tenant: str, claim: Claim) -> bool:
+    """The tenant's own, and such as it can be tried."""
+    return bool(claim.pk.startswith(table.file_pk(tenant, ""))) and bool(member_of(claim).id)
 
 
 def member_of(claim: Claim) -> Member:

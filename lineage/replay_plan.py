@@ -131,7 +131,7 @@ class Look:
                 skipped.append((file, skip.why))
                 if skip.begun:
                     begun.append(replace(file, job=self.first, member=skip.begun))
-        whole, parts = self._whole_batches(chosen, {file.node for file in begun})
+        whole, parts = self._whole_batches(self._repeated_whole(chosen), {file.node for file in begun})
         return ReplayPlan(tenant=self.tenant.tenant, files=tuple(whole), skipped=(*skipped, *parts), begun=tuple(begun))
 
     # -- one file ------------------------------------------------------------------------------------------------
@@ -198,6 +198,16 @@ class Look:
         return now is not None and header is not None and header.contract == now
 
     # -- append-only tables --------------------------------------------------------------------------------------
+
+    def _repeated_whole(self, chosen: Sequence[ReplayFile]) -> list[ReplayFile]:
+        """Where one file of a plain batch is taken on from its commit object, the others go with it."""
+        repeated = {file.owner: file for file in chosen if file.commit}
+        return [
+            replace(file, commit=repeated[file.owner].commit, job=self.second, member=repeated[file.owner].member)
+            if file.owner in repeated and self._is_plain(file)
+            else file
+            for file in chosen
+        ]
 
     def _whole_batches(
         self, chosen: Sequence[ReplayFile], begun: AbstractSet[str]

@@ -1,7 +1,6 @@
 """The table as the ledger needs it: typed items, conditions that hand back the old item, batches, transactions."""
 
 import itertools
-import logging
 import random
 import threading
 import time
@@ -15,7 +14,7 @@ from pynamodb.connection.base import MetaTable
 from pynamodb.exceptions import VerboseClientError
 
 from lineage import table
-from lineage.errors import LedgerError
+from lineage.errors import LedgerError, Unreadable
 from lineage.items import Item
 
 M = TypeVar("M", bound=Item)
@@ -29,11 +28,12 @@ Write = tuple[str, dict[str, Any]]
 WORKERS = 16
 BATCH_GET = 100  # keys per BatchGetItem, DynamoDB's limit
 BATCH_WRITE = 25  # puts per BatchWriteItem, the same
+ROW_BYTES = 32_000  # of one row that the index shows; a key has 1,024
+STRANGE_PAGES = 20  # of the index, in which nothing belonged where it lay: then a look goes no further
+STRANGERS = 1000  # that are remembered for `Store.strip`
 PATIENCE = 8  # tries of a write that collides with a transaction or is throttled beyond botocore's own retries
 
 PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded"}
-
-log = logging.getLogger(__name__)
 
 
 class ConditionFailed(LedgerError):
@@ -69,6 +69,8 @@ class Store:
         self.name = name
         self.workers = workers
         self.clock = clock
+        self.strangers: dict[Key, str] = {}
+        """Rows that the index showed where they do not belong: key → where. `strip` takes them out of it."""
         self._lock = threading.Lock()
         self._connection: Connection | None = None
 
@@ -127,15 +129,19 @@ class Store:
         newest_first: bool = False,
         limit: int | None = None,
         consistent: bool = True,
+        forgiving: bool = False,
     ) -> Iterator[M]:
-        """Pages through one item collection; of the index (never consistent) or of the table."""
+        """Pages through one item collection; of the index (never consistent, always forgiving) or of the table.
+
+        `forgiving` passes over what is not of the model, where its owner alone is the worse for it.
+        """
         request = self._query(partition, begins_with, index, newest_first=newest_first, limit=limit)
         request["ConsistentRead"] = consistent and index is None
         seen = 0
         while True:
             answer = self.call("Query", dict(request))
             for item in filter(self._lives, answer["Items"]):
-                typed = _typed(model, item) if index is None else _readable(model, item)
+                typed = _readable(model, item) if forgiving or index else _typed(model, item)
                 if typed is None:
                     continue
                 yield typed
@@ -145,6 +151,33 @@ class Store:
             if not answer.get("LastEvaluatedKey"):
                 return
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def listed(self, model: type[M], place: str, belongs: Callable[[M], bool]) -> Iterator[M]:
+        """What the index shows at a place and belongs there, never consistent.
+
+        A tenant's jobs may write any index key into rows of their own. They cost every look at that place, until
+        `strip` has taken them out; a look that finds nothing else for `STRANGE_PAGES` pages ends.
+        """
+        request = self._query(place, None, table.INDEX, newest_first=False, limit=None)
+        strange_pages = 0
+        while strange_pages < STRANGE_PAGES:
+            answer = self.call("Query", dict(request))
+            strange = True
+            for raw in filter(self._lives, answer["Items"]):
+                item = _readable(model, raw)
+                if item is None or not _is_small(raw) or not _holds(belongs, item):
+                    self.note_stranger((raw[table.PARTITION_KEY]["S"], raw[table.SORT_KEY]["S"]), place)
+                    continue
+                strange = False
+                yield item
+            if not answer.get("LastEvaluatedKey"):
+                return
+            strange_pages += strange
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def note_stranger(self, key: Key, place: str) -> None:
+        if len(self.strangers) < STRANGERS:
+            self.strangers[key] = place
 
     def _query(
         self, partition: str, begins_with: str | None, index: str | None, *, newest_first: bool, limit: int | None
@@ -224,6 +257,20 @@ class Store:
         """Raises ConditionFailed with the old item."""
         self._conditional("DeleteItem", self.deleting(key, condition))
 
+    def strip(self) -> list[Key]:
+        """Takes the index keys off the rows that do not belong where the index showed them; says off which."""
+        noted, self.strangers = self.strangers, {}
+        stripped = self.each(self._strip, list(noted.items()))
+        return [key for key, was_there in zip(noted, stripped, strict=True) if was_there]
+
+    def _strip(self, stranger: tuple[Key, str]) -> bool:
+        key, place = stranger
+        try:
+            self.update(key, [Item.g2pk.remove(), Item.g2sk.remove()], Item.g2pk == place)
+        except (ConditionFailed, Unreadable):
+            return False  # the index lags: it is not there any more
+        return True
+
     def put_all(self, items: Sequence[Item]) -> None:
         """Many puts without conditions, 25 to a request; what DynamoDB leaves over is sent again."""
         raw = [{"PutRequest": {"Item": item.serialize()}} for item in items]
@@ -257,7 +304,7 @@ class Store:
             if _code(error) != "ConditionalCheckFailedException":
                 raise
             old = _response(error).get("Item")
-            raise ConditionFailed(Item.from_raw_data(old) if old else None) from error
+            raise ConditionFailed(_typed(Item, old) if old else None) from error
 
     def transact(self, writes: Sequence[Write]) -> None:
         """All or nothing. Raises Cancelled."""
@@ -266,7 +313,7 @@ class Store:
         except VerboseClientError as error:
             reasons = _response(error).get("CancellationReasons", [])
             failed = {
-                position: Item.from_raw_data(reason["Item"]) if reason.get("Item") else None
+                position: _typed(Item, reason["Item"]) if reason.get("Item") else None
                 for position, reason in enumerate(reasons)
                 if reason.get("Code") == "ConditionalCheckFailed"
             }
@@ -296,21 +343,32 @@ def _pause(attempt: int) -> None:
 
 
 def _typed(model: type[M], raw: dict[str, Any]) -> M:
-    item: M = model.from_raw_data(raw)
+    try:
+        item: M = model.from_raw_data(raw)
+    except Exception as error:
+        place = [raw.get(name, {}).get("S") for name in (table.PARTITION_KEY, table.SORT_KEY)]
+        raise Unreadable(f"row {place} cannot be read as {model.__name__}: {error}") from error
     return item
 
 
 def _readable(model: type[M], raw: dict[str, Any]) -> M | None:
-    """An item that the index shows, None if it is none of the model's.
-
-    A tenant's jobs may write any index key into items of their own: what one wrote must not keep the others waiting.
-    """
+    """None of what is no item of the model's: a row of a tenant's must not keep the others waiting."""
     try:
         item = _typed(model, raw)
-    except Exception as error:
-        log.warning("%s: passed over, not a %s: %s", raw.get(table.PARTITION_KEY), model.__name__, error)
+    except Unreadable:
         return None
     return item if isinstance(item, model) else None
+
+
+def _is_small(raw: dict[str, Any]) -> bool:
+    return len(str(raw)) <= ROW_BYTES
+
+
+def _holds(belongs: Callable[[M], bool], item: M) -> bool:
+    try:
+        return belongs(item)
+    except Exception:
+        return False  # it lacks what it would be judged by
 
 
 def _response(error: VerboseClientError) -> dict[str, Any]:

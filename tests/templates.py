@@ -13,6 +13,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 prepare(os.environ, PROJECT)
 
 from cdk_app.app import build  # noqa: E402  (Node has to be known before)
+from cdk_app.guardrails import Agreed, agreed  # noqa: E402
 from tenants.registry import load  # noqa: E402
 
 TENANTS = """
@@ -85,6 +86,13 @@ def synthesised(environment: str, *more: str) -> Templates:
     """Made once per process; who changes them takes a copy."""
     with TemporaryDirectory() as folder:
         return synthesise(Path(folder), write_registry(Path(folder) / "tenants", *more), environment)
+
+
+@cache
+def agreed_of(environment: str, *more: str) -> dict[str, Agreed]:
+    """What the registry of `synthesised` says of each stack."""
+    with TemporaryDirectory() as folder:
+        return agreed(load(write_registry(Path(folder) / "tenants", *more)), environment)
 
 
 @cache

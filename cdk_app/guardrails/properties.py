@@ -13,6 +13,7 @@ __all__ = [
     "enforced_workgroup",
     "kept",
     "kept_for_a_time",
+    "lying_in_own_bucket",
     "own_events",
     "own_log_group",
     "private_bucket",
@@ -104,6 +105,17 @@ def rotated(subject: Subject) -> Iterator[str]:
         yield "not rotated"
 
 
+def lying_in_own_bucket(*path: str) -> Check:
+    """Where the files of a database or table lie."""
+
+    def check(subject: Subject) -> Iterator[str]:
+        place, bucket = rendered(subject.get(*path) or ""), f"s3://{subject.owner.prefix}-datalake/"
+        if not place.startswith(bucket):
+            yield f"lies in {place or 'no place'}, expected one in {bucket}"
+
+    return check
+
+
 def kept_for_a_time(subject: Subject) -> Iterator[str]:
     if not subject.get("RetentionInDays"):
         yield "no retention"
@@ -147,12 +159,8 @@ def contained_job(subject: Subject) -> Iterator[str]:
 
 
 def runs_as_own_role(subject: Subject) -> bool:
-    own = {
-        "${" + name + ".Arn}"
-        for name, each in subject.resources.items()
-        if each["Type"] == "AWS::IAM::Role" and each["Properties"].get("RoleName") == f"{subject.owner.prefix}-job"
-    }
-    return rendered(subject.get("Role")) in own
+    own = subject.called("AWS::IAM::Role", f"{subject.owner.prefix}-job")
+    return rendered(subject.get("Role")) in {f"${{{each}.Arn}}" for each in own}
 
 
 def own_events(subject: Subject) -> Iterator[str]:

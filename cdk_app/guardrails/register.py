@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from cdk_app.guardrails.agreed import NOTHING, Agreed
+from cdk_app.guardrails.listeners import own_alias, own_dead_letters, own_listener, own_targets, without
 from cdk_app.guardrails.names import names_only_own
 from cdk_app.guardrails.policies import (
     closed_bucket,
@@ -23,6 +25,7 @@ from cdk_app.guardrails.properties import (
     enforced_workgroup,
     kept,
     kept_for_a_time,
+    lying_in_own_bucket,
     own_events,
     own_log_group,
     private_bucket,
@@ -30,6 +33,7 @@ from cdk_app.guardrails.properties import (
     tagged,
     versioned_bucket,
 )
+from cdk_app.guardrails.runners import own_function, own_source, shipped_job
 from cdk_app.guardrails.subject import Check, Owner, Resource, Subject
 
 __all__ = ["CHECKS", "findings"]
@@ -38,24 +42,46 @@ Template = dict[str, Any]
 
 EVERYWHERE: tuple[Check, ...] = (exact_allowances, names_only_own)
 
+# Ways out of a bucket, beside those of its policy.
+HANDS_ON = (
+    "InventoryConfigurations",
+    "LoggingConfiguration",
+    "NotificationConfiguration.LambdaConfigurations",
+    "NotificationConfiguration.QueueConfigurations",
+    "NotificationConfiguration.TopicConfigurations",
+    "ReplicationConfiguration",
+)
+
 CHECKS: dict[str, tuple[Check, ...]] = {
     "AWS::Athena::NamedQuery": (),
-    "AWS::Athena::WorkGroup": (enforced_workgroup, tagged),
+    "AWS::Athena::WorkGroup": (enforced_workgroup, without("WorkGroupConfiguration.ExecutionRole"), tagged),
     "AWS::CDK::Metadata": (),
     "AWS::CloudWatch::Alarm": (tagged,),
-    "AWS::DynamoDB::Table": (checked_table, kept, tagged),
-    "AWS::Events::Rule": (own_events, tagged),
-    "AWS::Glue::Database": (kept,),
-    "AWS::Glue::Job": (contained_job, tagged),
-    "AWS::Glue::Table": (),
+    "AWS::DynamoDB::Table": (
+        checked_table,
+        without("KinesisStreamSpecification", "StreamSpecification"),
+        kept,
+        tagged,
+    ),
+    "AWS::Events::Rule": (own_events, own_targets, tagged),
+    "AWS::Glue::Database": (
+        lying_in_own_bucket("DatabaseInput", "LocationUri"),
+        without("DatabaseInput.TargetDatabase", "DatabaseInput.FederatedDatabase"),
+        kept,
+    ),
+    "AWS::Glue::Job": (contained_job, shipped_job, tagged),
+    "AWS::Glue::Table": (
+        lying_in_own_bucket("TableInput", "StorageDescriptor", "Location"),
+        without("TableInput.TargetTable"),
+    ),
     "AWS::IAM::ManagedPolicy": (least_rights,),
     "AWS::IAM::Policy": (least_rights,),
     "AWS::IAM::Role": (trusting_role, least_rights, tagged),
-    "AWS::KMS::Alias": (),
+    "AWS::KMS::Alias": (own_alias,),
     "AWS::KMS::Key": (rotated, closed_key, pinned_services, kept, tagged),
-    "AWS::Lambda::EventInvokeConfig": (),
-    "AWS::Lambda::EventSourceMapping": (tagged,),
-    "AWS::Lambda::Function": (own_log_group, tagged),
+    "AWS::Lambda::EventInvokeConfig": (without("DestinationConfig"),),
+    "AWS::Lambda::EventSourceMapping": (own_source, without("DestinationConfig"), tagged),
+    "AWS::Lambda::Function": (own_function, own_log_group, without("DeadLetterConfig"), tagged),
     "AWS::Lambda::Permission": (pinned_caller,),
     "AWS::Logs::LogGroup": (encrypted_by("KmsKeyId"), kept_for_a_time, kept, tagged),
     "AWS::S3::Bucket": (
@@ -64,22 +90,23 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         versioned_bucket,
         denies_plain_text,
         closed_bucket,
+        without(*HANDS_ON),
         kept,
         tagged,
     ),
     "AWS::S3::BucketPolicy": (pinned_services, services_only),
-    "AWS::SNS::Subscription": (),
-    "AWS::SNS::Topic": (encrypted_by("KmsMasterKeyId"), denies_plain_text, tagged),
+    "AWS::SNS::Subscription": (own_listener,),
+    "AWS::SNS::Topic": (encrypted_by("KmsMasterKeyId"), denies_plain_text, without("Subscription"), tagged),
     "AWS::SNS::TopicPolicy": (pinned_services, services_only),
-    "AWS::SQS::Queue": (encrypted_by("KmsMasterKeyId"), denies_plain_text, tagged),
+    "AWS::SQS::Queue": (encrypted_by("KmsMasterKeyId"), denies_plain_text, own_dead_letters, tagged),
     "AWS::SQS::QueuePolicy": (pinned_services, services_only),
 }
 
 
-def findings(stack: str, template: Template) -> list[str]:
-    """Every violation as one line: `<stack>: <logical id> (<type>): <what is wrong>`."""
+def findings(stack: str, template: Template, agreed: Agreed = NOTHING) -> list[str]:
+    """Every violation as one line: `<stack>: <logical id> (<type>): <what is wrong>`; `agreed`: of this stack."""
     resources: dict[str, Resource] = template.get("Resources", {})
-    owner = Owner.of(stack)
+    owner = Owner.of(stack, agreed)
     if owner is None:
         expected = "<organization>-<environment>-platform or <organization>-<tenant>-<environment>-tenant"
         return [f"{stack}: the name says not whose stack it is: expected {expected}"]

@@ -6,9 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from cdk_app.guardrails.agreed import NOTHING, Agreed
+
 __all__ = ["Check", "Owner", "Subject", "listed", "rendered", "statements"]
 
 Resource = dict[str, Any]
+
+NAMED_BY = {"AWS::IAM::Role": "RoleName", "AWS::Lambda::Function": "FunctionName", "AWS::SQS::Queue": "QueueName"}
 
 # Organization and environment hold no hyphen (tenants.naming), so a stack's name has one reading.
 PLATFORM_STACK = re.compile(r"([a-z0-9]+)-([a-z0-9]+)-platform\Z")
@@ -22,14 +26,15 @@ class Owner:
     organization: str
     environment: str
     tenant: str | None
+    agreed: Agreed = NOTHING
 
     @classmethod
-    def of(cls, stack: str) -> "Owner | None":
+    def of(cls, stack: str, agreed: Agreed = NOTHING) -> "Owner | None":
         """None for a name that no stack of ours has."""
         if found := PLATFORM_STACK.match(stack):
-            return cls(found[1], found[2], None)
+            return cls(found[1], found[2], None, agreed)
         if found := TENANT_STACK.match(stack):
-            return cls(found[1], found[3], found[2])
+            return cls(found[1], found[3], found[2], agreed)
         return None
 
     @property
@@ -85,8 +90,19 @@ class Subject:
 
     def is_own_key(self, value: Any) -> bool:
         """Whether a value is the ARN of a key that the same template makes."""
-        keys = {"${" + name + ".Arn}" for name, each in self.resources.items() if each["Type"] == "AWS::KMS::Key"}
-        return rendered(value) in keys
+        return rendered(value) in self.references("AWS::KMS::Key", "${%s.Arn}")
+
+    def references(self, kind: str, form: str) -> set[str]:
+        """To the template's resources of a type, as `rendered` writes them in a form like `${%s.Arn}`."""
+        return {form % name for name, each in self.resources.items() if each["Type"] == kind}
+
+    def called(self, kind: str, name: str) -> list[str]:
+        """Logical ids of the template's resources of a type that have a name."""
+        return [
+            logical_id
+            for logical_id, each in self.resources.items()
+            if each["Type"] == kind and each.get("Properties", {}).get(NAMED_BY[kind]) == name
+        ]
 
 
 Check = Callable[[Subject], Iterator[str]]

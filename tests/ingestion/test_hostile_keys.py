@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from glue_scripts.arguments import PROCESSED_TO_ANALYTICS
 from ingestion.alerts import Alerts, unrouted
 from ingestion.arrival import parse
-from ingestion.register import SECOND, Registrar, place_of
+from ingestion.register import Registrar, place_of
 from ingestion.webhook import slack, teams
 from lineage import routing
 from lineage.notices import Notices
@@ -66,6 +67,9 @@ class Anybody:
     """Notices of nobody told yet."""
 
     def may_tell(self, *_: object) -> bool:
+        return True
+
+    def has_room(self, *_: object) -> bool:
         return True
 
     def withdraw(self, *_: object) -> None:
@@ -166,7 +170,7 @@ def test_what_a_key_is_called_in_the_ledger_has_no_delimiter_of_the_ledger(tail,
 @example("../processed/sales/_commits/b.json")
 @example("\nprocessed/sales/_commits/b.json")
 def test_a_key_under_raw_is_never_a_commit_object(tail):
-    assert place_of(parse(an_event(f"raw/{tail}")), []).job != SECOND
+    assert place_of(parse(an_event(f"raw/{tail}")), []).job != PROCESSED_TO_ANALYTICS
 
 
 @pytest.mark.parametrize(
@@ -185,7 +189,7 @@ def test_a_key_under_raw_is_never_a_commit_object(tail):
 )
 def test_what_only_looks_like_a_commit_object_is_none(key):
     real = place_of(parse(an_event("processed/sales/_commits/b.json")), [])
-    assert (real.job, real.dataset) == (SECOND, "sales")
+    assert (real.job, real.dataset) == (PROCESSED_TO_ANALYTICS, "sales")
 
     assert place_of(parse(an_event(key)), []).job is None
 

@@ -5,12 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
+from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
 
 from ingestion import listing, reconcile, visit
 from ingestion.order import WrongOrder
 from ingestion.reconcile import Reconciler
 from ingestion.register import Registrar
 from ingestion.settings import Settings
+from lineage.bucket_owner import insisting
 from lineage.values import FileStatus, HeaderState
 from tests.ingestion.builders import BUCKET, Functions, an_event, messages
 from tests.lineage.builders import ANALYTICS, RAW, TABLE, a_file, begin, commit_key, enter, merge, process, processed
@@ -31,7 +33,7 @@ class Lake:
 
     def __init__(self, ledger, clock):
         self.ledger, self.clock = ledger, clock
-        self.s3 = boto3.client("s3")
+        self.s3 = insisting(boto3.client("s3"), ACCOUNT_ID)
         self.s3.create_bucket(Bucket=BUCKET)
         self.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
         self.functions = Functions()

@@ -1,15 +1,17 @@
 import json
 import time
 
+import boto3
 import pytest
 
 from ingestion.alerts import Alerts
 from ingestion.register import QUIET_S, Registrar
+from lineage import table
 from lineage.holds import Holds
 from lineage.notices import Notices
 from lineage.values import FileStatus
 from tests.ingestion.builders import Functions, Topics, an_event, messages, with_topic
-from tests.lineage.builders import ANALYTICS, RAW, a_dataset, begin, commit_key, enter, processed
+from tests.lineage.builders import ANALYTICS, RAW, TABLE, a_dataset, begin, commit_key, enter, processed
 
 NOTHING_FAILED = {"batchItemFailures": []}
 DISPATCH = "lake-dev-dispatch"
@@ -272,3 +274,54 @@ def test_a_dataset_on_schedule_is_left_to_the_clock_however_much_arrives(registr
 
     assert functions.invoked == []
     assert set(states(ledger).values()) == {FileStatus.RECEIVED}
+
+
+class Told:
+    """Alerts that remember whose they were."""
+
+    def __init__(self):
+        self.tenants = []
+
+    def tell(self, alert, tenant):
+        self.tenants.append(alert.tenant)
+        return True
+
+
+def of_globex(name):
+    return an_event(f"raw/{name}", bucket="lake-globex-dev-datalake")
+
+
+def put_row(**row):
+    boto3.client("dynamodb").put_item(TableName=TABLE, Item={name: {"S": value} for name, value in row.items()})
+
+
+def test_a_row_among_its_slots_that_nobody_can_read_keeps_neither_its_own_files_nor_others(ledger, functions):
+    enter(ledger, "globex")
+    put_row(PK=table.slots_pk("acme"), SK="x", kind="nonsense")
+    registrar = Registrar(ledger, functions, DISPATCH, alerts=Told())
+
+    assert registrar.register(messages(an_event(), of_globex("sales/g.csv"), of_globex("x.txt"))) == NOTHING_FAILED
+
+    assert [told["tenant"] for _, _, told in functions.invoked] == ["acme", "globex"]
+    assert registrar.alerts.tenants == ["globex"]
+
+
+def test_a_tenant_whose_slots_cannot_be_asked_for_keeps_no_other_and_owners_are_told(
+    ledger, functions, monkeypatch, capsys
+):
+    enter(ledger, "globex")
+    slots = ledger.slots
+
+    def broken(tenant):
+        if tenant == "acme":
+            raise RuntimeError("InternalServerError")
+        return slots(tenant)
+
+    monkeypatch.setattr(ledger, "slots", broken)
+    registrar = Registrar(ledger, functions, DISPATCH, alerts=Told())
+
+    assert registrar.register(messages(an_event(), of_globex("sales/g.csv"), of_globex("x.txt"))) == NOTHING_FAILED
+
+    assert [told["tenant"] for _, _, told in functions.invoked] == ["globex"]
+    assert registrar.alerts.tenants == ["globex"]
+    assert "dispatch_not_told" in capsys.readouterr().out

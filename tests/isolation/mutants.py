@@ -6,6 +6,7 @@ invariants, a resource that is less than it has to be. Rights are drilled throug
 because a hole in one of them leads nowhere: those are among the controls.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
@@ -304,6 +305,127 @@ def own_tag(templates: Templates) -> None:
     )
 
 
+def job_in_the_platform(templates: Templates) -> None:
+    """A job of the platform's stack, in the role that dispatches."""
+    job = deepcopy(first(templates, "globex", "AWS::Glue::Job"))
+    job.update(Name="mycompany-prod-x", Role=role_arn("mycompany-prod-dispatch"))
+    del job["Tags"]["tenant"]
+    templates[PLATFORM]["Resources"]["Hole"] = {"Type": "AWS::Glue::Job", "Properties": job}
+
+
+def one_more(kind: str, tenant: str | None, **fields: Any) -> Change:
+    """A second resource like the first of a type, in the same stack."""
+
+    def change(templates: Templates) -> None:
+        properties = deepcopy(first(templates, tenant, kind)) | deepcopy(fields)
+        stack = f"mycompany-{tenant}-prod-tenant" if tenant else PLATFORM
+        templates[stack]["Resources"]["Hole"] = {"Type": kind, "Properties": properties}
+
+    return change
+
+
+def function_of_a_tenant(templates: Templates) -> None:
+    """With code that the tenant's job wrote, in the role that dispatches."""
+    function = deepcopy(function_called(templates, "dispatch"))
+    function.update(
+        FunctionName="mycompany-acme-prod-x",
+        Role=role_arn("mycompany-prod-dispatch"),
+        Code={"S3Bucket": "mycompany-acme-prod-datalake", "S3Key": "analytics-ready/x.zip"},
+        LoggingConfig={"LogGroup": "/lake/mycompany/prod/acme/x"},
+        Environment={"Variables": {}},
+        Tags=[*function["Tags"], {"Key": "tenant", "Value": "acme"}],
+    )
+    resource = {"Type": "AWS::Lambda::Function", "Properties": function}
+    templates["mycompany-acme-prod-tenant"]["Resources"]["Hole"] = resource
+
+
+def function_called(templates: Templates, name: str) -> dict[str, Any]:
+    found = resources(templates, None, "AWS::Lambda::Function").values()
+    return next(each for each in found if each["FunctionName"] == f"mycompany-prod-{name}")
+
+
+def function_having(name: str, **fields: Any) -> Change:
+    """Other properties of one of the platform's functions."""
+
+    def change(templates: Templates) -> None:
+        function_called(templates, name).update(deepcopy(fields))
+
+    return change
+
+
+def webhook_as_dispatch(templates: Templates) -> None:
+    function_called(templates, "webhook")["Role"] = function_called(templates, "dispatch")["Role"]
+
+
+def webhook_reads(parameter: str, *, is_told: bool) -> Change:
+    """The webhook's role may read another parameter; its function is told to, or is not."""
+
+    def change(templates: Templates) -> None:
+        statements = rights(templates, None, "webhook")
+        statements[:] = json.loads(json.dumps(statements).replace("parameter/lake/chat", f"parameter{parameter}"))
+        if is_told:
+            variables = function_called(templates, "webhook")["Environment"]["Variables"]
+            variables["LAKE_WEBHOOK_PARAMETER"] = parameter
+
+    return change
+
+
+def denial_without(*tables: str) -> Change:
+    """The analyst of acme-eu is not kept from these tables of a dataset any more."""
+
+    def change(templates: Templates) -> None:
+        for statement in rights(templates, "acme-eu", "analyst"):
+            if statement["Sid"] == "DatasetTables":
+                kept = [each for each in statement["Resource"] if each.rpartition("/")[2] not in tables]
+                statement["Resource"] = kept
+
+    return change
+
+
+def overwritten(of: str, *, tenant: str | None) -> Change:
+    """A second policy of the same thing, which says nothing but the first statement."""
+
+    def change(templates: Templates) -> None:
+        kind, document = POLICIES[of]
+        policy = deepcopy(first(templates, tenant, kind))
+        policy[document]["Statement"] = policy[document]["Statement"][:1]
+        one_more(kind, tenant, **policy)(templates)
+
+    return change
+
+
+def policy_from_elsewhere(templates: Templates) -> None:
+    """The stack of acme writes the policy of globex's bucket."""
+    one_more("AWS::S3::BucketPolicy", "acme", Bucket="mycompany-globex-prod-datalake")(templates)
+    stack = templates["mycompany-globex-prod-tenant"]["Resources"]
+    for name in [name for name, each in stack.items() if each["Type"] == "AWS::S3::BucketPolicy"]:
+        del stack[name]
+
+
+def permission_from_elsewhere(templates: Templates) -> None:
+    templates["mycompany-acme-prod-tenant"]["Resources"]["Hole"] = {
+        "Type": "AWS::Lambda::Permission",
+        "Properties": {
+            "FunctionName": "mycompany-prod-dispatch",
+            "Action": "lambda:InvokeFunction",
+            "Principal": "events.amazonaws.com",
+            "SourceArn": arn("events", "rule/mycompany-acme-prod-x"),
+        },
+    }
+
+
+def unnamed_topic(templates: Templates) -> None:
+    """AWS makes up its name."""
+    del first(templates, "globex", "AWS::SNS::Topic")["TopicName"]
+
+
+TO_EVERYBODY_HERE = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "*", "Resource": "*", "Condition": ANYBODY_HERE}
+    ],
+}
+ELSEWHERE = "arn:aws:sqs:eu-central-1:111122223333:elsewhere"
 OWN_ROWS = {
     "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["T#acme#*"]},
     "Null": {"dynamodb:LeadingKeys": "false"},
@@ -687,6 +809,281 @@ MUTANTS = [
             restated("LedgerKey", where=("role",), Condition=None),
             restated("PlatformKey", where=("boundary",), Condition=None),
         ),
+    ),
+    # What is read as less, or as more, than AWS makes of it
+    Mutant(
+        name="changes of the ledger open to the account",
+        noticed_by=(PROOF, INVARIANTS),
+        changes=(
+            having(
+                {"StreamViewType": "NEW_IMAGE", "ResourcePolicy": {"PolicyDocument": TO_EVERYBODY_HERE}},
+                "AWS::DynamoDB::Table",
+                "StreamSpecification",
+                tenant=None,
+            ),
+        ),
+    ),
+    Mutant(
+        name="logs open to the account",
+        noticed_by=(PROOF,),
+        changes=(having(TO_EVERYBODY_HERE, "AWS::Logs::LogGroup", "ResourcePolicyDocument", tenant="globex"),),
+    ),
+    Mutant(
+        name="policy as a text",
+        noticed_by=(PROOF,),
+        changes=(
+            having(json.dumps(TO_EVERYBODY_HERE), "AWS::Logs::LogGroup", "ResourcePolicyDocument", tenant="globex"),
+        ),
+    ),
+    Mutant(
+        name="right on whatever a dynamic reference gives",
+        noticed_by=(PROOF,),
+        changes=(may("s3:GetObject", "arn:aws:s3:::{{resolve:ssm:/where}}/*"),),
+    ),
+    Mutant(
+        name="second policy of a bucket, without its denials",
+        noticed_by=(PROOF,),
+        changes=(overwritten("bucket", tenant="globex"),),
+    ),
+    Mutant(
+        name="second policy of a topic",
+        noticed_by=(PROOF,),
+        changes=(overwritten("topic", tenant="globex"),),
+    ),
+    Mutant(
+        name="second policy of a queue",
+        noticed_by=(PROOF,),
+        changes=(overwritten("queue", tenant=None),),
+    ),
+    Mutant(
+        name="policy of a bucket in the stack of another tenant",
+        noticed_by=(PROOF, INVARIANTS),
+        changes=(policy_from_elsewhere,),
+    ),
+    Mutant(
+        name="permission of a function of the platform in a tenant's stack",
+        noticed_by=(PROOF,),
+        changes=(permission_from_elsewhere,),
+    ),
+    Mutant(
+        name="name that AWS makes up, by how it begins",
+        noticed_by=(PROOF, REVIEW),
+        changes=(
+            unnamed_topic,
+            may("sns:Subscribe", arn("sns", "mycompany-globex-prod-tenant-AlertsTopicCF7C81C9-?*")),
+        ),
+    ),
+    Mutant(
+        name="denial that spares a dataset",
+        noticed_by=(REVIEW,),
+        changes=(denial_without("returns", "returns_quarantine"),),
+    ),
+    Mutant(
+        name="denial that spares a table, not its refused rows",
+        noticed_by=(REVIEW,),
+        changes=(denial_without("returns"),),
+    ),
+    Mutant(
+        name="webhook may read another parameter",
+        noticed_by=(REVIEW,),
+        changes=(webhook_reads("/prod/password", is_told=False),),
+    ),
+    Mutant(
+        name="webhook is told another parameter, and may read it",
+        noticed_by=(INVARIANTS,),
+        changes=(webhook_reads("/prod/password", is_told=True),),
+    ),
+    # Who runs as what, and whose code
+    Mutant(
+        name="function of a tenant in a role of the platform",
+        noticed_by=(INVARIANTS,),
+        changes=(function_of_a_tenant,),
+    ),
+    Mutant(
+        name="function of the platform in the role of another",
+        noticed_by=(INVARIANTS,),
+        changes=(webhook_as_dispatch,),
+    ),
+    Mutant(
+        name="function with code from a tenant's bucket",
+        noticed_by=(INVARIANTS,),
+        changes=(
+            function_having("dispatch", Code={"S3Bucket": "mycompany-acme-prod-datalake", "S3Key": f"{'0' * 64}.zip"}),
+        ),
+    ),
+    Mutant(
+        name="function with code from another account",
+        noticed_by=(INVARIANTS,),
+        changes=(
+            function_having(
+                "dispatch",
+                Code={"S3Bucket": "cdk-hnb659fds-assets-111122223333-eu-central-1", "S3Key": f"{'0' * 64}.zip"},
+            ),
+        ),
+    ),
+    Mutant(
+        name="function with a layer",
+        noticed_by=(INVARIANTS,),
+        changes=(function_having("dispatch", Layers=[f"arn:aws:lambda:{REGION}:111122223333:layer:x:1"]),),
+    ),
+    Mutant(
+        name="function that is told where to find more code",
+        noticed_by=(INVARIANTS,),
+        changes=(function_having("webhook", Environment={"Variables": {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/x"}}),),
+    ),
+    Mutant(
+        name="function that runs another's code",
+        noticed_by=(INVARIANTS,),
+        changes=(function_having("webhook", Handler="ingestion.dispatch.handler"),),
+    ),
+    Mutant(
+        name="job with a script from its own bucket",
+        noticed_by=(INVARIANTS,),
+        changes=(having("s3://mycompany-acme-prod-datalake/raw/x.py", "AWS::Glue::Job", "Command", "ScriptLocation"),),
+    ),
+    Mutant(
+        name="job with more code",
+        noticed_by=(INVARIANTS,),
+        changes=(having("boto4", "AWS::Glue::Job", "DefaultArguments", "--additional-python-modules"),),
+    ),
+    Mutant(
+        name="job of the platform",
+        noticed_by=(INVARIANTS,),
+        changes=(job_in_the_platform,),
+    ),
+    Mutant(
+        name="workgroup that runs in a role",
+        noticed_by=(INVARIANTS,),
+        changes=(
+            having(
+                role_arn("mycompany-prod-dispatch"), "AWS::Athena::WorkGroup", "WorkGroupConfiguration", "ExecutionRole"
+            ),
+        ),
+    ),
+    # Who hears of it
+    Mutant(
+        name="alerts to another tenant's owner",
+        noticed_by=(INVARIANTS,),
+        changes=(having("data@acme.example", "AWS::SNS::Subscription", "Endpoint", tenant="globex"),),
+    ),
+    Mutant(
+        name="alerts of the platform to a tenant's owner too",
+        noticed_by=(INVARIANTS,),
+        changes=(one_more("AWS::SNS::Subscription", None, Protocol="email", Endpoint="data@acme.example"),),
+    ),
+    Mutant(
+        name="alerts to a web address",
+        noticed_by=(INVARIANTS,),
+        changes=(one_more("AWS::SNS::Subscription", "globex", Protocol="https", Endpoint="https://x.example"),),
+    ),
+    Mutant(
+        name="alerts to whom the topic itself names",
+        noticed_by=(INVARIANTS,),
+        changes=(
+            having(
+                [{"Protocol": "email", "Endpoint": "x@x.example"}], "AWS::SNS::Topic", "Subscription", tenant="globex"
+            ),
+        ),
+    ),
+    Mutant(
+        name="events that cannot be registered go elsewhere",
+        noticed_by=(INVARIANTS,),
+        changes=(
+            having(
+                {"deadLetterTargetArn": ELSEWHERE, "maxReceiveCount": 1},
+                "AWS::SQS::Queue",
+                "RedrivePolicy",
+                tenant=None,
+            ),
+        ),
+    ),
+    Mutant(
+        name="arrivals feed another function",
+        noticed_by=(INVARIANTS,),
+        changes=(
+            having(
+                f"arn:aws:lambda:{REGION}:111122223333:function:x",
+                "AWS::Lambda::EventSourceMapping",
+                "FunctionName",
+                tenant=None,
+            ),
+        ),
+    ),
+    Mutant(
+        name="results of a function go elsewhere",
+        noticed_by=(INVARIANTS,),
+        changes=(
+            having(
+                {"OnSuccess": {"Destination": ELSEWHERE}},
+                "AWS::Lambda::EventInvokeConfig",
+                "DestinationConfig",
+                tenant=None,
+            ),
+        ),
+    ),
+    Mutant(
+        name="events of everybody to another account",
+        noticed_by=(INVARIANTS,),
+        changes=(
+            one_more(
+                "AWS::Events::Rule",
+                None,
+                Name="mycompany-prod-x",
+                Targets=[{"Id": "x", "Arn": f"arn:aws:events:{REGION}:111122223333:event-bus/x"}],
+            ),
+        ),
+    ),
+    Mutant(
+        name="ledger's changes to another account",
+        noticed_by=(INVARIANTS,),
+        changes=(
+            having(
+                {"StreamArn": f"arn:aws:kinesis:{REGION}:111122223333:stream/x"},
+                "AWS::DynamoDB::Table",
+                "KinesisStreamSpecification",
+                tenant=None,
+            ),
+        ),
+    ),
+    Mutant(
+        name="bucket that is copied elsewhere",
+        noticed_by=(INVARIANTS,),
+        changes=(
+            having(
+                {
+                    "Role": role_arn("mycompany-acme-prod-job"),
+                    "Rules": [{"Status": "Enabled", "Destination": {"Bucket": "arn:aws:s3:::mycompany-prod-x"}}],
+                },
+                "AWS::S3::Bucket",
+                "ReplicationConfiguration",
+            ),
+        ),
+    ),
+    Mutant(
+        name="database that is another account's",
+        noticed_by=(INVARIANTS,),
+        changes=(
+            having(
+                {"CatalogId": "111122223333", "DatabaseName": "x"},
+                "AWS::Glue::Database",
+                "DatabaseInput",
+                "TargetDatabase",
+            ),
+        ),
+    ),
+    Mutant(
+        name="table that lies among the code of all jobs",
+        noticed_by=(INVARIANTS,),
+        changes=(
+            having(
+                "s3://mycompany-prod-platform-code/", "AWS::Glue::Table", "TableInput", "StorageDescriptor", "Location"
+            ),
+        ),
+    ),
+    Mutant(
+        name="another account's key under the tenant's alias",
+        noticed_by=(INVARIANTS,),
+        changes=(having(f"arn:aws:kms:{REGION}:111122223333:key/x", "AWS::KMS::Alias", "TargetKeyId"),),
     ),
     # Services that act for anybody
     Mutant(

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from isolation.account import Account
@@ -95,11 +97,62 @@ def bucket_policy(*statements):
     return {"Type": "AWS::S3::BucketPolicy", "Properties": properties}
 
 
-def test_two_policies_of_one_bucket_are_read_together():
-    found = account(Bucket=BUCKET, One=bucket_policy(), Two=bucket_policy({**STATEMENT, "Effect": "Deny"}))
+def test_a_bucket_has_one_policy_since_aws_keeps_the_last():
+    with pytest.raises(UnknownPolicy, match=r"has the policy s: One .* already"):
+        account(Bucket=BUCKET, One=bucket_policy(), Two=bucket_policy({**STATEMENT, "Effect": "Deny"}))
 
-    effects = [each.effect for each in found.resources["arn:aws:s3:::data"].policy.statements]
-    assert effects == ["Allow", "Deny"]
+
+def test_a_policy_of_another_stacks_thing_is_refused():
+    policies = {"P": {**bucket_policy(), "Properties": {"Bucket": "data", "PolicyDocument": policy()}}}
+    stacks = [Stack("s", "acme", {"Resources": {"Bucket": BUCKET}}), Stack("t", "globex", {"Resources": policies})]
+
+    with pytest.raises(UnknownPolicy, match="expected it in the stack of that"):
+        Account.of(stacks, account=ACCOUNT, region=REGION)
+
+
+def test_a_permission_of_another_stacks_function_is_refused():
+    function = {"Type": "AWS::Lambda::Function", "Properties": {"FunctionName": "f"}}
+    permission = {"FunctionName": "f", "Action": "lambda:InvokeFunction", "Principal": "events.amazonaws.com"}
+    may = {"May": {"Type": "AWS::Lambda::Permission", "Properties": permission}}
+    stacks = [Stack("s", None, {"Resources": {"F": function}}), Stack("t", "globex", {"Resources": may})]
+
+    with pytest.raises(UnknownPolicy, match="expected it in the stack of that"):
+        Account.of(stacks, account=ACCOUNT, region=REGION)
+
+
+def test_policies_of_one_name_in_one_role_are_refused():
+    attached = {"PolicyName": "a", "Roles": ["job"], "PolicyDocument": policy()}
+
+    with pytest.raises(UnknownPolicy, match="2 policies are called a"):
+        account(
+            Role=role(Policies=[{"PolicyName": "a", "PolicyDocument": policy()}]),
+            More={"Type": "AWS::IAM::Policy", "Properties": attached},
+        )
+
+
+@pytest.mark.parametrize(
+    ("kind", "properties", "place"),
+    [
+        (
+            "AWS::DynamoDB::Table",
+            {"StreamSpecification": {"ResourcePolicy": {"PolicyDocument": policy()}}},
+            "StreamSpecification.ResourcePolicy.PolicyDocument",
+        ),
+        ("AWS::Logs::LogGroup", {"ResourcePolicyDocument": policy()}, "ResourcePolicyDocument"),
+        ("AWS::Logs::LogGroup", {"ResourcePolicyDocument": json.dumps(policy())}, "ResourcePolicyDocument"),
+        ("AWS::SNS::Topic", {"DataProtectionPolicy": {"statement": []}}, "DataProtectionPolicy"),
+        ("AWS::IAM::Role", {**role()["Properties"], "More": [{"Deep": policy()}]}, "More.0.Deep"),
+    ],
+)
+def test_a_policy_where_none_is_read_is_refused(kind, properties, place):
+    with pytest.raises(UnknownPolicy, match=rf"s: It \({kind}\): a policy in {place},"):
+        account(It={"Type": kind, "Properties": properties})
+
+
+@pytest.mark.parametrize("content", [json.dumps(policy()), {**policy(), "statement": []}])
+def test_a_policy_that_is_none_is_refused(content):
+    with pytest.raises(UnknownPolicy, match="expected a policy of Version"):
+        account(It={"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": content}})
 
 
 @pytest.mark.parametrize(

@@ -161,3 +161,28 @@ def test_stacks_of_one_tenant_alone_are_reviewed_as_well(templates):
     stacks = [Stack(each.name, each.tenant, each.template) for each in stacks_of(templates) if each.tenant != "globex"]
 
     assert differences(Account.of(stacks, account="777788889999", region="eu-central-1")) == []
+
+
+@pytest.mark.parametrize("spared", [{"returns"}, {"returns", "returns_quarantine"}])
+def test_what_is_said_of_some_datasets_only_is_another_line(templates, spared):
+    (statement,) = statements(templates, "mycompany-acme-eu-prod-tenant", "AWS::IAM::Policy", "DatasetTables")
+    statement["Resource"] = [each for each in statement["Resource"] if each.rpartition("/")[2] not in spared]
+
+    found = [(each.sign, each.line) for each in differences(account_of(templates))]
+
+    assert {sign for sign, _ in found} == {"+", "-"}
+    assert all(line.endswith(" but not on returns") for sign, line in found if sign == "+")
+
+
+def test_the_webhook_is_the_parameter_that_its_function_is_told(templates):
+    platform = templates["mycompany-prod-platform"]["Resources"]
+    for each in platform.values():
+        if each["Type"] == "AWS::IAM::Policy":
+            for statement in each["Properties"]["PolicyDocument"]["Statement"]:
+                if statement["Action"] == "ssm:GetParameter":
+                    statement["Resource"] = statement["Resource"].replace("/lake/chat", "/lake/passwords")
+
+    assert {(each.sign, each.line.rpartition("/")[2]) for each in differences(account_of(templates))} == {
+        ("+", "passwords"),
+        ("-", "<webhook>"),
+    }

@@ -29,7 +29,7 @@ from tests.isolation.mutants import (
 )
 from tests.isolation.summary import SAID
 from tests.oracle.matrix import Asked, Finding, Matrix, asked_about, mentioned
-from tests.templates import GLOBEX, Templates, synthesised
+from tests.templates import GLOBEX, Templates, agreed_of, synthesised
 
 EVERY = {mutant.name: mutant for mutant in (*MUTANTS, *CONTROLS)}
 
@@ -68,7 +68,8 @@ def invariants(mutant: Mutant) -> list[str]:
 
 
 def all_findings(templates: Templates) -> list[str]:
-    return [finding for name, template in templates.items() for finding in findings(name, template)]
+    agreed = agreed_of("prod", GLOBEX)
+    return [finding for name, template in templates.items() for finding in findings(name, template, agreed[name])]
 
 
 def simulator(mutant: Mutant) -> list[str]:

@@ -70,6 +70,27 @@ def test_whatever_is_not_modelled_is_refused(text):
         described(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "arn:aws:s3:::{{resolve:ssm:/where}}/*",
+        {"Fn::Join": ["", ["{{resol", "ve:ssm:/where}}"]]},
+        {"Fn::Sub": ["${A}ve:ssm:/where}}", {"A": "{{resol"}]},
+        [{"{{resolve:ssm:/key}}": "x"}],
+    ],
+)
+def test_a_dynamic_reference_is_no_text(text):
+    with pytest.raises(UnknownIntrinsic, match=r"s: It .*: Description.* holds a dynamic reference"):
+        described(text)
+
+
+def test_a_name_that_aws_makes_up_is_any_that_begins_so():
+    found = declared({"Topic": {"Type": "AWS::SNS::Topic"}, "Key": {"Type": "AWS::KMS::Key"}})
+
+    assert found["Topic"].arn == f"arn:aws:sns:{REGION}:{ACCOUNT}:s-Topic-*"
+    assert found["Key"].arn == f"arn:aws:kms:{REGION}:{ACCOUNT}:key/s-Key"
+
+
 def test_a_value_comes_from_the_stack_that_exports_it():
     exporting = Stack(
         "platform",

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lineage import notices as module
+from lineage.items import Tally
 from lineage.notices import Notices
 
 DAY = timedelta(days=1)
@@ -58,3 +59,19 @@ def test_every_subject_fits_into_a_key_and_no_two_share_one(one, other):
 
     assert all(len(sk.encode()) <= 1024 for _, sk in keys)
     assert (keys[0] == keys[1]) == (one == other)
+
+
+def test_there_is_room_for_so_many_a_day_of_each_tenant_and_kind(notices, clock):
+    assert [notices.has_room("acme", "x", 2) for _ in range(3)] == [True, True, False]
+    assert notices.has_room("acme", "y", 2)
+    assert notices.has_room("skyline", "x", 2)
+
+    clock.move(hours=12)  # midnight
+    assert notices.has_room("acme", "x", 2)
+
+
+def test_what_is_told_is_counted_where_no_tenant_can_write(notices, ledger):
+    notices.has_room("acme", "x", 2)
+
+    [tally] = ledger.store.query(Tally, module.PLATFORM_PK, "tally#")
+    assert not tally.pk.startswith("T#")

@@ -627,6 +627,19 @@ def test_of_plain_parquet_a_replay_that_fails_is_given_up_whole_with_what_it_fai
     assert [file.member.replaces for file in plan.files] == [(old.batch,)] * 2
 
 
+def test_of_plain_parquet_no_file_is_read_anew_whose_batch_is_repeated_because_another_is_gone(plain, ledger, clock):
+    for name in ("a.csv", "b.csv"):
+        ledger.receive(a_file(name), RAW)
+    run = first(ledger, contract="fp0")
+    fails(ledger, ANALYTICS, clock=clock)
+
+    plan = plain.plan("acme", dataset="sales", is_gone=lambda one: one.key.endswith("b.csv"))
+    plain.replay(plan)
+
+    assert [file.commit for file in plan.files] == [commit_key(run)] * 2
+    assert (len(ledger.waiting("acme", "sales", RAW)), len(ledger.waiting("acme", "sales", ANALYTICS))) == (0, 1)
+
+
 def test_of_plain_parquet_new_files_that_fail_are_halved_as_any(plain, ledger, clock):
     for name in ("a.csv", "b.csv"):
         ledger.receive(a_file(name), RAW)

@@ -120,12 +120,12 @@ def conformed(spark):
         names = plan.source_columns
         fields = ", ".join(f"`{name.replace('`', '``')}`: string" for name in names)
         schema = (
-            f"_src struct<{fields}>, _file string, _arrived_at timestamp, _row bigint, "
+            f"_src struct<{fields}>, _file string, _arrived_at timestamp, _sequencer string, _row bigint, "
             "_problem string, _about string, _text string, _source int"
         )
         arrived = datetime(2024, 10, 5, 12, 0)
         data = [
-            (tuple(row.get(name) for name in names), "raw/orders/a.csv", arrived, number, None, None, None, 0)
+            (tuple(row.get(name) for name in names), "raw/orders/a.csv", arrived, None, number, None, None, None, 0)
             for number, row in enumerate(rows)
         ]
         frame = conform(spark.createDataFrame(data, schema), Plan.from_json(plan.to_json()))
