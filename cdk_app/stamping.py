@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cdk_app.guardrails import findings
+from cdk_app.guardrails import Agreed, agreed, findings
 from cdk_app.patterns import Pattern, Stamped, record_of
 from cdk_app.shapes import PLATFORM, Request, Shape
 from cdk_app.values import Site, TenantValues
@@ -143,7 +143,10 @@ def stamp(
         tenants = [TenantValues.of(tenant, registry, environment) for tenant in registry.tenants]
         shapes = Shapes(kept / digest_of(registry, here), Site.of(registry.organization, here))
         add_missing(
-            shapes, tenants, lambda wanted, platform: ask(Request(registry.organization, here, wanted, platform))
+            shapes,
+            tenants,
+            lambda wanted, platform: ask(Request(registry.organization, here, wanted, platform)),
+            lambda: agreed(registry, environment),
         )
         forget_others(kept)
     write(folder, shapes, (shapes.pattern(Shape.of(values)).stamp(values) for values in tenants))
@@ -156,7 +159,10 @@ def digest_of(registry: "Registry", environment: Environment) -> str:
 
 
 def add_missing(
-    shapes: Shapes, tenants: Iterable[TenantValues], ask: Callable[[tuple[Shape, ...], bool], Path]
+    shapes: Shapes,
+    tenants: Iterable[TenantValues],
+    ask: Callable[[tuple[Shape, ...], bool], Path],
+    said: Callable[[], Mapping[str, Agreed]],
 ) -> None:
     """A shape is kept once a template made from it has passed the guardrails: for its first tenant.
 
@@ -182,7 +188,8 @@ def add_missing(
     if platform:
         records[PLATFORM] = record_of(made / PLATFORM, holed=False)
         checked.append((records[PLATFORM]["stack"], records[PLATFORM]["texts"]["template"]))
-    if wrong := [finding for stack, template in checked for finding in findings(stack, json.loads(template))]:
+    told = said()
+    if wrong := [each for stack, text in checked for each in findings(stack, json.loads(text), told[stack])]:
         raise ShapeError("\n".join(wrong))
     for name, record in records.items():
         shapes.keep(name, record, made / name)

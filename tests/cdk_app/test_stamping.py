@@ -15,7 +15,7 @@ import aws_cdk as cdk  # isort: skip  (tests.templates has told it where Node is
 from cdk_app import stamping, storage
 from cdk_app.app import build
 from cdk_app.code import pack
-from cdk_app.guardrails import findings
+from cdk_app.guardrails import agreed, findings
 from cdk_app.holes import HoleInKey, HoleLost, HoleMistaken, HoleRefused
 from cdk_app.patterns import Pattern, record_of
 from cdk_app.shapes import Shape
@@ -97,8 +97,10 @@ def test_fifty_random_tenants_are_stamped_as_they_are_synthesised(stamped, tmp_p
     stamped(registry)
 
     assert_same(stamped.folder, full(registry, "prod", tmp_path))
+    said = agreed(load(registry), "prod")
     for path in stamped.folder.glob("*.template.json"):
-        assert list(findings(path.name.removesuffix(".template.json"), json.loads(path.read_text()))) == []
+        stack = path.name.removesuffix(".template.json")
+        assert list(findings(stack, json.loads(path.read_text()), said[stack])) == []
 
 
 @pytest.mark.slow
@@ -182,7 +184,7 @@ def test_other_sources_make_everything_again_and_what_was_made_from_the_old_ones
 
 def test_what_breaks_an_invariant_is_refused_and_not_kept(stamped, registry, asked, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(stamping, "findings", lambda stack, _template: [f"{stack}: is open"])
+        patch.setattr(stamping, "findings", lambda stack, *_: [f"{stack}: is open"])
         with pytest.raises(ShapeError, match="mycompany-acme-prod-tenant: is open"):
             stamped(registry)
     assert not (stamped.folder / "manifest.json").exists()
