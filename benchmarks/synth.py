@@ -15,8 +15,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.assembly import app_environment, synthesise, synthesise_into
 from cli.options import PROJECT
+from cli.synthesis import app_environment, synthesise, synthesise_into
 from tenants.registry import load
 from tests import registries
 

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli import output, recovery
-from cli.assembly import Assembly, synthesise
 from cli.connection import LOCAL, Connection, cloud_home, connect
 from cli.entries import Entries
 from cli.errors import LakeError, explain
 from cli.exit_codes import ExitCode
 from cli.options import EnvironmentOption, JsonOption, tenants_folder
 from cli.plan import Planned, plan
-from cli.stacks import SETTLED, Adapt, Clients, Outcome, Stacks, Standing, bootstrap
+from cli.synthesis import synthesise
+from deployment.assembly import Assembly
+from deployment.stacks import SETTLED, Adapt, Clients, Outcome, Stacks, Standing, bootstrap
 
 if TYPE_CHECKING:
     from lineage.values import TenantEntry

@@ -125,6 +125,7 @@ _ROOMS: dict[str, Callable[[BaseException], tuple[str, ExitCode]]] = {
     "tenants": _tenants,
     "cli": _own,
     "demo": _own,
+    "deployment": _own,
     "isolation": _own,
     "lineage": _own,
     "local_cloud": _own,

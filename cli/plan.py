@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cli.assembly import Stack
-from cli.stacks import Stacks, Standing, Wanted
+from deployment.assembly import Stack
+from deployment.stacks import Stacks, Standing, Wanted
 
 __all__ = ["Planned", "plan"]
 

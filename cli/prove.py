@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli import output
-from cli.assembly import Assembly, read, synthesise
 from cli.connection import LOCAL, cloud_home
 from cli.errors import NotFound, WrongInput
 from cli.exit_codes import ExitCode
 from cli.options import EnvironmentOption, JsonOption, tenants_folder
+from cli.synthesis import synthesise
+from deployment.assembly import Assembly, read
 
 if TYPE_CHECKING:
     from isolation.golden import Difference

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli import output
-from cli.assembly import KEY, Assembly, read, synthesise
 from cli.connection import LOCAL, Connection, cloud_home, running_cloud
 from cli.errors import LakeError, explain
+from cli.synthesis import KEY, synthesise
+from deployment.assembly import Assembly, read
 
 if TYPE_CHECKING:
     from local_cloud.losses import Loss

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from cli import output
-from cli.assembly import Assembly, Stack, synthesise_into
 from cli.connection import LOCAL, cloud_home
 from cli.errors import NotFound, WrongInput
 from cli.options import EnvironmentOption, JsonOption, tenants_folder
+from cli.synthesis import synthesise_into
+from deployment.assembly import Assembly, Stack
 
 __all__ = ["Format", "plain", "synth"]
 

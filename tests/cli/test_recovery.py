@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from cli import recovery
-from cli.assembly import KEY
 from cli.connection import Connection
 from cli.errors import LakeError
 from cli.recovery import DEPLOYED, Recovery, remember, remember_hold
+from cli.synthesis import KEY
 from local_cloud import losses
 from local_cloud.state import Folders
 from tenants import registry

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from cli.assembly import read
 from cli.exit_codes import ExitCode
+from deployment.assembly import read
 from tests.templates import PROJECT
 
 

@@ -1,69 +1,12 @@
-import json
 from pathlib import Path
 
 import pytest
 
-from cli import assembly
-from cli.assembly import Asset, fingerprint_of_sources, read, synthesise
+from cli import synthesis
 from cli.errors import WrongInput
+from cli.synthesis import fingerprint_of_sources, synthesise
 
 ENVIRONMENTS = "environments:\n  dev: {account: '111122223333', region: eu-central-1}\n"
-
-
-def write_stack(folder, name, dependencies=(), **properties):
-    (folder / f"{name}.template.json").write_text(json.dumps({"Resources": {}}))
-    destination = {"bucketName": "assets-${AWS::AccountId}-${AWS::Region}"}
-    files = {
-        "t": {
-            "source": {"path": f"{name}.template.json", "packaging": "file"},
-            "destinations": {"here": destination | {"objectKey": "t.json"}},
-        },
-        "a": {
-            "source": {"path": "asset.a.zip", "packaging": "file"},
-            "destinations": {"here": destination | {"objectKey": "a.zip"}},
-        },
-    }
-    (folder / f"{name}.assets.json").write_text(json.dumps({"files": files}))
-    return {
-        "type": "aws:cloudformation:stack",
-        "environment": "aws://111122223333/eu-central-1",
-        "dependencies": list(dependencies),
-        "properties": {"templateFile": f"{name}.template.json", **properties},
-    }
-
-
-def write_assembly(folder, **stacks):
-    (folder / "manifest.json").write_text(json.dumps({"artifacts": stacks}))
-
-
-def test_a_stack_comes_after_those_that_it_depends_on(tmp_path):
-    tenant = write_stack(tmp_path, "tenant", ["platform", "tenant.assets"])
-    platform = write_stack(tmp_path, "platform")
-    write_assembly(tmp_path, tenant=tenant, platform=platform)
-
-    assert [stack.name for stack in read(tmp_path).stacks] == ["platform", "tenant"]
-
-
-def test_a_template_is_no_asset_of_its_stack_and_placeholders_are_filled(tmp_path):
-    write_assembly(
-        tmp_path,
-        platform=write_stack(
-            tmp_path, "platform", cloudFormationExecutionRoleArn="arn:${AWS::Partition}:iam::${AWS::AccountId}:role/x"
-        ),
-    )
-
-    (stack,) = read(tmp_path).stacks
-    assert stack.assets == (
-        Asset(
-            source=tmp_path / "asset.a.zip",
-            packaging="file",
-            bucket="assets-111122223333-eu-central-1",
-            key="a.zip",
-        ),
-    )
-    assert stack.template_bucket == "assets-111122223333-eu-central-1"
-    assert stack.execution_role == "arn:aws:iam::111122223333:role/x"
-    assert (stack.account, stack.region) == ("111122223333", "eu-central-1")
 
 
 @pytest.fixture
@@ -77,8 +20,8 @@ def tenants(tmp_path):
 
 def test_an_assembly_is_made_once_and_again_when_the_registry_changes(tenants, tmp_path, monkeypatch):
     runs = []
-    make = assembly.make
-    monkeypatch.setattr(assembly, "make", lambda *given: (runs.append(given), make(*given)))
+    make = synthesis.make
+    monkeypatch.setattr(synthesis, "make", lambda *given: (runs.append(given), make(*given)))
 
     first = synthesise("dev", tenants, tmp_path / "home")
     second = synthesise("dev", tenants, tmp_path / "home")
@@ -103,7 +46,7 @@ def test_a_run_that_was_interrupted_is_no_assembly(tenants, tmp_path, monkeypatc
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(assembly, "make", interrupted)
+        patch.setattr(synthesis, "make", interrupted)
         with pytest.raises(KeyboardInterrupt):
             synthesise("dev", tenants, tmp_path / "home")
 
@@ -113,9 +56,9 @@ def test_a_run_that_was_interrupted_is_no_assembly(tenants, tmp_path, monkeypatc
 def test_synthesis_writes_nothing_into_the_persons_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "person"))
 
-    home = Path(assembly.app_environment()["HOME"])
+    home = Path(synthesis.app_environment()["HOME"])
 
-    assert home.is_relative_to(assembly.PROJECT)
+    assert home.is_relative_to(synthesis.PROJECT)
 
 
 @pytest.fixture
@@ -160,7 +103,7 @@ def test_a_source_under_another_name_and_a_library_that_was_upgraded_make_shapes
     seen = {fingerprint_of_sources(project)}
     (project / "cdk_app" / "tenant_stack.py").rename(project / "cdk_app" / "stack.py")
     seen.add(fingerprint_of_sources(project))
-    monkeypatch.setattr(assembly.importlib.metadata, "version", lambda _library: "99")
+    monkeypatch.setattr(synthesis.importlib.metadata, "version", lambda _library: "99")
     seen.add(fingerprint_of_sources(project))
 
     assert len(seen) == 3

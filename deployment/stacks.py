@@ -1,11 +1,4 @@
-"""Stacks in CloudFormation: brought to their template, and left alone when they already have it.
-
-LakeError
-└── DeployError
-    ├── StackError      CloudFormation could not make or change a resource; names it with its reason
-    ├── StuckError      the stack is in a state that only a person can decide about
-    └── BootstrapError  the account has no bucket for assets
-"""
+"""Stacks in CloudFormation: brought to their template, and left alone when they already have it."""
 
 import hashlib
 import io
@@ -22,18 +15,14 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from cli.assembly import Asset, Stack
-from cli.errors import LakeError
+from deployment.assembly import Asset, Stack
+from deployment.errors import BootstrapError, DeployError, StackError, StuckError
 
 __all__ = [
     "SETTLED",
-    "BootstrapError",
     "Clients",
-    "DeployError",
     "Outcome",
-    "StackError",
     "Stacks",
-    "StuckError",
     "bootstrap",
 ]
 
@@ -52,22 +41,6 @@ NOTHING_TO_DO = "No updates are to be performed"
 
 Adapt = Callable[[dict[str, Any]], dict[str, Any]]
 Say = Callable[[str, str], None]
-
-
-class DeployError(LakeError):
-    """Raised when a stack does not reach its template."""
-
-
-class StackError(DeployError):
-    """Raised when CloudFormation could not make or change a resource."""
-
-
-class StuckError(DeployError):
-    """Raised when a stack's state needs a person's decision."""
-
-
-class BootstrapError(DeployError):
-    """Raised when assets have nowhere to go."""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from cli.assembly import Asset, Stack
-from cli.stacks import BootstrapError, Clients, Stacks, Standing, StuckError, Wanted, bootstrap
+from deployment.assembly import Asset, Stack
+from deployment.errors import BootstrapError, StuckError
+from deployment.stacks import Clients, Stacks, Standing, Wanted, bootstrap
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 ASSETS = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"

@@ -1,0 +1,1 @@
+"""Assemblies, and how they come to stand in accounts: CloudFormation, and what is known of it here."""
