@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from deployment.assembly import Asset, Stack
 from deployment.errors import BootstrapError, StuckError
 from deployment.stacks import Clients, Stacks, Standing, Wanted, bootstrap
+from lineage.bucket_owner import insisting
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 ASSETS = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
@@ -43,7 +44,7 @@ def clients(tmp_path_factory):
         "aws_access_key_id": "test",
         "aws_secret_access_key": "test",
     }
-    s3 = boto3.client("s3", **options)
+    s3 = insisting(boto3.client("s3", **options), ACCOUNT)
     bootstrap(s3, boto3.client("ssm", **options), ACCOUNT, REGION)
     made = Clients(boto3.client("cloudformation", **options), s3)
     yield made
