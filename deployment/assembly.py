@@ -1,8 +1,10 @@
 """A cloud assembly as the CDK library writes it: templates, files that they expect, and where all of it goes."""
 
+import hashlib
 import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,23 @@ class Asset:
     key: str
 
 
+class Assets(Sequence[Asset]):
+    """Files that a stack expects, looked up when first asked for: who only compares digests opens no file."""
+
+    def __init__(self, find: Callable[[], Iterator[Asset]]) -> None:
+        self.find = find
+
+    @cached_property
+    def found(self) -> tuple[Asset, ...]:
+        return tuple(self.find())
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.found[index]
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+
 @dataclass(frozen=True)
 class Stack:
     """One stack of an assembly. `template_bucket` takes templates that are too long to be sent with the call."""
@@ -33,7 +52,16 @@ class Stack:
     termination_protection: bool
     execution_role: str | None
     template_bucket: str
-    assets: tuple[Asset, ...]
+    assets: Sequence[Asset]
+    template_hash: str | None = None
+    """SHA-256 of the template file, as the assembly says; reckoned where it is not given."""
+
+    @cached_property
+    def digest(self) -> str:
+        """Tells what the stack shall be: two stacks of one name and digest are the same. No template is parsed."""
+        template = self.template_hash or hashlib.sha256(self.template_file.read_bytes()).hexdigest()
+        facts = json.dumps([template, self.tags, self.execution_role, self.termination_protection], sort_keys=True)
+        return hashlib.sha256(facts.encode()).hexdigest()[:32]
 
     @cached_property
     def template(self) -> dict[str, Any]:
@@ -48,11 +76,14 @@ class Assembly:
     folder: Path
     stacks: tuple[Stack, ...]
 
+    @cached_property
+    def by_name(self) -> dict[str, Stack]:
+        return {stack.name: stack for stack in self.stacks}
+
     def stack(self, name: str) -> Stack:
-        for stack in self.stacks:
-            if stack.name == name:
-                return stack
-        raise DeployError(f"{self.folder}: holds no stack {name}; remove the folder and try again")
+        if name not in self.by_name:
+            raise DeployError(f"{self.folder}: holds no stack {name}; remove the folder and try again")
+        return self.by_name[name]
 
 
 def read(folder: Path) -> Assembly:
@@ -67,29 +98,24 @@ def read(folder: Path) -> Assembly:
 
 def ordered(stacks: dict[str, Any]) -> list[str]:
     """A stack after those that it depends on."""
-    done: list[str] = []
+    done: dict[str, None] = {}
 
     def visit(name: str) -> None:
         if name in stacks and name not in done:
             for dependency in sorted(stacks[name].get("dependencies", [])):
                 visit(dependency)
-            done.append(name)
+            done[name] = None
 
     for name in stacks:
         visit(name)
-    return done
+    return list(done)
 
 
 def stack_of(folder: Path, artifact_id: str, artifact: dict[str, Any]) -> Stack:
     properties = artifact["properties"]
     account, region = artifact["environment"].removeprefix("aws://").split("/")
     template = properties["templateFile"]
-    manifest = folder / template.replace(".template.json", ".assets.json")
-    files = [
-        asset_of(folder, file, account, region)
-        for file in json.loads(manifest.read_text(encoding="utf-8"))["files"].values()
-    ]
-    template_bucket = next(asset.bucket for asset in files if asset.source.name == template)
+    bucket, key = template_place(properties, account, region)
     return Stack(
         name=properties.get("stackName", artifact_id),
         template_file=folder / template,
@@ -98,9 +124,25 @@ def stack_of(folder: Path, artifact_id: str, artifact: dict[str, Any]) -> Stack:
         tags=properties.get("tags", {}),
         termination_protection=bool(properties.get("terminationProtection")),
         execution_role=filled(properties.get("cloudFormationExecutionRoleArn"), account, region),
-        template_bucket=template_bucket,
-        assets=tuple(asset for asset in files if asset.source.name != template),
+        template_bucket=bucket,
+        assets=Assets(partial(assets_of, folder, template, account, region)),
+        template_hash=key.removesuffix(".json"),
     )
+
+
+def template_place(properties: dict[str, Any], account: str, region: str) -> tuple[str, str]:
+    """Bucket and key of the template, whose key is the hash of its content."""
+    place = filled(properties["stackTemplateAssetObjectUrl"], account, region) or ""
+    bucket, _, key = place.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def assets_of(folder: Path, template: str, account: str, region: str) -> Iterator[Asset]:
+    """Every file of the stack but its template."""
+    manifest = folder / template.replace(".template.json", ".assets.json")
+    for file in json.loads(manifest.read_text(encoding="utf-8"))["files"].values():
+        if file["source"]["path"] != template:
+            yield asset_of(folder, file, account, region)
 
 
 def asset_of(folder: Path, file: dict[str, Any], account: str, region: str) -> Asset:

@@ -1,12 +1,13 @@
-"""What keeps a stack from its template.
+"""What keeps a stack from its template, or what is known of it from being kept.
 
 DeployError
 ├── StackError      CloudFormation could not make or change a resource; names it with its reason
 ├── StuckError      the stack is in a state that only a person can decide about
-└── BootstrapError  the account has no bucket for assets
+├── BootstrapError  the account has no bucket for assets
+└── Overtaken       another deploy has written what is known of the stacks
 """
 
-__all__ = ["BootstrapError", "DeployError", "StackError", "StuckError"]
+__all__ = ["BootstrapError", "DeployError", "Overtaken", "StackError", "StuckError"]
 
 
 class DeployError(Exception):
@@ -23,3 +24,7 @@ class StuckError(DeployError):
 
 class BootstrapError(DeployError):
     """Raised when assets have nowhere to go."""
+
+
+class Overtaken(DeployError):
+    """Raised when another deploy has written since; read again, or stop."""

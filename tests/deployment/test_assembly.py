@@ -1,6 +1,9 @@
 import json
 
+import pytest
+
 from deployment.assembly import Asset, read
+from deployment.errors import DeployError
 
 
 def write_stack(folder, name, dependencies=(), **properties):
@@ -21,7 +24,11 @@ def write_stack(folder, name, dependencies=(), **properties):
         "type": "aws:cloudformation:stack",
         "environment": "aws://111122223333/eu-central-1",
         "dependencies": list(dependencies),
-        "properties": {"templateFile": f"{name}.template.json", **properties},
+        "properties": {
+            "templateFile": f"{name}.template.json",
+            "stackTemplateAssetObjectUrl": "s3://assets-${AWS::AccountId}-${AWS::Region}/0badc0de.json",
+            **properties,
+        },
     }
 
 
@@ -46,7 +53,7 @@ def test_a_template_is_no_asset_of_its_stack_and_placeholders_are_filled(tmp_pat
     )
 
     (stack,) = read(tmp_path).stacks
-    assert stack.assets == (
+    assert tuple(stack.assets) == (
         Asset(
             source=tmp_path / "asset.a.zip",
             packaging="file",
@@ -57,3 +64,30 @@ def test_a_template_is_no_asset_of_its_stack_and_placeholders_are_filled(tmp_pat
     assert stack.template_bucket == "assets-111122223333-eu-central-1"
     assert stack.execution_role == "arn:aws:iam::111122223333:role/x"
     assert (stack.account, stack.region) == ("111122223333", "eu-central-1")
+
+
+def test_a_digest_tells_two_versions_of_a_stack_apart_without_a_look_at_its_files(tmp_path):
+    def digest(**properties):
+        write_assembly(tmp_path, platform=write_stack(tmp_path, "platform", **properties))
+        for file in (tmp_path / "platform.template.json", tmp_path / "platform.assets.json"):
+            file.unlink()
+        (stack,) = read(tmp_path).stacks
+        return stack.digest
+
+    same = digest()
+    others = {
+        digest(stackTemplateAssetObjectUrl="s3://assets/5eed.json"),
+        digest(tags={"tenant": "acme"}),
+        digest(cloudFormationExecutionRoleArn="arn:aws:iam::111122223333:role/x"),
+        digest(terminationProtection=True),
+    }
+
+    assert digest() == same
+    assert len(others - {same}) == 4
+
+
+def test_a_stack_that_is_not_there_is_named_with_the_folder(tmp_path):
+    write_assembly(tmp_path, platform=write_stack(tmp_path, "platform"))
+
+    with pytest.raises(DeployError, match=r"holds no stack tenant; remove the folder"):
+        read(tmp_path).stack("tenant")

@@ -1,0 +1,158 @@
+"""What is deployed in a cell, as one object of its account: what each stack was last brought to, and by which deploy.
+
+A record is knowledge, the stack is the truth: where it is missing or cannot be read, live stacks have to be asked.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from deployment.errors import BootstrapError, Overtaken
+
+__all__ = ["Record", "Recorded", "Shelf", "bucket_of"]
+
+FORMAT = 1
+TRIES = 5
+GONE, CONFLICT, FAILED = 404, 409, 412
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One stack as a deploy left it.
+
+    `digest` is the stack's (`Stack.digest`), `entries` that of what the ledger was told of its tenant, `state` the
+    tenant's, `at` a time in ISO 8601, `deploy` the id of the deploy.
+    """
+
+    stack: str
+    tenant: str | None
+    digest: str
+    entries: str | None
+    state: str | None
+    at: str
+    deploy: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """Every stack of a cell that is known to stand, by name. `fence` is the lock's number of who wrote it last."""
+
+    stacks: Mapping[str, Recorded] = field(default_factory=dict)
+    fence: int = 0
+    unread: str | None = None
+    """Why nothing is known; None for a record that was there."""
+
+    @property
+    def is_known(self) -> bool:
+        return self.unread is None
+
+    def having(self, *stands: Recorded) -> "Record":
+        return Record({**self.stacks, **{each.stack: each for each in stands}}, self.fence)
+
+    def lacking(self, *stacks: str) -> "Record":
+        return Record({name: each for name, each in self.stacks.items() if name not in stacks}, self.fence)
+
+    def text(self) -> str:
+        rows = [asdict(each) for _, each in sorted(self.stacks.items())]
+        return json.dumps({"format": FORMAT, "fence": self.fence, "stacks": rows}, separators=(",", ":"))
+
+    @classmethod
+    def read(cls, text: bytes) -> "Record":
+        """What cannot be read is as good as nothing, and says why."""
+        try:
+            facts = json.loads(text)
+            if facts["format"] != FORMAT:
+                return cls(unread=f"has format {facts['format']!r}, and this version of lake knows {FORMAT}")
+            rows = [recorded(row) for row in facts["stacks"]]
+            return cls({each.stack: each for each in rows}, int(facts["fence"]))
+        except (ValueError, KeyError, TypeError) as error:
+            return cls(unread=f"cannot be read ({type(error).__name__}: {error})")
+
+
+def recorded(row: Mapping[str, Any]) -> Recorded:
+    found = Recorded(**row)
+    optional = (found.tenant, found.entries, found.state)
+    wrong = [text for text in (found.stack, found.digest, found.at, found.deploy) if not isinstance(text, str)]
+    if wrong or not all(text is None or isinstance(text, str) for text in optional):
+        raise TypeError(f"{row} is no stack")
+    return found
+
+
+def bucket_of(account: str, region: str) -> str:
+    """The bucket that `cdk bootstrap` makes, which is there before any stack."""
+    return f"cdk-hnb659fds-assets-{account}-{region}"
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Where the record of a cell lies. `s3` is a client in the account and Region of the cell."""
+
+    s3: Any
+    bucket: str
+    platform_stack: str
+
+    @property
+    def key(self) -> str:
+        return f"deployments/{self.platform_stack}/record.json"
+
+    @property
+    def address(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+    def read(self) -> tuple[Record, str | None]:
+        """The record and the ETag to write it again with; None for one that is not there yet."""
+        body, etag = self._get()
+        if body is None:
+            return Record(unread="is not there yet"), None
+        return Record.read(body), etag
+
+    def write(self, record: Record, etag: str | None, fence: int) -> str:
+        """Put `record` in place of the one that was read with `etag`; the new ETag.
+
+        Raises Overtaken if another deploy has written since, or if a later holder of the lock has written it.
+        """
+        if record.fence > fence:
+            raise Overtaken(self._overtaken(f"under lock {record.fence}, and this deploy holds {fence}"))
+        body = Record(record.stacks, fence).text().encode()
+        for _ in range(TRIES):
+            try:
+                return self._put(body, etag)
+            except ClientError as error:
+                status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+                if status not in {GONE, CONFLICT, FAILED}:
+                    raise
+            # An answer that was lost on its way: what lies there is what was to be written.
+            there, current = self._get()
+            if there == body and current is not None:
+                return current
+            if current != etag:
+                break
+        raise Overtaken(self._overtaken("since this one read it"))
+
+    def _overtaken(self, how: str) -> str:
+        return f"{self.address}: another deploy has written it {how}; nothing more is done here, see `lake plan`"
+
+    def _put(self, body: bytes, etag: str | None) -> str:
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        answer = self.s3.put_object(
+            Bucket=self.bucket, Key=self.key, Body=body, ContentType="application/json", **condition
+        )
+        return str(answer["ETag"])
+
+    def _get(self) -> tuple[bytes | None, str | None]:
+        try:
+            found = self.s3.get_object(Bucket=self.bucket, Key=self.key)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code == "NoSuchKey":
+                return None, None
+            if code == "NoSuchBucket":
+                raise BootstrapError(
+                    f"bucket {self.bucket}: does not exist; bootstrap the account once with "
+                    "`npx aws-cdk@2.1148.1 bootstrap`"
+                ) from error
+            raise
+        return found["Body"].read(), str(found["ETag"])
