@@ -1,4 +1,4 @@
-"""The environment a command works on: its registry, its names and its AWS clients."""
+"""The cell of an environment that a command works on: its registry, its names and its AWS clients."""
 
 import os
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.errors import CloudIsDown, LakeError, NotFound
+from cli.errors import CloudIsDown, LakeError, NotFound, WrongInput
 from cli.options import tenants_folder
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tenants.naming import PlatformNames, TenantNames
     from tenants.registry import Registry
 
-__all__ = ["LOCAL", "Connection", "cloud_home", "connect", "running_cloud"]
+__all__ = ["LOCAL", "Connection", "cells", "cloud_home", "connect", "running_cloud"]
 
 LOCAL = "local"
 
@@ -45,10 +45,11 @@ def running_cloud() -> "Cloud":
 
 @dataclass(frozen=True)
 class Connection:
-    """What a command needs to talk to one environment."""
+    """What a command needs to talk to one environment, in one of its cells."""
 
     registry: "Registry"
     environment: "Environment"
+    """As it is in this cell."""
     folder: Path = field(default_factory=tenants_folder)
     """Where the registry was read from."""
 
@@ -58,15 +59,18 @@ class Connection:
 
     @cached_property
     def platform(self) -> "PlatformNames":
-        from tenants.naming import PlatformNames
-
-        return PlatformNames(self.registry.organization, self.environment.name)
+        return self.registry.platform_names(f"{self.environment.name}/{self.environment.cell_name}")
 
     @cached_property
     def ledger(self) -> "Ledger":
         from lineage.ledger import Ledger
 
-        return Ledger(self.platform.ledger)
+        return Ledger(self.platform.ledger, region=self.environment.region)
+
+    @property
+    def tenants(self) -> "tuple[Tenant, ...]":
+        """Those that are placed in this cell."""
+        return self.registry.tenants_in(self.environment)
 
     def tenant(self, tenant: str) -> "Tenant":
         return self.registry.tenant(tenant)
@@ -74,7 +78,7 @@ class Connection:
     def names(self, tenant: str) -> "TenantNames":
         from tenants.naming import TenantNames
 
-        return TenantNames(self.registry.organization, tenant, self.environment.name)
+        return TenantNames(self.platform.organization, tenant, self.environment.name)
 
     def client(self, service: str, session: Any = None) -> Any:
         """A boto3 client; one of S3 takes no bucket but this environment's account's."""
@@ -92,7 +96,7 @@ class Connection:
         known = self.tenant(tenant)
         if not self.is_deployed(tenant):
             raise LakeError(
-                f"tenant {tenant} is not deployed in environment {self.environment.name}: "
+                f"tenant {tenant} is not deployed in environment {self.environment.place}: "
                 f"run `lake deploy {tenant}{self.suffix}`"
             )
         return known
@@ -110,8 +114,8 @@ class Connection:
 
     @property
     def suffix(self) -> str:
-        """The option that repeats this environment in a suggested command."""
-        return "" if self.is_local else f" -e {self.environment.name}"
+        """The option that repeats this cell in a suggested command."""
+        return "" if self.is_local else f" -e {self.environment.place}"
 
     def dataset(self, tenant: str, dataset: str) -> str:
         names = [each.name for each in self.tenant(tenant).datasets]
@@ -124,17 +128,37 @@ NOT_THERE = 404
 
 
 def connect(environment: str, tenant: str | None = None) -> Connection:
-    """Registry loaded, environment and tenant known, and for `local` the local cloud reached."""
+    """The tenant's cell, or without a tenant the one that is meant; for `local` the local cloud reached.
+
+    `environment` may name a cell, such as `prod/b`. Without a tenant it has to, where there are several.
+    """
+    name, found = environment.partition("/")[0], cells(environment)
+    if tenant is not None:
+        own = found[0].registry.cell_of(tenant, name)
+        found = [each for each in found if each.environment == own]
+        if not found:
+            raise WrongInput(f"tenant {tenant} is not in cell {environment}, but in {name}/{own.cell_name}: -e {name}")
+    elif len(found) > 1:
+        known = ", ".join(f"-e {name}/{each.environment.cell_name}" for each in found)
+        raise WrongInput(f"environment {name} has several cells: name the one that is meant, {known}")
+    (connection,) = found
+    if not connection.is_local:
+        # The cell's own: a person's default Region would lead to a ledger that is not there.
+        for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+            os.environ[variable] = connection.environment.region
+    return connection
+
+
+def cells(environment: str) -> list[Connection]:
+    """A connection to each cell of an environment, the first one first; to one of them, if `prod/b` names it.
+
+    The registry is loaded once, and for `local` the local cloud reached.
+    """
     from tenants import registry
 
+    name, _, named = environment.partition("/")
     loaded = registry.load(tenants_folder())
-    connection = Connection(loaded, loaded.environment(environment))
-    if tenant is not None:
-        connection.tenant(tenant)
-    if connection.is_local:
+    found = [Connection(loaded, each) for each in ((loaded.cell(environment),) if named else loaded.cells(name))]
+    if found[0].is_local:
         running_cloud()
-    else:
-        # The environment's own: a person's default Region would lead to a ledger that is not there.
-        for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
-            os.environ[name] = connection.environment.region
-    return connection
+    return found

@@ -50,7 +50,7 @@ TRANSACTION = 97  # outputs in the commit transaction beside header, slot and se
 
 
 class Ledger(Claims):
-    """The ledger in one table; endpoint, Region and credentials are botocore's ambient ones.
+    """The ledger in one table; endpoint and credentials are botocore's ambient ones, and so is a Region not given.
 
     A job: `run = ledger.take(…)`, work, `ledger.commit(run, CommitRecord(…))`, `ledger.finalise(run)`.
     """
@@ -60,9 +60,10 @@ class Ledger(Claims):
         table: str,
         *,
         store: Store | None = None,
+        region: str | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        super().__init__(store or Store(table), clock)
+        super().__init__(store or Store(table, region=region), clock)
 
     def started(self, tenant: str, job: str, run: str, glue_run: str) -> None:
         """Dispatch notes under which id Glue started the run, so that Glue's events find it before it is taken."""

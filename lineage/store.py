@@ -64,9 +64,15 @@ class Store:
     """
 
     def __init__(
-        self, name: str, *, workers: int = WORKERS, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        name: str,
+        *,
+        region: str | None = None,
+        workers: int = WORKERS,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.name = name
+        self.region = region
         self.workers = workers
         self.clock = clock
         self.strangers: dict[Key, str] = {}
@@ -100,6 +106,7 @@ class Store:
 
     def _connect(self) -> Connection:
         connection = Connection(
+            region=self.region,
             max_pool_connections=2 * WORKERS,
             retry_configuration={"mode": "standard", "total_max_attempts": 6},
         )

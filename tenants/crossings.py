@@ -3,7 +3,7 @@
 It reads the document and not the models, so that a mistake in one place does not hide the mistakes in others.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tenants.contract import Contract
@@ -16,14 +16,19 @@ __all__ = ["crossings"]
 Contracts = Mapping[str, Contract | None]
 
 
-def crossings(document: Document, environments: Iterable[str], contracts: Contracts) -> Iterator[Problem]:
-    """Every such problem; `contracts` holds None for a contract that is there and cannot be used."""
+def crossings(document: Document, environments: Mapping[str, str | None], contracts: Contracts) -> Iterator[Problem]:
+    """Every such problem.
+
+    `environments`: the organization of those that have one of their own; `contracts` holds None for a contract that is
+    there and cannot be used.
+    """
     value = document.value if isinstance(document.value, dict) else {}
     tiers = _mapping(value.get("tiers")) or {"standard": None}
     default = _mapping(value.get("defaults")).get("tier", "standard")
     if isinstance(default, str) and default not in tiers:
         yield document.problem(("defaults", "tier"), f"no tier {default!r}{nearest(default, tiers)}")
-    yield from _identities(document, [name for name in environments if _is_fit(check_environment, name)])
+    fit = {name: organization for name, organization in environments.items() if _is_fit(check_environment, name)}
+    yield from _identities(document, fit)
     for position, tenant in _tenants(document):
         tier = tenant.get("tier")
         if isinstance(tier, str) and tier not in tiers:
@@ -53,9 +58,9 @@ def _is_fit(check: Any, name: str) -> bool:
     return True
 
 
-def _identities(document: Document, environments: list[str]) -> Iterator[Problem]:
+def _identities(document: Document, environments: Mapping[str, str | None]) -> Iterator[Problem]:
     """Ids given twice, ids that meet an environment's name, and derived names that two tenants would share."""
-    organization = _mapping(document.value).get("organization")
+    default = _mapping(document.value).get("organization")
     first: dict[str, int] = {}
     taken: dict[str, str] = {}
     for position, tenant in _tenants(document):
@@ -67,10 +72,10 @@ def _identities(document: Document, environments: list[str]) -> Iterator[Problem
             yield document.problem(place, f"tenant {name!r} is given twice, first in line {line}")
             continue
         first[name] = position
-        for environment in environments:
+        for environment, organization in environments.items():
             try:
                 check_tenant_in(name, environment)
-                derived = _derived(organization, name, environment)
+                derived = _derived(organization or default, name, environment)
             except InvalidName as error:
                 yield document.problem(place, str(error))
                 continue

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from tenants.model import (
     EMAIL,
+    CellReference,
     Dataset,
     EnvironmentEntry,
     EnvironmentName,
@@ -63,6 +64,8 @@ class TenantEntry(Value):
     """active; suspended (files are kept and wait); offboarding (nothing is taken in any more)."""
     retention: RetentionEntry = RetentionEntry()
     """How many days each zone keeps its objects."""
+    cells: dict[EnvironmentName, CellReference] = Field(default={})
+    """The cell that the tenant is placed in, by environment; the first if not given. Written once, never changed."""
     datasets: tuple[Dataset, ...] = Field(min_length=1)
     """What the tenant sends: a name, or a mapping with name, contract, max_wait or schedule, max_files, max_bytes."""
 
@@ -84,4 +87,4 @@ class EnvironmentsFile(Value):
     """environments.yaml: where the platform runs."""
 
     environments: dict[EnvironmentName, EnvironmentEntry] = Field(min_length=1)
-    """Account, Region and policies by the environment's name (lower-case letters and digits, 2 to 8)."""
+    """Account, Region, policies and cells by the environment's name (lower-case letters and digits, 2 to 8)."""

@@ -1,15 +1,19 @@
 """Tenants, datasets and environments as the rest of the platform sees them: frozen, every default filled in."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from tenants.naming import (
+    CELL,
     DATASET,
     ENVIRONMENT,
+    FIRST_CELL,
     ORGANIZATION,
     TENANT,
+    check_cell,
     check_dataset,
     check_environment,
     check_organization,
@@ -18,7 +22,17 @@ from tenants.naming import (
 from tenants.quantities import Days, PlainDigits, Seconds, Size
 from tenants.schedule import check_schedule
 
-__all__ = ["Dataset", "Environment", "EnvironmentEntry", "Retention", "Tenant", "Tier", "Webhook"]
+__all__ = [
+    "CellEntry",
+    "Dataset",
+    "Environment",
+    "EnvironmentEntry",
+    "Retention",
+    "RetentionCeiling",
+    "Tenant",
+    "Tier",
+    "Webhook",
+]
 
 LINE = r"^[^\x00-\x1f\x7f]+$"
 # The dots and signs that mail systems use, and no braces: `{{resolve:…}}` in a template is read by CloudFormation.
@@ -41,6 +55,8 @@ Organization = Annotated[str, AfterValidator(check_organization), _as_schema(ORG
 TenantId = Annotated[str, AfterValidator(check_tenant), _as_schema(TENANT)]
 DatasetName = Annotated[str, AfterValidator(check_dataset), _as_schema(DATASET)]
 EnvironmentName = Annotated[str, AfterValidator(check_environment), _as_schema(ENVIRONMENT)]
+CellName = Annotated[str, AfterValidator(check_cell), _as_schema(CELL)]
+CellReference = Annotated[str, _as_schema(CELL)]
 Schedule = Annotated[
     str,
     AfterValidator(check_schedule),
@@ -76,6 +92,33 @@ class Retention(Value):
     """Conformed files, from which the tables can be built again."""
     quarantine: Annotated[Days, Field(ge=1, le=36_500)] = 30
     """Refused rows with their reasons."""
+
+
+class RetentionCeiling(Value):
+    """How many days each zone keeps its objects at most; as long as each tenant says where nothing is given."""
+
+    raw: Annotated[Days, Field(ge=1, le=36_500)] | None = None
+    """Files as they came."""
+    processed: Annotated[Days, Field(ge=1, le=36_500)] | None = None
+    """Conformed files, from which the tables can be built again; not shorter than raw."""
+    quarantine: Annotated[Days, Field(ge=1, le=36_500)] | None = None
+    """Refused rows with their reasons."""
+
+    @model_validator(mode="after")
+    def _processed_outlives_raw(self) -> Self:
+        if self.processed is not None and (self.raw is None or self.raw > self.processed):
+            raise ValueError(
+                f"processed is kept {self.processed} days at most, and raw longer: what lies in processed/ says which "
+                f"raw files are done; set raw to {self.processed} days or less"
+            )
+        return self
+
+    def over(self, retention: Retention) -> Retention:
+        """`retention`, cut to what is kept at most."""
+        ceilings = self.model_dump(exclude_none=True)
+        return Retention.model_validate(
+            {zone: min(days, ceilings.get(zone, days)) for zone, days in retention.model_dump().items()}
+        )
 
 
 class Tier(Value):
@@ -132,6 +175,8 @@ class Tenant(Value):
     tier: str
     state: State
     retention: Retention
+    cells: Mapping[str, str]
+    """The cell by environment, where that is not the first."""
     datasets: tuple[Dataset, ...]
     workers: int
     worker_type: WorkerType
@@ -151,13 +196,20 @@ class Webhook(Value):
     """Who reads it: slack or teams."""
 
 
-class EnvironmentEntry(Value):
-    """An account and Region with its policies."""
+class CellEntry(Value):
+    """A further account and Region of an environment, with a platform stack of its own."""
 
     account: str = Field(pattern=r"^[0-9]{12}$")
     """AWS account, 12 digits in quotes."""
     region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")
     """AWS Region."""
+
+
+class Policies(CellEntry):
+    """An account and Region with what holds there."""
+
+    organization: Organization | None = None
+    """First part of every name here; the one of tenants.yaml if not given."""
     notification: str | None = Field(default=None, pattern=EMAIL)
     """Mail address of whoever operates this environment."""
     webhook: Webhook | None = None
@@ -168,6 +220,8 @@ class EnvironmentEntry(Value):
     """Whether a stack refuses to be deleted until this is switched off."""
     max_wait: Annotated[Seconds, Field(ge=0)] | None = None
     """Ceiling on every dataset's max_wait here; none if not given."""
+    retention: RetentionCeiling = RetentionCeiling()
+    """Ceilings on every tenant's retention here; none if not given."""
 
     @model_validator(mode="after")
     def _destroying_means_it(self) -> Self:
@@ -176,10 +230,28 @@ class EnvironmentEntry(Value):
         return self
 
 
-class Environment(EnvironmentEntry):
-    """An environment under its name."""
+class EnvironmentEntry(Policies):
+    """An environment: its first cell's account and Region, its policies, and further cells."""
+
+    cells: dict[CellName, CellEntry] = Field(default={})
+    """Further accounts and Regions, by a name of 1 to 8 lower-case letters and digits."""
+
+
+class Environment(Policies):
+    """An environment under its name, as it is in one of its cells; `cell` is None for the first."""
 
     name: EnvironmentName
+    cell: CellName | None = None
+
+    @property
+    def place(self) -> str:
+        """As people name it: `prod`, or `prod/b` for a further cell."""
+        return self.name if self.cell is None else f"{self.name}/{self.cell}"
+
+    @property
+    def cell_name(self) -> str:
+        """What people call the cell, also the one that has no name."""
+        return self.cell or FIRST_CELL
 
     @property
     def is_local(self) -> bool:
@@ -188,3 +260,7 @@ class Environment(EnvironmentEntry):
     def max_wait_of(self, dataset: Dataset) -> int:
         """Seconds that a file of `dataset` may wait here: its own max_wait under this environment's ceiling."""
         return dataset.max_wait if self.max_wait is None else min(dataset.max_wait, self.max_wait)
+
+    def retention_of(self, tenant: Tenant) -> Retention:
+        """How long each zone of `tenant` keeps its objects here: its own days under this environment's ceilings."""
+        return self.retention.over(tenant.retention)

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from tenants.errors import InvalidName
 
 __all__ = [
+    "FIRST_CELL",
     "RESERVED_TENANTS",
     "PlatformNames",
     "TenantNames",
     "arn",
+    "check_cell",
     "check_dataset",
     "check_environment",
     "check_organization",
@@ -26,6 +28,7 @@ __all__ = [
 # \Z, not $: $ also accepts a trailing newline.
 ORGANIZATION = re.compile(r"[a-z][a-z0-9]{2,15}\Z")
 ENVIRONMENT = re.compile(r"[a-z][a-z0-9]{1,7}\Z")
+CELL = re.compile(r"[a-z][a-z0-9]{0,7}\Z")
 TENANT = re.compile(r"[a-z](?:[a-z0-9]|-(?=[a-z0-9])){2,19}\Z")
 DATASET = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 JOB = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*\Z")
@@ -33,6 +36,11 @@ JOB = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*\Z")
 RESERVED_TENANTS = frozenset(
     {"shared", "all", "changed", "default", "primary", "admin", "root", "aws", "system", "public"}
 )
+FIRST_CELL = "first"
+"""What people call the cell that has no name: the account and Region of the environment itself."""
+# A cell's name is the last part of its names: with these it would be that of something else (`arrivals-dead`,
+# `platform-code`, and the `tenant` that ends the name of a tenant's stack).
+RESERVED_CELLS = frozenset({FIRST_CELL, "dead", "code", "tenant"})
 # S3 keeps bucket names that begin with these for itself; `cdk-` begins the names of CDK's own roles and buckets.
 RESERVED_ORGANIZATIONS = frozenset({"sthree", "amzn", "aws", "cdk"})
 # Athena takes these for SQL where a table stands without quotes, as it does in a contract's queries.
@@ -67,6 +75,14 @@ def check_organization(name: str) -> str:
 def check_environment(name: str) -> str:
     if not ENVIRONMENT.match(name):
         raise InvalidName(f"{name!a} is no environment: expected 2 to 8 lower-case letters and digits, letter first")
+    return name
+
+
+def check_cell(name: str) -> str:
+    if not CELL.match(name):
+        raise InvalidName(f"{name!a} is no cell: expected 1 to 8 lower-case letters and digits, letter first")
+    if name in RESERVED_CELLS:
+        raise InvalidName(f"{name!a} is reserved: choose another name for the cell")
     return name
 
 
@@ -107,17 +123,21 @@ def check_dataset(name: str) -> str:
 
 @dataclass(frozen=True)
 class PlatformNames:
-    """Names of what all tenants of one environment share."""
+    """Names of what all tenants of one cell share; `cell` is None for the first cell of the environment."""
 
     organization: str
     environment: str
+    cell: str | None = None
 
     def __post_init__(self) -> None:
         check_organization(self.organization)
         check_environment(self.environment)
+        if self.cell is not None:
+            check_cell(self.cell)
 
     def _of(self, what: str) -> str:
-        return f"{self.organization}-{self.environment}-{what}"
+        ending = "" if self.cell is None else f"-{self.cell}"
+        return f"{self.organization}-{self.environment}-{what}{ending}"
 
     @property
     def stack(self) -> str:

@@ -1,20 +1,22 @@
 """The registry: tenants.yaml, environments.yaml and contracts/ of one folder, loaded and checked as a whole."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from tenants.cells import misplaced, overlapping
 from tenants.contract import Contract, read_contract
 from tenants.crossings import crossings
 from tenants.document import Document, parse, read
 from tenants.entries import EnvironmentsFile, TenantEntry, TenantsFile
 from tenants.errors import NotFound, Problem, RegistryError
-from tenants.model import Environment, Retention, Tenant
-from tenants.naming import PlatformNames, TenantNames
+from tenants.model import Environment, EnvironmentEntry, Retention, Tenant
+from tenants.naming import FIRST_CELL, PlatformNames, TenantNames
 from tenants.validation import checked
 
 __all__ = ["CONTRACTS", "ENVIRONMENTS", "TENANTS", "Registry", "load", "shown"]
@@ -33,20 +35,50 @@ class Registry:
     organization: str
     tenants: tuple[Tenant, ...]
     environments: Mapping[str, Environment]
+    """By name; each as it is in its first cell."""
     contracts: Mapping[str, Contract]
+    further_cells: Mapping[str, tuple[Environment, ...]] = field(default_factory=dict)
+    """Of environments that have any."""
+
+    @cached_property
+    def _tenants(self) -> dict[str, Tenant]:
+        return {tenant.id: tenant for tenant in self.tenants}
 
     def tenant(self, name: str) -> Tenant:
         """Raises NotFound."""
-        for tenant in self.tenants:
-            if tenant.id == name:
-                return tenant
-        raise NotFound("tenant", name, [tenant.id for tenant in self.tenants])
+        if name not in self._tenants:
+            raise NotFound("tenant", name, self._tenants)
+        return self._tenants[name]
 
     def environment(self, name: str) -> Environment:
         """Raises NotFound."""
         if name not in self.environments:
             raise NotFound("environment", name, self.environments)
         return self.environments[name]
+
+    def cells(self, environment: str) -> tuple[Environment, ...]:
+        """The environment as it is in each of its cells, the first one first; raises NotFound."""
+        return self.environment(environment), *self.further_cells.get(environment, ())
+
+    def cell(self, place: str) -> Environment:
+        """The cell that people call `prod/b`, or `prod/first`; `prod` is the first one too. Raises NotFound."""
+        environment, _, name = place.partition("/")
+        cells = {cell.cell_name: cell for cell in self.cells(environment)}
+        if (name or FIRST_CELL) not in cells:
+            raise NotFound(f"cell of environment {environment}", name, cells)
+        return cells[name or FIRST_CELL]
+
+    def cell_of(self, tenant: str, environment: str) -> Environment:
+        """The environment as it is in the cell that the tenant is placed in; raises NotFound."""
+        return self.cell(f"{environment}/{self.tenant(tenant).cells.get(environment, FIRST_CELL)}")
+
+    def tenants_in(self, cell: Environment) -> tuple[Tenant, ...]:
+        """The tenants that are placed in a cell."""
+        return tuple(tenant for tenant in self.tenants if tenant.cells.get(cell.name) == cell.cell)
+
+    def organization_of(self, environment: str) -> str:
+        """First part of every name in an environment; raises NotFound."""
+        return self.environment(environment).organization or self.organization
 
     def contract(self, tenant: str, dataset: str) -> Contract:
         """The contract of a tenant's dataset; raises NotFound."""
@@ -58,11 +90,12 @@ class Registry:
 
     def names(self, tenant: str, environment: str) -> TenantNames:
         """Raises NotFound."""
-        return TenantNames(self.organization, self.tenant(tenant).id, self.environment(environment).name)
+        return TenantNames(self.organization_of(environment), self.tenant(tenant).id, environment)
 
-    def platform_names(self, environment: str) -> PlatformNames:
-        """Raises NotFound."""
-        return PlatformNames(self.organization, self.environment(environment).name)
+    def platform_names(self, place: str) -> PlatformNames:
+        """Of an environment's first cell, or of `prod/b`; raises NotFound."""
+        cell = self.cell(place)
+        return PlatformNames(self.organization_of(cell.name), cell.name, cell.cell)
 
 
 def load(folder: Path = Path(__file__).parent, *, tenants: str | Path | None = None) -> Registry:
@@ -72,11 +105,14 @@ def load(folder: Path = Path(__file__).parent, *, tenants: str | Path | None = N
     """
     problems: list[Problem] = []
     environments = _environments(folder, problems)
+    first, further = _first(environments), _further(environments)
     contracts = _contracts(folder, problems)
     file, text = (tenants, None) if isinstance(tenants, Path) else (folder / TENANTS, tenants)
     document, entries = _file(file, TenantsFile, problems, text=text)
     if document:
-        problems += crossings(document, environments, contracts)
+        problems += crossings(document, {name: entry.organization for name, entry in environments.items()}, contracts)
+        if environments:
+            problems += misplaced(document, {name: (FIRST_CELL, *entry.cells) for name, entry in environments.items()})
     if problems or not document or not entries:
         raise RegistryError(problems)
     resolved = tuple(_resolved(entry, entries) for entry in entries.tenants)
@@ -85,8 +121,9 @@ def load(folder: Path = Path(__file__).parent, *, tenants: str | Path | None = N
     return Registry(
         organization=entries.organization,
         tenants=resolved,
-        environments=MappingProxyType(environments),
+        environments=MappingProxyType(first),
         contracts=MappingProxyType({name: contract for name, contract in contracts.items() if contract}),
+        further_cells=MappingProxyType(further),
     )
 
 
@@ -109,11 +146,30 @@ def _file(
     return document, found
 
 
-def _environments(folder: Path, problems: list[Problem]) -> dict[str, Environment]:
-    _, found = _file(folder / ENVIRONMENTS, EnvironmentsFile, problems)
-    if found is None:
-        return {}
-    return {name: Environment(name=name, **dict(entry)) for name, entry in found.environments.items()}
+def _environments(folder: Path, problems: list[Problem]) -> dict[str, EnvironmentEntry]:
+    document, found = _file(folder / ENVIRONMENTS, EnvironmentsFile, problems)
+    if document:
+        problems += overlapping(document)
+    return found.environments if found else {}
+
+
+def _first(entries: Mapping[str, EnvironmentEntry]) -> dict[str, Environment]:
+    return {name: Environment(name=name, **_policies(entry)) for name, entry in entries.items()}
+
+
+def _further(entries: Mapping[str, EnvironmentEntry]) -> dict[str, tuple[Environment, ...]]:
+    return {
+        name: tuple(
+            Environment(name=name, cell=cell, **_policies(entry) | dict(place)) for cell, place in entry.cells.items()
+        )
+        for name, entry in entries.items()
+        if entry.cells
+    }
+
+
+def _policies(entry: EnvironmentEntry) -> dict[str, Any]:
+    """What holds in all cells, and the first one's place."""
+    return {key: value for key, value in entry if key != "cells"}
 
 
 def _contracts(folder: Path, problems: list[Problem]) -> dict[str, Contract | None]:
@@ -147,6 +203,7 @@ def _resolved(entry: TenantEntry, entries: TenantsFile) -> Tenant:
         tier=tier,
         state=entry.state,
         retention=entry.retention.over(entries.defaults.retention.over(Retention())),
+        cells={environment: cell for environment, cell in entry.cells.items() if cell != FIRST_CELL},
         datasets=entry.datasets,
         **entries.tiers[tier].model_dump(),
     )

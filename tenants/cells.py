@@ -1,0 +1,68 @@
+"""Cells: the accounts and Regions that an environment is spread over, and which of them a tenant is placed in.
+
+Like `crossings` it reads documents and not models, so that a mistake in one place does not hide those in others.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tenants.document import Document, nearest
+from tenants.errors import Problem
+from tenants.model import LOCAL
+from tenants.naming import FIRST_CELL
+
+__all__ = ["misplaced", "overlapping"]
+
+Place = tuple[str | int, ...]
+
+
+def overlapping(document: Document) -> Iterator[Problem]:
+    """What is wrong with the cells of environments.yaml: two of them in one place, and any of this machine."""
+    environments = _mapping(_mapping(document.value).get("environments"))
+    for name, entry in environments.items():
+        place: Place = ("environments", name, "cells")
+        further = _mapping(_mapping(entry).get("cells"))
+        if name == LOCAL and further:
+            yield document.problem(place, "local is this machine and has no cells: take them out")
+        first = {_address(entry): FIRST_CELL}
+        for cell, given in further.items():
+            if cell in environments:
+                yield document.problem((*place, cell), f"environment {cell!r} has this name: choose another")
+            address = _address(given)
+            if None not in address and (other := first.setdefault(address, cell)) != cell:
+                yield document.problem(
+                    (*place, cell),
+                    f"is account {address[0]} in {address[1]}, as cell {other!r} is; no two cells are: give one of "
+                    "them another account or Region, or take it out",
+                )
+
+
+def _address(entry: Any) -> tuple[Any, Any]:
+    known = _mapping(entry)
+    account, region = (value if isinstance(value, str) else None for value in map(known.get, ("account", "region")))
+    return account, region
+
+
+def misplaced(document: Document, cells: Mapping[str, Sequence[str]]) -> Iterator[Problem]:
+    """Placements in tenants.yaml that lead nowhere. `cells`: names of the cells of each environment."""
+    tenants = _mapping(document.value).get("tenants")
+    for position, tenant in enumerate(tenants if isinstance(tenants, list) else []):
+        for environment, cell in _mapping(_mapping(tenant).get("cells")).items():
+            place = ("tenants", position, "cells", environment)
+            if environment not in cells:
+                yield document.problem(place, f"no environment {environment!r}{nearest(environment, cells)}")
+            elif isinstance(cell, str) and cell not in cells[environment]:
+                yield document.problem(place, _no_such(cell, environment, cells[environment]))
+
+
+def _no_such(cell: str, environment: str, known: Sequence[str]) -> str:
+    if len(known) == 1:
+        return (
+            f"environment {environment} has no cells: take this line out, or write the cell {cell!r} with its account "
+            "and region into environments.yaml"
+        )
+    return f"no cell {cell!r} in environment {environment}{nearest(cell, known)}"
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
