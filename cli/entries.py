@@ -1,5 +1,6 @@
 """What the ledger is told of a tenant: its entries by the registry, what they change, and the writing of them."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
@@ -10,8 +11,9 @@ if TYPE_CHECKING:
     from lineage.ledger import Ledger
     from lineage.values import DatasetEntry, TenantEntry
     from tenants.model import Dataset, Tenant
+    from tenants.registry import Registry
 
-__all__ = ["Entries"]
+__all__ = ["Digests", "Entries"]
 
 UNSAID = {"held_since", "held_reason"}
 """What an operator says of a tenant, and the registry does not."""
@@ -113,6 +115,32 @@ def _shown(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
+class Digests:
+    """What the ledger shall be told of tenants, each as a digest: no call, and a contract is compiled once."""
+
+    def __init__(self, connection: "Connection") -> None:
+        self.connection = connection
+        self.compiled: dict[tuple[str, str], tuple[Compiled, str]] = {}
+
+    def of(self, tenant: "Tenant") -> str:
+        facts: list[dict[str, Any]] = [dict(vars(tenant_entry(self.connection, tenant)))]
+        for dataset in sorted(tenant.datasets, key=lambda each: each.name):
+            compiled, digest = self._compiled(dataset)
+            facts.append({**vars(dataset_entry(self.connection, tenant, dataset, compiled)), "plan": digest})
+        return _hash(json.dumps(facts, sort_keys=True))
+
+    def _compiled(self, dataset: "Dataset") -> tuple["Compiled", str]:
+        key = (dataset.contract, dataset.name)
+        if key not in self.compiled:
+            compiled = compiled_for(self.connection.registry, dataset)
+            self.compiled[key] = compiled, _hash(compiled.plan)
+        return self.compiled[key]
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def tenant_entry(connection: "Connection", tenant: "Tenant") -> "TenantEntry":
     from glue_scripts.arguments import JOBS, MAINTAIN
     from lineage.values import TenantEntry
@@ -133,18 +161,34 @@ def tenant_entry(connection: "Connection", tenant: "Tenant") -> "TenantEntry":
     )
 
 
-def dataset_entry(connection: "Connection", tenant: "Tenant", dataset: "Dataset") -> "DatasetEntry":
+@dataclass(frozen=True)
+class Compiled:
+    """A dataset's contract as the ledger has it: whose files it takes, and the plan as JSON."""
+
+    files: tuple[str, ...]
+    plan: str
+
+
+def compiled_for(registry: "Registry", dataset: "Dataset") -> Compiled:
+    plan = registry.contracts[dataset.contract].plan(dataset.name)
+    return Compiled(tuple(plan.files), plan.to_json())
+
+
+def dataset_entry(
+    connection: "Connection", tenant: "Tenant", dataset: "Dataset", compiled: Compiled | None = None
+) -> "DatasetEntry":
+    """`compiled`: the dataset's contract, where it has been compiled for another tenant already."""
     from lineage.values import DatasetEntry
     from tenants.schedule import compile_schedule
 
-    plan = connection.registry.contract(tenant.id, dataset.name).plan(dataset.name)
+    compiled = compiled or compiled_for(connection.registry, dataset)
     return DatasetEntry(
         tenant=tenant.id,
         dataset=dataset.name,
-        files=tuple(plan.files),
+        files=compiled.files,
         max_wait_s=connection.environment.max_wait_of(dataset),
         max_files=dataset.max_files,
         max_bytes=dataset.max_bytes,
         schedule=compile_schedule(dataset.schedule) if dataset.schedule else None,
-        plan=plan.to_json(),
+        plan=compiled.plan,
     )

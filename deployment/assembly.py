@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,8 @@ class Stack:
     assets: Sequence[Asset]
     template_hash: str | None = None
     """SHA-256 of the template file, as the assembly says; reckoned where it is not given."""
+    shape: str | None = None
+    """What stacks have in common that are alike but for values; None where nobody said."""
 
     @cached_property
     def digest(self) -> str:
@@ -71,10 +73,11 @@ class Stack:
 
 @dataclass(frozen=True)
 class Assembly:
-    """Stacks in the order in which they have to stand."""
+    """Stacks in the order in which they have to stand. `failures`: tenants without a stack, with the reason."""
 
     folder: Path
     stacks: tuple[Stack, ...]
+    failures: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def by_name(self) -> dict[str, Stack]:
@@ -93,7 +96,15 @@ def read(folder: Path) -> Assembly:
         for name, artifact in manifest["artifacts"].items()
         if artifact["type"] == "aws:cloudformation:stack"
     }
-    return Assembly(folder, tuple(stack_of(folder, name, stacks[name]) for name in ordered(stacks)))
+    shapes = said(folder / "shapes.json")
+    found = (stack_of(folder, name, stacks[name], shapes) for name in ordered(stacks))
+    return Assembly(folder, tuple(found), said(folder / "failures.json"))
+
+
+def said(file: Path) -> dict[str, str]:
+    """What was noted beside the manifest; nothing in an assembly that the CDK library wrote itself."""
+    found: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return found
 
 
 def ordered(stacks: dict[str, Any]) -> list[str]:
@@ -111,13 +122,14 @@ def ordered(stacks: dict[str, Any]) -> list[str]:
     return list(done)
 
 
-def stack_of(folder: Path, artifact_id: str, artifact: dict[str, Any]) -> Stack:
+def stack_of(folder: Path, artifact_id: str, artifact: dict[str, Any], shapes: Mapping[str, str]) -> Stack:
     properties = artifact["properties"]
     account, region = artifact["environment"].removeprefix("aws://").split("/")
     template = properties["templateFile"]
     bucket, key = template_place(properties, account, region)
+    name = properties.get("stackName", artifact_id)
     return Stack(
-        name=properties.get("stackName", artifact_id),
+        name=name,
         template_file=folder / template,
         account=account,
         region=region,
@@ -127,6 +139,7 @@ def stack_of(folder: Path, artifact_id: str, artifact: dict[str, Any]) -> Stack:
         template_bucket=bucket,
         assets=Assets(partial(assets_of, folder, template, account, region)),
         template_hash=key.removesuffix(".json"),
+        shape=shapes.get(name),
     )
 
 

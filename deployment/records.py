@@ -23,8 +23,8 @@ GONE, CONFLICT, FAILED = 404, 409, 412
 class Recorded:
     """One stack as a deploy left it.
 
-    `digest` is the stack's (`Stack.digest`), `entries` that of what the ledger was told of its tenant, `state` the
-    tenant's, `at` a time in ISO 8601, `deploy` the id of the deploy.
+    `digest` is that which its description carries, `entries` that of what the ledger was told of its tenant, `state`
+    the tenant's, `at` a time in ISO 8601, `deploy` the id of the deploy, `mould` the template's (`deployment.moulds`).
     """
 
     stack: str
@@ -34,6 +34,7 @@ class Recorded:
     state: str | None
     at: str
     deploy: str
+    mould: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Record:
 
 def recorded(row: Mapping[str, Any]) -> Recorded:
     found = Recorded(**row)
-    optional = (found.tenant, found.entries, found.state)
+    optional = (found.tenant, found.entries, found.state, found.mould)
     wrong = [text for text in (found.stack, found.digest, found.at, found.deploy) if not isinstance(text, str)]
     if wrong or not all(text is None or isinstance(text, str) for text in optional):
         raise TypeError(f"{row} is no stack")
