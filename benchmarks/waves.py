@@ -1,0 +1,341 @@
+"""How long ten thousand tenants take: `lake deploy` and `cdk deploy --all --concurrency 25` against services' rates.
+
+`python -m benchmarks.waves [--tenants 10000] [--seed 7] [--quick]` prints Markdown tables. The templates are those of
+`-e prod`, those of the committed tenants in turn; waves, pace, pauses and looks are the objects that `lake deploy` uses
+(`deployment.waves`); the CDK's are those of its source. Services are buckets of tokens (`benchmarks.service_rates`)
+behind CloudFormation (`benchmarks.fleet`). Nothing here was measured on AWS.
+"""
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from benchmarks.fleet import Blueprint, Cell, Gate, Operation, Patience, Process, blueprint, changed
+from benchmarks.service_rates import RATES, Rate, scaled
+from deployment.waves import Backoff, Looks, Pace, Waves
+
+ENVIRONMENT = "prod"
+LAKE = (sys.executable, "-m", "cli.app")
+RULES = 300  # of a bus, by default: what binds first
+AT_ONCE = 25  # of the CDK CLI
+MOST_RUNS = 30
+HEARTBEAT_S = 10.0  # of the lock
+RECORD_S = 2.0  # between two writes of the record, at most
+CREATE, UPDATE = "CreateStack", "UpdateStack"
+
+
+@dataclass(frozen=True)
+class CdkPatience:
+    """Retries of the CDK CLI's CloudFormation client (aws-cdk-cli, toolkit-lib/lib/api/aws-auth/sdk.ts)."""
+
+    tries: int = 7
+
+    def pause(self, refusals: int, draw: float) -> float:  # noqa: ARG002 - it knows no chance
+        return float(min(2.0**refusals, 15.0))
+
+
+@dataclass
+class Deploy:
+    """One run of a tool in one cell: which stacks it brought to what they shall be."""
+
+    cell: Cell
+    stacks: Sequence[Blueprint]
+    verb: str
+    done: set[int] = field(default_factory=set)
+    failed: set[int] = field(default_factory=set)
+    client: Counter[str] = field(default_factory=Counter)
+    client_refused: int = 0
+    in_work: int = 0
+    ended: bool = False
+    changed: Gate = field(default_factory=Gate)
+
+    def ask(self, operation: str, patience: Patience, on_refusal: Callable[[], None] = lambda: None) -> Process:
+        """A call of the tool itself, as `Cell.insist` makes it, counted."""
+        for refusals in range(1, patience.tries + 1):
+            self.client[operation] += 1
+            if (yield from self.cell.call(operation)):
+                return True
+            self.client_refused += 1
+            on_refusal()
+            if refusals < patience.tries:
+                yield patience.pause(refusals, self.cell.dice.random())
+        return False
+
+    def side_by_side(self, places: Iterable[int], work: Callable[[int], Process], most: Callable[[], int]) -> Process:
+        """Work on so many stacks at once as `most` says at each moment, until none is left."""
+        queue = list(reversed(list(places)))
+        while queue or self.in_work:
+            while queue and self.in_work < most():
+                self.in_work += 1
+                self.cell.clock.start(self._one(queue.pop(), work, queue))
+            self.changed = Gate()
+            yield self.changed
+
+    def _one(self, place: int, work: Callable[[int], Process], queue: list[int]) -> Process:
+        succeeded = yield from work(place)
+        (self.done if succeeded else self.failed).add(place)
+        self.in_work -= 1
+        if not succeeded and self.stops_at_a_failure:
+            queue.clear()
+        self.cell.clock.open(self.changed)
+
+    stops_at_a_failure = False
+
+    def begin(self, place: int) -> Operation:
+        return self.cell.begin(self.stacks[place])
+
+
+class Lake(Deploy):
+    """`lake deploy`: what the record says is another, in waves."""
+
+    waves, backoff, looks = Waves(), Backoff(), Looks()
+
+    def run(self, wanted: Sequence[int]) -> Process:
+        self.pace = Pace()
+        for operation in ("s3:GetObject", "s3:GetObject", "s3:PutObject"):  # record, lock
+            yield from self.ask(operation, self.backoff)
+        self.cell.clock.start(self._housekeeping())
+        for wave in self.waves.cut(wanted):
+            before = len(self.failed)
+            yield from self.side_by_side(wave, self._stack, lambda: self.pace.at_once)
+            yield from self.ask("s3:PutObject", self.backoff)
+            if not self.waves.tolerates(len(self.failed) - before, len(wave)):
+                break
+        self.ended = True
+
+    def _housekeeping(self) -> Process:
+        """The lock's heartbeat, and the record while it changes."""
+        written = 0
+        for moment in itertools.count(1):
+            yield RECORD_S
+            if self.ended:
+                return
+            if (moment * RECORD_S) % HEARTBEAT_S == 0:
+                yield from self.ask("s3:PutObject", self.backoff)
+            if len(self.done) > written:
+                written = len(self.done)
+                yield from self.ask("s3:PutObject", self.backoff)
+
+    def _call(self, operation: str) -> Process:
+        return (yield from self.ask(operation, self.backoff, lambda: self.pace.refused(self.cell.clock.now)))
+
+    def _stack(self, place: int) -> Process:
+        asked = ("DescribeStacks", "DescribeStackEvents", UPDATE) if self.verb == UPDATE else ("DescribeStacks", CREATE)
+        for operation in asked:
+            if not (yield from self._call(operation)):
+                return False
+        operation = self.begin(place)
+        for number in itertools.count():
+            yield self.looks.pause(number, self.in_work)
+            if not (yield from self._call("DescribeStacks")):
+                return False
+            if operation.ended:
+                break
+        if not operation.failed:
+            self.pace.succeeded()
+        return not operation.failed
+
+
+class Cdk(Deploy):
+    """`cdk deploy --all --concurrency 25`: every stack, a change set each, and two watchers."""
+
+    patience = CdkPatience()
+    stops_at_a_failure = True
+    # Requests per unchanged stack, counted on an emulator: these two, and four to STS, SSM and S3.
+    UNCHANGED = ("sts", "sts", "ssm", "s3", "DescribeStacks", "GetTemplate")
+
+    def run(self, wanted: Sequence[int]) -> Process:
+        self.wanted = set(wanted)
+        yield from self.side_by_side(range(len(self.stacks)), self._stack, lambda: AT_ONCE)
+        self.ended = True
+
+    def _stack(self, place: int) -> Process:
+        if not (yield from self._all(self.UNCHANGED)):
+            return False
+        if place not in self.wanted:
+            return True
+        if not (yield from self._all(("s3", "CreateChangeSet", "DescribeChangeSet"))):
+            return False
+        yield 5.0  # between two looks at a change set
+        if not (yield from self._all(("DescribeChangeSet", "ExecuteChangeSet"))):
+            return False
+        operation = self.begin(place)
+        self.cell.clock.start(self._monitor(operation))
+        while not operation.ended:
+            if not (yield from self.ask("DescribeStacks", self.patience)):
+                return False
+            yield 5.0
+        yield from self._all(("DescribeStacks", "DescribeStackEvents"))
+        return not operation.failed
+
+    def _all(self, operations: Iterable[str]) -> Process:
+        for operation in operations:
+            if not (yield from self.ask(operation, self.patience)):
+                return False
+        return True
+
+    def _monitor(self, operation: Operation) -> Process:
+        while not operation.ended:
+            yield 2.0
+            yield from self.ask("DescribeStackEvents", self.patience)
+
+
+@dataclass
+class Result:
+    """What bringing all cells to what they shall be took, one cell after the other."""
+
+    seconds: float = 0.0
+    longest: float = 0.0
+    client: int = 0
+    client_refused: int = 0
+    services: int = 0
+    services_refused: int = 0
+    failures: int = 0
+    runs: int = 0
+    left: int = 0
+
+    def add(self, cell: Cell, deploys: Sequence[Deploy], left: int) -> None:
+        client = sum(sum(deploy.client.values()) for deploy in deploys)
+        refused = sum(deploy.client_refused for deploy in deploys)
+        self.seconds += cell.clock.now
+        self.longest = max(self.longest, cell.clock.now)
+        self.client += client
+        self.client_refused += refused
+        self.services += cell.granted.total() + cell.refused.total() - client
+        self.services_refused += cell.refused.total() - refused
+        self.failures += sum(len(deploy.failed) for deploy in deploys)
+        self.runs = max(self.runs, len(deploys))
+        self.left += left
+
+
+def deployed(
+    tool: type[Lake] | type[Cdk], cell: Cell, stacks: Sequence[Blueprint], verb: str, wanted: Iterable[int]
+) -> tuple[list[Deploy], int]:
+    """Runs of the tool in one cell until all stands, and how many stacks do not even then."""
+    left, deploys = sorted(wanted), []
+    while left and len(deploys) < MOST_RUNS:
+        deploy = tool(cell, stacks, verb)
+        cell.clock.start(deploy.run(left))
+        cell.clock.run()
+        deploys.append(deploy)
+        left = [place for place in left if place not in deploy.done]
+    return deploys, len(left)
+
+
+def simulate(
+    tool: type[Lake] | type[Cdk],
+    sizes: Sequence[int],
+    kinds: Sequence[Blueprint],
+    verb: str,
+    wanted: int | None,
+    *,
+    seed: int,
+    rates: Sequence[Rate] = RATES,
+) -> Result:
+    """All cells; `wanted` of the first cell's stacks differ, or all stacks of all cells."""
+    result = Result()
+    for number, size in enumerate(sizes):
+        cell = Cell(rates, seed + number)
+        stacks = [kinds[place % len(kinds)] for place in range(size)]
+        differ = range(size) if wanted is None else range(wanted if number == 0 else 0)
+        if tool is Cdk and not differ:
+            deploy = Cdk(cell, stacks, verb)
+            cell.clock.start(deploy.run(()))
+            cell.clock.run()
+            result.add(cell, [deploy], 0)
+        else:
+            result.add(cell, *deployed(tool, cell, stacks, verb, differ))
+    return result
+
+
+def templates(folder: Path | None = None) -> list[dict[str, Any]]:
+    """The platform's first, then one per tenant: those of a folder, or of the committed tenants."""
+    if folder is None:
+        with TemporaryDirectory() as made:
+            subprocess.run(
+                (
+                    sys.executable,
+                    "-m",
+                    "cli.app",
+                    "synth",
+                    "-e",
+                    ENVIRONMENT,
+                    "--format",
+                    "templates",
+                    "--output",
+                    made,
+                ),
+                check=True,
+                capture_output=True,
+            )
+            return templates(Path(made))
+    files = sorted(folder.glob("*.template.json"), key=lambda file: ("-platform." not in file.name, file.name))
+    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+
+
+def cut(tenants: int, size: int) -> list[int]:
+    return [min(size, tenants - begin) for begin in range(0, tenants, size)]
+
+
+def clock(seconds: float) -> str:
+    hours, rest = divmod(round(seconds / 60), 60)
+    return f"{hours} h {rest:02} min" if hours else f"{seconds / 60:.1f} min"
+
+
+def row(what: str, way: str, result: Result) -> str:
+    left = f", {result.left:,} left" if result.left else ""
+    return (
+        f"| {what} | {way} | {clock(result.seconds)} | {clock(result.longest)} | {result.client:,} | "
+        f"{result.client_refused:,} | {result.services:,} | {result.services_refused:,} | {result.failures:,} | "
+        f"{result.runs}{left} |"
+    )
+
+
+HEAD = (
+    "| what | with | cells one after another | the longest cell | requests of the tool | refused | calls behind "
+    "CloudFormation | refused | stacks that failed on the way | runs per cell, at most |\n|---|---|---|---|---|---|---|"
+    "---|---|---|"
+)
+TOOLS: tuple[tuple[str, type[Lake] | type[Cdk]], ...] = (("lake", Lake), ("cdk", Cdk))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tenants", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument(
+        "--templates", type=Path, help="of `lake synth --format templates`; the committed tenants' if not"
+    )
+    parser.add_argument("--quick", action="store_true", help="one cell only")
+    options = parser.parse_args()
+    platform, *tenants = templates(options.templates)
+    rules = sum(resource["Type"] == "AWS::Events::Rule" for resource in platform["Resources"].values())
+    sizes = cut(options.tenants, RULES - rules)[: 1 if options.quick else None]
+    created = [blueprint(template) for template in tenants]
+    updated = [changed(template, "AWS::Glue::Job") for template in tenants]
+    scenarios: tuple[tuple[str, Sequence[Blueprint], str, int | None], ...] = (
+        ("create all", created, CREATE, None),
+        ("update the jobs of all", updated, UPDATE, None),
+        ("update one of all", updated, UPDATE, 1),
+    )
+    print(f"{sum(sizes):,} tenants in {len(sizes)} cells of at most {sizes[0]}, seed {options.seed}\n\n{HEAD}")
+    for what, kinds, verb, wanted in scenarios:
+        for way, tool in TOOLS:
+            print(row(what, way, simulate(tool, sizes, kinds, verb, wanted, seed=options.seed)), flush=True)
+    print(f"\nOne cell of {sizes[0]}, created; rates that are assumed\n\n{HEAD}")
+    for factor in (0.5, 1.0, 2.0):
+        for way, tool in TOOLS:
+            found = simulate(tool, sizes[:1], created, CREATE, None, seed=options.seed, rates=scaled(factor))
+            print(row(f"× {factor:g}", way, found), flush=True)
+
+
+if __name__ == "__main__":
+    main()
