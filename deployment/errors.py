@@ -4,10 +4,11 @@ DeployError
 ├── StackError      CloudFormation could not make or change a resource; names it with its reason
 ├── StuckError      the stack is in a state that only a person can decide about
 ├── BootstrapError  the account has no bucket for assets
+├── Locked          another deploy is at work in the cell
 └── Overtaken       another deploy has written what is known of the stacks
 """
 
-__all__ = ["BootstrapError", "DeployError", "Overtaken", "StackError", "StuckError"]
+__all__ = ["BootstrapError", "DeployError", "Locked", "Overtaken", "StackError", "StuckError"]
 
 
 class DeployError(Exception):
@@ -24,6 +25,10 @@ class StuckError(DeployError):
 
 class BootstrapError(DeployError):
     """Raised when assets have nowhere to go."""
+
+
+class Locked(DeployError):
+    """Raised when another deploy is at work; wait for it."""
 
 
 class Overtaken(DeployError):

@@ -39,27 +39,27 @@ def test_one_failure_stops_the_first_wave_and_more_than_a_tenth_any_other(failur
     assert Waves().tolerates(failures, size) is goes_on
 
 
-def test_the_pace_doubles_per_round_until_the_first_refusal_and_then_adds_one_per_round():
+def test_the_pace_doubles_per_round_until_the_first_refusal_and_grows_slowly_after_it():
     pace = Pace(limit=4)
     for _ in range(4):
         pace.succeeded()
     assert pace.at_once == 8
 
     pace.refused(now=100.0)
-    assert pace.at_once == 4
-    for _ in range(5):
+    assert pace.at_once == 6
+    for _ in range(4):
         pace.succeeded()
-    assert pace.at_once == 5
+    assert pace.at_once == 7
 
 
-def test_refusals_of_one_overload_halve_the_pace_once():
-    pace = Pace(limit=32, quiet=5)
-    for moment in (0.0, 0.1, 4.9):
+def test_refusals_of_one_overload_slow_the_pace_once():
+    pace = Pace(limit=32, quiet=30)
+    for moment in (0.0, 0.1, 29.9):
         pace.refused(moment)
-    assert pace.at_once == 16
+    assert pace.at_once == 24
 
-    pace.refused(5.0)
-    assert pace.at_once == 8
+    pace.refused(30.0)
+    assert pace.at_once == 18
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(0, 1e6)), max_size=300))
