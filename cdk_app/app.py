@@ -30,7 +30,7 @@ def context() -> dict[str, Any]:
 
 
 def build(registry: "Registry", environment: str, folder: Path, **options: Any) -> "cdk.App":
-    """The platform's stack and one stack per tenant. Archives of code go into `folder` and may go after synthesis."""
+    """In each cell the platform's stack and one per tenant. Archives of code go into `folder` until synthesis."""
     import aws_cdk as cdk
 
     from cdk_app.code import pack
@@ -38,13 +38,13 @@ def build(registry: "Registry", environment: str, folder: Path, **options: Any) 
     from cdk_app.tenant_stack import TenantStack
     from cdk_app.values import Site, TenantValues
 
-    app = cdk.App(**options)
-    site = Site.of(registry.organization, registry.environment(environment))
-    code = pack(PROJECT, folder)
-    platform = PlatformStack(app, site.platform.stack, site=site, code=code)
-    for tenant in registry.tenants:
-        values = TenantValues.of(tenant, registry, environment)
-        TenantStack(app, values.names.stack, site=site, values=values, code=code).add_stack_dependency(platform)
+    app, code = cdk.App(**options), pack(PROJECT, folder)
+    for cell in registry.cells(environment):
+        site = Site.of(registry.organization, cell)
+        platform = PlatformStack(app, site.platform.stack, site=site, code=code)
+        for tenant in registry.tenants_in(cell):
+            values = TenantValues.of(tenant, registry, environment)
+            TenantStack(app, values.names.stack, site=site, values=values, code=code).add_stack_dependency(platform)
     return app
 
 

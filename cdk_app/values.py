@@ -43,8 +43,9 @@ class Site:
 
     @classmethod
     def of(cls, organization: str, environment: Environment) -> "Site":
+        """A cell of an environment; `organization` where it has none of its own."""
         return cls(
-            platform=PlatformNames(organization, environment.name),
+            platform=PlatformNames(environment.organization or organization, environment.name, environment.cell),
             account=environment.account,
             region=environment.region,
             notification=environment.notification,
@@ -79,7 +80,8 @@ class Site:
 
     @property
     def tags(self) -> dict[str, str]:
-        return {"organization": self.organization, "environment": self.environment}
+        tags = {"organization": self.organization, "environment": self.environment}
+        return {**tags, "cell": self.platform.cell} if self.platform.cell else tags
 
     @property
     def partition(self) -> str:
@@ -149,13 +151,14 @@ class TenantValues:
 
     @classmethod
     def of(cls, tenant: Tenant, registry: "Registry", environment: str) -> "TenantValues":
+        retention = registry.environment(environment).retention_of(tenant)
         return cls(
             tenant=tenant.id,
             owner=tenant.owner,
-            names=TenantNames(registry.organization, tenant.id, environment),
-            raw_days=tenant.retention.raw,
-            processed_days=tenant.retention.processed,
-            quarantine_days=tenant.retention.quarantine,
+            names=TenantNames(registry.organization_of(environment), tenant.id, environment),
+            raw_days=retention.raw,
+            processed_days=retention.processed,
+            quarantine_days=retention.quarantine,
             workers=tenant.workers,
             worker_type=tenant.worker_type,
             max_concurrent_runs=tenant.max_concurrent_runs,

@@ -3,17 +3,20 @@
 Like `crossings` it reads documents and not models, so that a mistake in one place does not hide those in others.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tenants.document import Document, nearest
 from tenants.errors import Problem
-from tenants.model import LOCAL
+from tenants.model import LOCAL, Environment, Tenant
 from tenants.naming import FIRST_CELL
 
-__all__ = ["misplaced", "overlapping"]
+__all__ = ["CANARY", "misplaced", "overlapping", "unfit_canaries"]
 
 Place = tuple[str | int, ...]
+
+CANARY = "canary"
+"""The dataset, and its contract, of the file that a deploy drives through a canary."""
 
 
 def overlapping(document: Document) -> Iterator[Problem]:
@@ -53,6 +56,29 @@ def misplaced(document: Document, cells: Mapping[str, Sequence[str]]) -> Iterato
                 yield document.problem(place, f"no environment {environment!r}{nearest(environment, cells)}")
             elif isinstance(cell, str) and cell not in cells[environment]:
                 yield document.problem(place, _no_such(cell, environment, cells[environment]))
+
+
+def unfit_canaries(cells: Iterable[Environment], tenants: Mapping[str, Tenant]) -> Iterator[tuple[Place, str]]:
+    """Canaries that no file can be driven through in their cell, by their place in environments.yaml."""
+    for cell in cells:
+        if cell.canary is not None and (reason := _unfit(cell, cell.canary, tenants)):
+            further = () if cell.cell is None else ("cells", cell.cell)
+            yield ("environments", cell.name, *further, "canary"), reason
+
+
+def _unfit(cell: Environment, canary: str, tenants: Mapping[str, Tenant]) -> str | None:
+    if canary not in tenants:
+        return f"no tenant {canary!r}{nearest(canary, tenants)}"
+    tenant = tenants[canary]
+    if tenant.cells.get(cell.name) != cell.cell:
+        placed = tenant.cells.get(cell.name, FIRST_CELL)
+        return f"tenant {canary} is in cell {placed} of {cell.name}, not in {cell.cell_name}: name a tenant of this one"
+    if tenant.state != "active":
+        return f"tenant {canary} is {tenant.state}: a canary is active, or no file comes through it"
+    dataset = tenant.dataset(CANARY)
+    if dataset is None or dataset.contract != CANARY:
+        return f"tenant {canary} has no dataset {CANARY!r} with contract {CANARY!r}: add it to its datasets"
+    return None
 
 
 def _no_such(cell: str, environment: str, known: Sequence[str]) -> str:

@@ -115,9 +115,10 @@ class RetentionCeiling(Value):
 
     def over(self, retention: Retention) -> Retention:
         """`retention`, cut to what is kept at most."""
-        ceilings = self.model_dump(exclude_none=True)
-        return Retention.model_validate(
-            {zone: min(days, ceilings.get(zone, days)) for zone, days in retention.model_dump().items()}
+        return Retention(
+            raw=min(retention.raw, self.raw or retention.raw),
+            processed=min(retention.processed, self.processed or retention.processed),
+            quarantine=min(retention.quarantine, self.quarantine or retention.quarantine),
         )
 
 
@@ -203,6 +204,8 @@ class CellEntry(Value):
     """AWS account, 12 digits in quotes."""
     region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")
     """AWS Region."""
+    canary: TenantId | None = None
+    """The platform's own tenant here: every deploy drives a file through it before it goes on; none if not given."""
 
 
 class Policies(CellEntry):

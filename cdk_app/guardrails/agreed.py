@@ -1,9 +1,7 @@
-"""What the registry says and no template can say of itself: in which account, who is written to, which webhook."""
+"""What the registry says and no template can say of itself: in which account and cell, who is written to."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from tenants.naming import PlatformNames, TenantNames
 
 if TYPE_CHECKING:
     from tenants.registry import Registry
@@ -18,18 +16,20 @@ class Agreed:
     account: str | None = None
     address: str | None = None
     parameter: str | None = None
+    cell: str | None = None
 
 
 NOTHING = Agreed()
 
 
 def agreed(registry: "Registry", environment: str) -> dict[str, Agreed]:
-    """By stack name."""
-    here = registry.environment(environment)
-    parameter = here.webhook.parameter if here.webhook else None
-    platform = PlatformNames(registry.organization, environment).stack
-    found = {platform: Agreed(here.account, here.notification, parameter)}
-    for tenant in registry.tenants:
-        stack = TenantNames(registry.organization, tenant.id, environment).stack
-        found[stack] = Agreed(here.account, None if here.is_local else tenant.owner)
+    """By stack name, for all cells."""
+    found = {}
+    for cell in registry.cells(environment):
+        parameter = cell.webhook.parameter if cell.webhook else None
+        platform = registry.platform_names(f"{cell.name}/{cell.cell_name}").stack
+        found[platform] = Agreed(cell.account, cell.notification, parameter, cell.cell)
+        for tenant in registry.tenants_in(cell):
+            stack = registry.names(tenant.id, environment).stack
+            found[stack] = Agreed(cell.account, None if cell.is_local else tenant.owner, cell=cell.cell)
     return found

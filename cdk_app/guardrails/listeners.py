@@ -25,7 +25,7 @@ def own_listener(subject: Subject) -> Iterator[str]:
     if more := sorted(set(subject.properties) - {"Endpoint", "Protocol", "TopicArn"}):
         yield f"{', '.join(more)}: expected none"
     owner, protocol, endpoint = subject.owner, subject.get("Protocol"), rendered(subject.get("Endpoint"))
-    webhooks = [] if owner.tenant else subject.called("AWS::Lambda::Function", f"{owner.prefix}-webhook")
+    webhooks = [] if owner.tenant else subject.called("AWS::Lambda::Function", owner.platform.webhook_function)
     expected = {("email", owner.agreed.address), *(("lambda", f"${{{each}.Arn}}") for each in webhooks)}
     if (protocol, endpoint) not in expected:
         yield f"{protocol} {endpoint} hears it, expected {owner.agreed.address or 'nobody'} or the platform's webhook"
@@ -34,9 +34,10 @@ def own_listener(subject: Subject) -> Iterator[str]:
 def own_dead_letters(subject: Subject) -> Iterator[str]:
     """What a queue gives up lies in its own dead-letter queue."""
     target = rendered(subject.get("RedrivePolicy", "deadLetterTargetArn") or "")
-    dead = subject.called("AWS::SQS::Queue", f"{subject.get('QueueName')}-dead")
+    expected = subject.owner.dead_letters_of(str(subject.get("QueueName")))
+    dead = subject.called("AWS::SQS::Queue", expected)
     if "RedrivePolicy" in subject.properties and target not in {f"${{{each}.Arn}}" for each in dead}:
-        yield f"hands on to {target}, expected {subject.get('QueueName')}-dead"
+        yield f"hands on to {target}, expected {expected}"
 
 
 def own_targets(subject: Subject) -> Iterator[str]:

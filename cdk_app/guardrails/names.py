@@ -1,10 +1,12 @@
-"""Whose names a template holds: a tenant's its own and the platform's, the platform's no tenant's."""
+"""Whose names a template holds: a tenant's its own and those of its cell's platform, the platform's no tenant's."""
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from cdk_app.guardrails.subject import Owner, Subject, rendered
+from tenants.naming import PlatformNames
 
 __all__ = ["names_only_own"]
 
@@ -50,6 +52,8 @@ def problems(owner: Owner, text: str, *, in_denial: bool) -> Iterator[str]:
     for tenant in tenants_in(owner, text) - {each for each in allowed if each}:
         whose = "every tenant" if tenant == EVERY else f"tenant {tenant}"
         yield f"names {whose}: {text}"
+    if owner.cell and re.search(first_cells(owner.organization, owner.environment), text):
+        yield f"names the platform of another cell than {owner.cell}: {text}"
     if owner.tenant is None:
         return
     if (arn := ARN.fullmatch(text)) and not is_known(owner, arn[1], arn[3], in_denial=in_denial):
@@ -82,8 +86,23 @@ def is_known(owner: Owner, service: str, resource: str, *, in_denial: bool) -> b
 
 
 def is_own(owner: Owner, name: str) -> bool:
-    """A name of the tenant, up to a delimiter that no id holds, or one that begins as the platform's do."""
+    """A name of the tenant, up to a delimiter that no id holds, or one of its cell's platform."""
     database = owner.prefix.replace("-", "_")
     logs = f"/lake/{owner.organization}/{owner.environment}/{owner.tenant}/"
     own = rf"(?:^|[/:])(?:{re.escape(owner.prefix)}|{re.escape(database)}){END}"
-    return bool(re.search(own, name) or logs in name or re.search(rf"(?:^|[/:]){owner.platform}-", name))
+    shared = "|".join(platform_names(owner.organization, owner.environment, owner.cell))
+    return bool(re.search(own, name) or logs in name or re.search(rf"(?:^|[/:])(?:{shared})(?![a-z0-9-])", name))
+
+
+@cache
+def platform_names(organization: str, environment: str, cell: str | None) -> tuple[str, ...]:
+    """Whatever a template of a tenant may name of the platform."""
+    names = PlatformNames(organization, environment, cell)
+    shared = names.stack, names.ledger, names.queue, names.dead_letter_queue, names.topic, names.code_bucket
+    return *shared, *names.functions
+
+
+@cache
+def first_cells(organization: str, environment: str) -> re.Pattern[str]:
+    """Any name of the platform in the first cell, which further cells' names begin with."""
+    return re.compile(rf"(?:{'|'.join(platform_names(organization, environment, None))})(?![a-z0-9-])")

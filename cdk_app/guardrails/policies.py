@@ -210,7 +210,7 @@ def forbidden(statement: Resource, actions: list[str]) -> Iterator[str]:
 def more_than_use(subject: Subject, statement: Resource, actions: list[str]) -> Iterator[str]:
     """Of the platform a tenant reads the code, and uses the key through services."""
     resources = {rendered(each) for each in listed(statement.get("Resource"))}
-    code = any(f":{subject.owner.platform}-platform-code" in each for each in resources)
+    code = any(f":{subject.owner.platform.code_bucket}" in each for each in resources)
     if code and (more := [action for action in actions if action.startswith("s3:") and action != "s3:GetObject"]):
         yield f"{said(statement)} allows {', '.join(more)} on the code of all tenants"
     through = listed(statement.get("Condition", {}).get("StringEquals", {}).get("kms:ViaService"))

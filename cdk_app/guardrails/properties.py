@@ -85,7 +85,7 @@ def encrypted_by(name: str) -> Check:
 
 def is_shared_topic(subject: Subject) -> bool:
     """A tenant's topic is under the platform's key: functions that publish need no right on a tenant's."""
-    key = "${import " + f"{subject.owner.platform}-platform-key" + "}"
+    key = "${import " + f"{subject.owner.platform.stack}-key" + "}"
     return subject.kind == "AWS::SNS::Topic" and rendered(subject.get("KmsMasterKeyId")) == key
 
 
@@ -174,9 +174,10 @@ def own_events(subject: Subject) -> Iterator[str]:
     bucket = pattern.get("detail", {}).get("bucket", {}).get("name")
     if bucket != [f"{owner.prefix}-datalake"]:
         yield f"hears {bucket}, expected the tenant's bucket"
+    queues = f"{owner.platform.queue}|{owner.platform.dead_letter_queue}"
     for target in listed(subject.get("Targets")):
         for arn in (target.get("Arn"), (target.get("DeadLetterConfig") or {}).get("Arn")):
-            if not re.search(rf":sqs:[^:]+:\d{{12}}:{owner.platform}-arrivals(-dead)?\Z", rendered(arn or "")):
+            if not re.search(rf":sqs:[^:]+:\d{{12}}:({queues})\Z", rendered(arn or "")):
                 yield f"tells {rendered(arn or 'nobody')}, expected the platform's queue"
 
 

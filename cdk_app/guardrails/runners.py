@@ -45,7 +45,7 @@ def own_function(subject: Subject) -> Iterator[str]:
         yield f"its code is {rendered(code)}, expected an archive in the account's bucket of assets"
     if more := [each for each in MORE_CODE if each in subject.properties]:
         yield f"{', '.join(more)}: expected its archive alone"
-    if subject.get("Handler") != f"ingestion.{name.removeprefix(f'{owner.prefix}-')}.handler":
+    if subject.get("Handler") != f"ingestion.{owner.function_called(name)}.handler":
         yield f"its handler is {subject.get('Handler')}, expected that of {name}"
     if rendered(subject.get("Role")) not in {f"${{{each}.Arn}}" for each in subject.called("AWS::IAM::Role", name)}:
         yield f"runs in {rendered(subject.get('Role'))}, expected the role that is called {name}"
@@ -64,8 +64,8 @@ def own_settings(subject: Subject) -> Iterator[str]:
 def own_source(subject: Subject) -> Iterator[str]:
     """The queue of arrivals feeds the function that registers them."""
     owner = subject.owner
-    queues = {f"${{{each}.Arn}}" for each in subject.called("AWS::SQS::Queue", f"{owner.prefix}-arrivals")}
-    functions = {f"${{{each}}}" for each in subject.called("AWS::Lambda::Function", f"{owner.prefix}-register")}
+    queues = {f"${{{each}.Arn}}" for each in subject.called("AWS::SQS::Queue", owner.platform.queue)}
+    functions = {f"${{{each}}}" for each in subject.called("AWS::Lambda::Function", owner.platform.register_function)}
     source, function = rendered(subject.get("EventSourceArn")), rendered(subject.get("FunctionName"))
     if source not in queues or function not in functions:
         yield f"{source} feeds {function}, expected the platform's arrivals and register"
@@ -73,7 +73,7 @@ def own_source(subject: Subject) -> Iterator[str]:
 
 def shipped_job(subject: Subject) -> Iterator[str]:
     """A job runs what lies in the platform's bucket of code, where no tenant writes."""
-    arguments, bucket = subject.get("DefaultArguments") or {}, re.escape(f"{subject.owner.platform}-platform-code")
+    arguments, bucket = subject.get("DefaultArguments") or {}, re.escape(subject.owner.platform.code_bucket)
     for name, value, ending in (
         ("script", subject.get("Command", "ScriptLocation"), "py"),
         ("library", arguments.get("--extra-py-files"), "zip"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cdk_app.guardrails.agreed import NOTHING, Agreed
+from tenants.naming import PlatformNames
 
 __all__ = ["Check", "Owner", "Subject", "listed", "rendered", "statements"]
 
@@ -14,8 +15,9 @@ Resource = dict[str, Any]
 
 NAMED_BY = {"AWS::IAM::Role": "RoleName", "AWS::Lambda::Function": "FunctionName", "AWS::SQS::Queue": "QueueName"}
 
-# Organization and environment hold no hyphen (tenants.naming), so a stack's name has one reading.
-PLATFORM_STACK = re.compile(r"([a-z0-9]+)-([a-z0-9]+)-platform\Z")
+# Organization, environment and cell hold no hyphen and no cell is called `tenant` (tenants.naming), so a stack's name
+# has one reading.
+PLATFORM_STACK = re.compile(r"([a-z0-9]+)-([a-z0-9]+)-platform(?:-(?!tenant\Z)([a-z][a-z0-9]*))?\Z")
 TENANT_STACK = re.compile(r"([a-z0-9]+)-([a-z0-9-]+)-([a-z0-9]+)-tenant\Z")
 
 
@@ -27,14 +29,15 @@ class Owner:
     environment: str
     tenant: str | None
     agreed: Agreed = NOTHING
+    cell: str | None = None
 
     @classmethod
     def of(cls, stack: str, agreed: Agreed = NOTHING) -> "Owner | None":
         """None for a name that no stack of ours has."""
         if found := PLATFORM_STACK.match(stack):
-            return cls(found[1], found[2], None, agreed)
+            return cls(found[1], found[2], None, agreed, found[3])
         if found := TENANT_STACK.match(stack):
-            return cls(found[1], found[3], found[2], agreed)
+            return cls(found[1], found[3], found[2], agreed, agreed.cell)
         return None
 
     @property
@@ -44,13 +47,25 @@ class Owner:
         return f"{self.organization}{middle}-{self.environment}"
 
     @property
-    def platform(self) -> str:
-        return f"{self.organization}-{self.environment}"
+    def platform(self) -> PlatformNames:
+        """Names of the platform in the owner's cell."""
+        return PlatformNames(self.organization, self.environment, self.cell)
+
+    def dead_letters_of(self, queue: str) -> str:
+        """What the queue for its dead letters is called: a cell's name stands last."""
+        ending = f"-{self.cell}" if self.cell else ""
+        return f"{queue.removesuffix(ending)}-dead{ending}"
+
+    def function_called(self, name: str) -> str:
+        """Which of the platform's functions has a name, such as `register`."""
+        ending = f"-{self.cell}" if self.cell else ""
+        return name.removeprefix(f"{self.prefix}-").removesuffix(ending)
 
     @property
     def tags(self) -> dict[str, str]:
         tags = {"organization": self.organization, "environment": self.environment}
-        return {**tags, "tenant": self.tenant} if self.tenant else tags
+        own = {"cell": self.cell, "tenant": self.tenant}
+        return tags | {name: value for name, value in own.items() if value}
 
 
 @dataclass(frozen=True)
