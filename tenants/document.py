@@ -15,12 +15,12 @@ import yaml
 
 from tenants.errors import Problem, RegistryError, shortened
 
-__all__ = ["MAX_PROBLEMS", "Document", "nearest", "parse", "read"]
+__all__ = ["MAX_BYTES", "MAX_PROBLEMS", "Document", "contents", "nearest", "parse", "read"]
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 8
 MAX_PROBLEMS = 1_000  # whoever has so many in one file reads no more of them
-MAX_VALUES = 200_000  # a tenant is about ten: its keys, its values, its lists
+MAX_VALUES = 200_000  # of a file of MAX_BYTES, more of a larger one
 
 PathOf = tuple[str | int, ...]
 # Keys that name an item of a list better than its position does.
@@ -82,34 +82,40 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
 
 
-def read(path: Path, shown: str, *, max_depth: int = MAX_DEPTH) -> Document:
+def read(path: Path, shown: str, *, max_depth: int = MAX_DEPTH, max_bytes: int = MAX_BYTES) -> Document:
     """The document in `path`; errors speak of it as `shown`. Raises RegistryError."""
+    return parse(contents(path, shown, max_bytes), shown, max_depth=max_depth, max_bytes=max_bytes)
+
+
+def contents(path: Path, shown: str, max_bytes: int = MAX_BYTES) -> bytes:
+    """What is in `path`, and no more than a byte over what may be in it; raises RegistryError."""
     try:
         with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+            return file.read(max_bytes + 1)
     except OSError as error:
         raise RegistryError([Problem(shown, 1, "", f"cannot be read: {error.strerror}")]) from error
-    return parse(raw, shown, max_depth=max_depth)
 
 
-def parse(raw: bytes, shown: str, *, max_depth: int = MAX_DEPTH) -> Document:
+def parse(raw: bytes, shown: str, *, max_depth: int = MAX_DEPTH, max_bytes: int = MAX_BYTES) -> Document:
     """The document in `raw`; raises RegistryError."""
-    if len(raw) > MAX_BYTES:
-        raise RegistryError([Problem(shown, 1, "", f"is larger than {MAX_BYTES:,} bytes")])
+    if len(raw) > max_bytes:
+        raise RegistryError([Problem(shown, 1, "", f"is larger than {max_bytes:,} bytes")])
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise RegistryError([Problem(shown, line, "", f"is not UTF-8: {error.reason}")]) from error
-    return _Composer(shown, max_depth).compose(text.removeprefix("\ufeff"))
+    max_values = MAX_VALUES * max_bytes // MAX_BYTES
+    return _Composer(shown, max_depth, max_values).compose(text.removeprefix("\ufeff"))
 
 
 class _Composer:
     """Builds values from parser events, without recursion, so that depth costs a check and not a stack."""
 
-    def __init__(self, shown: str, max_depth: int) -> None:
+    def __init__(self, shown: str, max_depth: int, max_values: int) -> None:
         self.shown = shown
         self.max_depth = max_depth
+        self.max_values = max_values
         self.lines: dict[PathOf, int] = {(): 1}
         self.problems: list[Problem] = []
         self.root: Any = None
@@ -128,7 +134,7 @@ class _Composer:
         except _TooDeep as error:
             self._note(error.line, f"is nested deeper than {self.max_depth} levels")
         except _TooMany as error:
-            self._note(error.line, f"holds more than {MAX_VALUES:,} keys and values")
+            self._note(error.line, f"holds more than {self.max_values:,} keys and values")
         except _Enough:
             pass
         if self.problems:
@@ -158,7 +164,7 @@ class _Composer:
 
     def _node(self, event: yaml.NodeEvent, line: int) -> None:
         self.values += 1
-        if self.values > MAX_VALUES:
+        if self.values > self.max_values:
             raise _TooMany(line)
         if event.anchor is not None:
             self._refuse(line, f"anchor &{event.anchor} is not allowed; write the value out")

@@ -1,7 +1,7 @@
 """The registry: tenants.yaml, environments.yaml and contracts/ of one folder, loaded and checked as a whole."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from tenants.blocks import Blocks
 from tenants.cells import misplaced, overlapping
 from tenants.contract import Contract, read_contract
 from tenants.crossings import crossings
-from tenants.document import Document, parse, read
+from tenants.document import MAX_BYTES, Document, contents, parse
 from tenants.entries import EnvironmentsFile, TenantEntry, TenantsFile
 from tenants.errors import NotFound, Problem, RegistryError
+from tenants.memory import Memory, context_of, digest_of
 from tenants.model import Environment, EnvironmentEntry, Retention, Tenant
 from tenants.naming import FIRST_CELL, PlatformNames, TenantNames
 from tenants.validation import checked
@@ -24,6 +26,8 @@ __all__ = ["CONTRACTS", "ENVIRONMENTS", "TENANTS", "Registry", "load", "shown"]
 TENANTS = "tenants.yaml"
 ENVIRONMENTS = "environments.yaml"
 CONTRACTS = "contracts"
+MOST_BYTES = 10_000_000
+"""Of tenants.yaml: more than ten thousand tenants."""
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -98,17 +102,60 @@ class Registry:
         return PlatformNames(self.organization_of(cell.name), cell.name, cell.cell)
 
 
-def load(folder: Path = Path(__file__).parent, *, tenants: str | Path | None = None) -> Registry:
+def load(
+    folder: Path = Path(__file__).parent, *, tenants: str | Path | None = None, memory: Path | None = None
+) -> Registry:
     """The registry in `folder`; raises RegistryError with every problem of every file.
 
-    `tenants`, a text or another file, is read in place of tenants.yaml, to see what a change would do.
+    `tenants`, a text or another file, is read in place of tenants.yaml, to see what a change would do. With the file
+    `memory`, only tenants whose lines are not in it are read and checked again, and it is brought up to date.
     """
+    file, text = (tenants, None) if isinstance(tenants, Path) else (folder / TENANTS, tenants)
+    if memory is not None and (found := _remembered(folder, file, text, memory)):
+        return found
+    return _read(folder, file, text)[0]
+
+
+def _remembered(folder: Path, file: Path, text: str | None, path: Path) -> Registry | None:
+    """None where all has to be read together: that tells what is wrong, and where, in the words of the whole file."""
+    try:
+        blocks = Blocks.of(text if text is not None else contents(file, shown(file), MOST_BYTES).decode())
+    except (RegistryError, UnicodeDecodeError):
+        return None
+    if blocks is None:
+        return None
+    digests = [digest_of(block) for block in blocks.blocks]
+    memory = Memory.read(
+        path, context_of(blocks, [folder / ENVIRONMENTS, *sorted((folder / CONTRACTS).glob("*.yaml"))])
+    )
+    new = [position for position, digest in enumerate(digests) if digest not in memory.tenants] or [0]
+    try:
+        part, begins = _read(folder, file, blocks.only(new))
+    except RegistryError:
+        return None
+    if begins != blocks.lines(new):
+        return None
+    known = memory.tenants | dict(zip((digests[position] for position in new), part.tenants, strict=True))
+    found = replace(part, tenants=tuple(known[digest] for digest in digests))
+    if len({tenant.id for tenant in found.tenants}) < len(digests):
+        return None
+    if known.keys() != memory.tenants.keys() or len(known) > len(digests):
+        memory.keep({digest: known[digest] for digest in digests})
+    return found
+
+
+def _files_around(folder: Path) -> list[Path]:
+    """What decides what a tenant is, beside tenants.yaml."""
+    return [path for path in (folder / ENVIRONMENTS, *sorted((folder / CONTRACTS).glob("*.yaml"))) if path.is_file()]
+
+
+def _read(folder: Path, file: Path, text: str | None) -> tuple[Registry, list[int]]:
+    """The registry, and the line that each tenant begins in."""
     problems: list[Problem] = []
     environments = _environments(folder, problems)
     first, further = _first(environments), _further(environments)
     contracts = _contracts(folder, problems)
-    file, text = (tenants, None) if isinstance(tenants, Path) else (folder / TENANTS, tenants)
-    document, entries = _file(file, TenantsFile, problems, text=text)
+    document, entries = _file(file, TenantsFile, problems, text=text, max_bytes=MOST_BYTES)
     if document:
         problems += crossings(document, {name: entry.organization for name, entry in environments.items()}, contracts)
         if environments:
@@ -118,13 +165,14 @@ def load(folder: Path = Path(__file__).parent, *, tenants: str | Path | None = N
     resolved = tuple(_resolved(entry, entries) for entry in entries.tenants)
     if short := list(_short_lived(document, resolved)):
         raise RegistryError(short)
-    return Registry(
+    registry = Registry(
         organization=entries.organization,
         tenants=resolved,
         environments=MappingProxyType(first),
         contracts=MappingProxyType({name: contract for name, contract in contracts.items() if contract}),
         further_cells=MappingProxyType(further),
     )
+    return registry, [document.lines["tenants", position] for position in range(len(resolved))]
 
 
 def shown(path: Path) -> str:
@@ -134,10 +182,11 @@ def shown(path: Path) -> str:
 
 
 def _file(
-    path: Path, model: type[M], problems: list[Problem], *, text: str | None = None
+    path: Path, model: type[M], problems: list[Problem], *, text: str | None = None, max_bytes: int = MAX_BYTES
 ) -> tuple[Document | None, M | None]:
     try:
-        document = read(path, shown(path)) if text is None else parse(text.encode(), shown(path))
+        raw = contents(path, shown(path), max_bytes) if text is None else text.encode()
+        document = parse(raw, shown(path), max_bytes=max_bytes)
     except RegistryError as error:
         problems += error.problems
         return None, None

@@ -26,7 +26,8 @@ def checked(document: Document, model: type[M], *, open_keys: Iterable[str] = ()
         for place, known in unknown[:MAX_PROBLEMS]
     ]
     try:
-        found = model.model_validate(_without(document.value, [place for place, _ in unknown]))
+        known = _without(document.value, [place for place, _ in unknown]) if unknown else document.value
+        found = model.model_validate(known)
     except ValidationError as error:
         return None, problems + list(_translated(document, error))
     return found, problems
