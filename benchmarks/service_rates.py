@@ -15,8 +15,8 @@ EVENTS = "docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html: contro
 ATHENA = "docs.aws.amazon.com/athena/latest/ug/service-limits.html"
 SNS = "service quotas of us-east-1; other Regions have less"
 STACKS = (
-    "assumed: seven updates at once pass and ten do not (jenkinsci/pipeline-aws-plugin#245), five creations in a second "
-    "are too many (Sceptre/sceptre#910)"
+    "assumed: seven updates at once pass and ten do not (jenkinsci/pipeline-aws-plugin#245), five creations within a "
+    "second are too many (Sceptre/sceptre#910)"
 )
 UNPUBLISHED = "assumed: not published"
 

@@ -27,6 +27,8 @@ LAKE = (sys.executable, "-m", "cli.app")
 RULES = 300  # of a bus, by default: what binds first
 AT_ONCE = 25  # of the CDK CLI
 MOST_RUNS = 30
+LARGER = (1_000, 1_990)  # workgroups and stacks of an account and Region, by default
+TURNS = 4  # of a stack whose services were asked too often
 HEARTBEAT_S = 10.0  # of the lock
 RECORD_S = 2.0  # between two writes of the record, at most
 CREATE, UPDATE = "CreateStack", "UpdateStack"
@@ -54,6 +56,7 @@ class Deploy:
     client: Counter[str] = field(default_factory=Counter)
     client_refused: int = 0
     in_work: int = 0
+    next: float = 0.0
     ended: bool = False
     changed: Gate = field(default_factory=Gate)
 
@@ -69,13 +72,17 @@ class Deploy:
                 yield patience.pause(refusals, self.cell.dice.random())
         return False
 
-    def side_by_side(self, places: Iterable[int], work: Callable[[int], Process], most: Callable[[], int]) -> Process:
-        """Work on so many stacks at once as `most` says at each moment, until none is left."""
+    def side_by_side(
+        self, places: Iterable[int], work: Callable[[int], Process], most: Callable[[], int], gap: float = 0.0
+    ) -> Process:
+        """Work on so many stacks at once as `most` says at each moment, begun with gaps between them, until all are."""
         queue = list(reversed(list(places)))
         while queue or self.in_work:
             while queue and self.in_work < most():
                 self.in_work += 1
-                self.cell.clock.start(self._one(queue.pop(), work, queue))
+                begin = max(self.cell.clock.now, self.next)
+                self.next = begin + gap
+                self.cell.clock.start(self._one(queue.pop(), work, queue), begin - self.cell.clock.now)
             self.changed = Gate()
             yield self.changed
 
@@ -83,11 +90,13 @@ class Deploy:
         succeeded = yield from work(place)
         (self.done if succeeded else self.failed).add(place)
         self.in_work -= 1
-        if not succeeded and self.stops_at_a_failure:
+        if not succeeded and self.is_enough():
             queue.clear()
         self.cell.clock.open(self.changed)
 
-    stops_at_a_failure = False
+    def is_enough(self) -> bool:
+        """Whether a failure is one too many: no further stack is begun."""
+        return True
 
     def begin(self, place: int) -> Operation:
         return self.cell.begin(self.stacks[place])
@@ -104,12 +113,15 @@ class Lake(Deploy):
             yield from self.ask(operation, self.backoff)
         self.cell.clock.start(self._housekeeping())
         for wave in self.waves.cut(wanted):
-            before = len(self.failed)
-            yield from self.side_by_side(wave, self._stack, lambda: self.pace.at_once)
+            self.size, self.failures = len(wave), len(self.failed)
+            yield from self.side_by_side(wave, self._stack, lambda: self.pace.at_once, self.pace.gap)
             yield from self.ask("s3:PutObject", self.backoff)
-            if not self.waves.tolerates(len(self.failed) - before, len(wave)):
+            if self.is_enough():
                 break
         self.ended = True
+
+    def is_enough(self) -> bool:
+        return not self.waves.tolerates(len(self.failed) - self.failures, self.size)
 
     def _housekeeping(self) -> Process:
         """The lock's heartbeat, and the record while it changes."""
@@ -128,27 +140,38 @@ class Lake(Deploy):
         return (yield from self.ask(operation, self.backoff, lambda: self.pace.refused(self.cell.clock.now)))
 
     def _stack(self, place: int) -> Process:
-        asked = ("DescribeStacks", "DescribeStackEvents", UPDATE) if self.verb == UPDATE else ("DescribeStacks", CREATE)
-        for operation in asked:
-            if not (yield from self._call(operation)):
+        """All refusals here are those of services, and `lake deploy` begins such a stack again."""
+        for turn in range(1, TURNS + 1):
+            operation = yield from self._brought(place, again=turn > 1)
+            if operation is None:
                 return False
+            if not operation.failed:
+                self.pace.succeeded()
+                return True
+            self.pace.refused(self.cell.clock.now)
+            yield self.backoff.pause(turn, self.cell.dice.random())
+        return False
+
+    def _brought(self, place: int, *, again: bool) -> Process:
+        asked = ("DescribeStacks", "DescribeStackEvents", UPDATE) if self.verb == UPDATE else ("DescribeStacks", CREATE)
+        if again and self.verb == CREATE:  # what the failed creation left is removed first
+            asked = ("DescribeStacks", "DescribeStackEvents", "DeleteStack", "DescribeStacks", CREATE)
+        for name in asked:
+            if not (yield from self._call(name)):
+                return None
         operation = self.begin(place)
         for number in itertools.count():
             yield self.looks.pause(number, self.in_work)
             if not (yield from self._call("DescribeStacks")):
-                return False
+                return None
             if operation.ended:
-                break
-        if not operation.failed:
-            self.pace.succeeded()
-        return not operation.failed
+                return operation
 
 
 class Cdk(Deploy):
     """`cdk deploy --all --concurrency 25`: every stack, a change set each, and two watchers."""
 
     patience = CdkPatience()
-    stops_at_a_failure = True
     # Requests per unchanged stack, counted on an emulator: these two, and four to STS, SSM and S3.
     UNCHANGED = ("sts", "sts", "ssm", "s3", "DescribeStacks", "GetTemplate")
 
@@ -256,6 +279,13 @@ def simulate(
     return result
 
 
+def bound(stacks: Iterable[Blueprint], rates: Sequence[Rate]) -> tuple[float, Rate]:
+    """The seconds that the slowest service alone needs for what these stacks ask of it, and its rate."""
+    asked = Counter(call for stack in stacks for part in stack for call in part.calls)
+    needs = [(sum(asked[each] for each in rate.operations) - rate.burst) / rate.per_second for rate in rates]
+    return max(zip(needs, rates, strict=True), key=lambda found: found[0])
+
+
 def templates(folder: Path | None = None) -> list[dict[str, Any]]:
     """The platform's first, then one per tenant: those of a folder, or of the committed tenants."""
     if folder is None:
@@ -311,14 +341,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tenants", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument(
-        "--templates", type=Path, help="of `lake synth --format templates`; the committed tenants' if not"
-    )
+    parser.add_argument("--templates", type=Path, help="folder; the committed tenants' if not given")
     parser.add_argument("--quick", action="store_true", help="one cell only")
     options = parser.parse_args()
     platform, *tenants = templates(options.templates)
     rules = sum(resource["Type"] == "AWS::Events::Rule" for resource in platform["Resources"].values())
     sizes = cut(options.tenants, RULES - rules)[: 1 if options.quick else None]
+    fleet(sizes, tenants, options.seed)
+    if not options.quick:
+        larger_cells([blueprint(template) for template in tenants], options.seed)
+    other_rates(sizes[0], [blueprint(template) for template in tenants], options.seed)
+
+
+def fleet(sizes: Sequence[int], tenants: Sequence[dict[str, Any]], seed: int) -> None:
     created = [blueprint(template) for template in tenants]
     updated = [changed(template, "AWS::Glue::Job") for template in tenants]
     scenarios: tuple[tuple[str, Sequence[Blueprint], str, int | None], ...] = (
@@ -326,15 +361,31 @@ def main() -> None:
         ("update the jobs of all", updated, UPDATE, None),
         ("update one of all", updated, UPDATE, 1),
     )
-    print(f"{sum(sizes):,} tenants in {len(sizes)} cells of at most {sizes[0]}, seed {options.seed}\n\n{HEAD}")
+    print(f"{sum(sizes):,} tenants in {len(sizes)} cells of at most {sizes[0]}, seed {seed}\n\n{HEAD}")
     for what, kinds, verb, wanted in scenarios:
         for way, tool in TOOLS:
-            print(row(what, way, simulate(tool, sizes, kinds, verb, wanted, seed=options.seed)), flush=True)
-    print(f"\nOne cell of {sizes[0]}, created; rates that are assumed\n\n{HEAD}")
+            print(row(what, way, simulate(tool, sizes, kinds, verb, wanted, seed=seed)), flush=True)
+
+
+def larger_cells(kinds: Sequence[Blueprint], seed: int) -> None:
+    print(f"\nLarger cells, once their quotas are raised; all created\n\n{HEAD}")
+    for size in LARGER:
+        for way, tool in TOOLS:
+            print(row(f"{size:,} tenants", way, simulate(tool, [size], kinds, CREATE, None, seed=seed)), flush=True)
+    seconds, rate = bound([kinds[place % len(kinds)] for place in range(LARGER[0])], [*filter(published, RATES)])
+    print(f"\nBy published rates alone {LARGER[0]:,} tenants need {clock(seconds)}: {', '.join(rate.operations)}")
+
+
+def other_rates(size: int, kinds: Sequence[Blueprint], seed: int) -> None:
+    print(f"\nOne cell of {size}, all created, with other values for the rates that are assumed\n\n{HEAD}")
     for factor in (0.5, 1.0, 2.0):
         for way, tool in TOOLS:
-            found = simulate(tool, sizes[:1], created, CREATE, None, seed=options.seed, rates=scaled(factor))
+            found = simulate(tool, [size], kinds, CREATE, None, seed=seed, rates=scaled(factor))
             print(row(f"× {factor:g}", way, found), flush=True)
+
+
+def published(rate: Rate) -> bool:
+    return rate.is_published
 
 
 if __name__ == "__main__":
