@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from cli import output, overview
-from cli.connection import LOCAL, cloud_home, connect, running_cloud
+from cli.connection import LOCAL, cloud_home, running_cloud, suffix_of, within_reach
 from cli.errors import WrongInput, explain
 from cli.exit_codes import ExitCode
 from cli.options import EnvironmentOption, JsonOption
@@ -121,7 +121,7 @@ def status(environment: EnvironmentOption = LOCAL, as_json: JsonOption = False) 
             output.print_table(["what", "value"], list(_lines(known)))
         if found:
             print()
-            overview.show(found, "" if environment == LOCAL else f" -e {environment}")
+            overview.show(found, suffix_of(environment))
     if problem:
         output.message(problem)
     if not known["running"]:
@@ -135,7 +135,7 @@ def _lake(environment: str, known: Mapping[str, Any]) -> tuple[overview.Overview
     if environment == LOCAL and not known["parts"]["emulator"]:
         return None, "the emulator does not answer; see logs/emulator.log in the cloud's folder"
     try:
-        return overview.look(connect(environment)), None
+        return overview.together(overview.look(each) for each in within_reach(environment)), None
     except Exception as error:
         if environment != LOCAL:
             raise

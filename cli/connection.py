@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cli import output
 from cli.errors import CloudIsDown, LakeError, NotFound, WrongInput
 from cli.options import tenants_folder
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from tenants.naming import PlatformNames, TenantNames
     from tenants.registry import Registry
 
-__all__ = ["LOCAL", "Connection", "cells", "cloud_home", "connect", "running_cloud"]
+__all__ = ["LOCAL", "Connection", "cells", "cloud_home", "connect", "running_cloud", "suffix_of", "within_reach"]
 
 LOCAL = "local"
 
@@ -91,6 +92,19 @@ class Connection:
 
         return insisting(made, self.environment.account)
 
+    def account_of_login(self) -> str:
+        """The account that the credentials in use are of."""
+        return str(self.client("sts").get_caller_identity()["Account"])
+
+    def check_account(self) -> None:
+        """Raises LakeError if the credentials in use are of another account than this cell."""
+        account, place = self.account_of_login(), self.environment.place
+        if account != self.environment.account:
+            raise LakeError(
+                f"environment {place} is account {self.environment.account}, but the credentials in use are of "
+                f"account {account}: log in to the right one"
+            )
+
     def deployed_tenant(self, tenant: str) -> "Tenant":
         """The tenant, if its bucket is there; else what to run first."""
         known = self.tenant(tenant)
@@ -115,7 +129,7 @@ class Connection:
     @property
     def suffix(self) -> str:
         """The option that repeats this cell in a suggested command."""
-        return "" if self.is_local else f" -e {self.environment.place}"
+        return suffix_of(self.environment.place)
 
     def dataset(self, tenant: str, dataset: str) -> str:
         names = [each.name for each in self.tenant(tenant).datasets]
@@ -125,6 +139,11 @@ class Connection:
 
 
 NOT_THERE = 404
+
+
+def suffix_of(environment: str) -> str:
+    """The option that repeats an environment, or a cell of it, in a suggested command."""
+    return "" if environment == LOCAL else f" -e {environment}"
 
 
 def connect(environment: str, tenant: str | None = None) -> Connection:
@@ -142,10 +161,7 @@ def connect(environment: str, tenant: str | None = None) -> Connection:
         known = ", ".join(f"-e {name}/{each.environment.cell_name}" for each in found)
         raise WrongInput(f"environment {name} has several cells: name the one that is meant, {known}")
     (connection,) = found
-    if not connection.is_local:
-        # The cell's own: a person's default Region would lead to a ledger that is not there.
-        for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):
-            os.environ[variable] = connection.environment.region
+    _be_in(connection)
     return connection
 
 
@@ -161,4 +177,27 @@ def cells(environment: str) -> list[Connection]:
     found = [Connection(loaded, each) for each in ((loaded.cell(environment),) if named else loaded.cells(name))]
     if found[0].is_local:
         running_cloud()
+    _be_in(found[0])
     return found
+
+
+def _be_in(connection: Connection) -> None:
+    """The cell's own Region: a person's default would lead to a ledger that is not there."""
+    if not connection.is_local:
+        for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+            os.environ[variable] = connection.environment.region
+
+
+def within_reach(environment: str) -> list[Connection]:
+    """The cells in the account that the credentials are of; what is left out is told. Raises LakeError for none."""
+    found = cells(environment)
+    if len({each.environment.account for each in found}) == 1:
+        return found
+    account = found[0].account_of_login()
+    if elsewhere := [each for each in found if each.environment.account != account]:
+        places = ", ".join(f"{each.environment.place} (account {each.environment.account})" for each in elsewhere)
+        output.message(f"left out, since the credentials in use are of account {account}: {places}; log in there, too")
+    reached = [each for each in found if each not in elsewhere]
+    if not reached:
+        raise LakeError(f"no cell of environment {environment} is in account {account}: log in to one of the others")
+    return reached

@@ -156,7 +156,7 @@ def tenant_entry(connection: "Connection", tenant: "Tenant") -> "TenantEntry":
         jobs={job: names.job(job) for job in JOBS},
         errand_job=names.job(MAINTAIN),
         max_in_flight=tenant.max_concurrent_runs,
-        retention=tenant.retention.model_dump(),
+        retention=environment.retention_of(tenant).model_dump(),
         topic=arn("sns", environment.region, environment.account, names.topic),
     )
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from cli import output
-from cli.connection import LOCAL, Connection, connect
+from cli.connection import LOCAL, Connection, connect, within_reach
 from cli.errands import attend
 from cli.errors import LakeError, WrongInput, explain
 from cli.exit_codes import ExitCode
@@ -112,10 +112,13 @@ def rebuild_ledger(
 
     if (tenant is None) != every:
         raise WrongInput("give one of: TENANT, --all")
-    connection = connect(environment, tenant)
-    tenants = [tenant] if tenant else [each.id for each in connection.registry.tenants]
+    places = (
+        [(connect(environment, tenant), tenant)]
+        if tenant
+        else [(each, placed.id) for each in within_reach(environment) for placed in each.tenants]
+    )
     results: dict[str, Any] = {}
-    for each in tenants:
+    for connection, each in places:
         if every and not connection.is_deployed(each):
             continue
         try:
@@ -128,7 +131,7 @@ def rebuild_ledger(
             if not every:
                 raise
             results[each] = {"error": explain(error)[0]}
-    show(results if every else results[tenants[0]], as_json=as_json)
+    show(results if tenant is None else results[tenant], as_json=as_json)
     failed = [each for each, result in results.items() if "error" in result]
     if failed:
         output.message(f"lake: not rebuilt: {', '.join(failed)}")

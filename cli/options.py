@@ -17,7 +17,7 @@ EnvironmentOption = Annotated[
         "-e",
         metavar="NAME",
         envvar="LAKE_ENVIRONMENT",
-        help="Environment of tenants/environments.yaml.",
+        help="Environment of tenants/environments.yaml; NAME/CELL for one of its cells.",
         rich_help_panel="Common options",
     ),
 ]

@@ -1,7 +1,7 @@
 """A lake at this moment: what is held, what waits and since when, what runs, and what could not be registered."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lineage.ledger import Ledger
     from lineage.values import TenantEntry
 
-__all__ = ["COUNTED", "Overview", "TenantOverview", "look", "show"]
+__all__ = ["COUNTED", "Overview", "TenantOverview", "look", "show", "together"]
 
 COUNTED = 1000
 """So far is counted what waits of one dataset for one job, or is held of one tenant: one request each."""
@@ -67,6 +67,16 @@ def look(connection: Connection) -> Overview:
         return _tenant(ledger, entry, opened[entry.tenant], silent[entry.tenant])
 
     return Overview(arrivals=arrivals, dead_letters=dead, tenants=ledger.store.each(of_tenant, ledger.tenants()))
+
+
+def together(cells: Iterable[Overview]) -> Overview:
+    """The cells of an environment as one lake: a tenant is in one of them."""
+    found = list(cells)
+    return Overview(
+        arrivals=sum(each.arrivals for each in found),
+        dead_letters=sum(each.dead_letters for each in found),
+        tenants=[tenant for each in found for tenant in each.tenants],
+    )
 
 
 def _tenant(ledger: "Ledger", entry: "TenantEntry", runs: int, silent: int) -> TenantOverview:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from cli import output
-from cli.connection import LOCAL, Connection, connect
+from cli.connection import LOCAL, Connection, suffix_of, within_reach
 from cli.errors import LakeError
 from cli.options import EnvironmentOption, JsonOption
 
@@ -48,11 +48,13 @@ class Letter:
 @app.command()
 def show(*, environment: EnvironmentOption = LOCAL, as_json: JsonOption = False) -> None:
     """Show how many arrivals wait, and the first dead letters with the reason where it is known."""
-    connection = connect(environment)
-    sqs = connection.client("sqs")
-    queue, dead = connection.platform.queue, connection.platform.dead_letter_queue
-    rows = [{"queue": name} | depths(sqs, url_of(sqs, name, connection)) for name in (queue, dead)]
-    found = letters(connection, sqs, url_of(sqs, dead, connection))
+    rows: list[dict[str, Any]] = []
+    found: list[Letter] = []
+    for connection in within_reach(environment):
+        sqs = connection.client("sqs")
+        queue, dead = connection.platform.queue, connection.platform.dead_letter_queue
+        rows += [{"queue": name} | depths(sqs, url_of(sqs, name, connection)) for name in (queue, dead)]
+        found += letters(connection, sqs, url_of(sqs, dead, connection))
     oldest = min((letter.sent for letter in found), default=None)
     if as_json:
         output.print_json(
@@ -63,7 +65,7 @@ def show(*, environment: EnvironmentOption = LOCAL, as_json: JsonOption = False)
     if found:
         print()
         output.print_table(COLUMNS, [{column: getattr(letter, column) for column in COLUMNS} for letter in found])
-        output.message(f"when the reason is gone: `lake queue redrive{connection.suffix}`")
+        output.message(f"when the reason is gone: `lake queue redrive{suffix_of(environment)}`")
 
 
 @app.command()
@@ -75,15 +77,15 @@ def redrive(
     as_json: JsonOption = False,
 ) -> None:
     """Put dead letters back on the queue of arrivals. Safe to repeat: what is registered already is not again."""
-    connection = connect(environment)
-    sqs = connection.client("sqs")
-    queue, dead = (
-        url_of(sqs, name, connection) for name in (connection.platform.queue, connection.platform.dead_letter_queue)
-    )
-    there = sum(depths(sqs, dead).values())
+    there = moved = left = 0
+    for connection in within_reach(environment):
+        sqs, platform = connection.client("sqs"), connection.platform
+        queue, dead = (url_of(sqs, name, connection) for name in (platform.queue, platform.dead_letter_queue))
+        here = sum(depths(sqs, dead).values())
+        gone = 0 if dry_run else move(sqs, dead, queue, limit=None if limit is None else limit - moved)
+        left += sum(depths(sqs, dead).values()) if gone else here
+        there, moved = there + here, moved + gone
     wanted = there if limit is None else min(limit, there)
-    moved = 0 if dry_run else move(sqs, dead, queue, limit=limit)
-    left = sum(depths(sqs, dead).values()) if moved else there
     if as_json:
         output.print_json({"dry_run": dry_run, "moved": moved, "would_move": wanted if dry_run else None, "left": left})
     elif dry_run:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cli import output
-from cli.connection import LOCAL, Connection, connect
+from cli.connection import LOCAL, Connection, connect, within_reach
 from cli.errors import LakeError, WrongInput
 from cli.options import EnvironmentOption, JsonOption, TenantArgument
 
@@ -53,11 +53,8 @@ def reconcile(
         raise WrongInput("name a tenant, or give --all")
     grace_s = seconds(grace)
     _check(prefix)
-    connection = connect(environment, tenant)
-    tenants = [tenant] if tenant is not None else _deployed(connection)
-    if tenant is not None:
-        connection.deployed_tenant(tenant)
-    reports, failures = _each(connection, tenants, prefix=prefix, grace_s=grace_s, dry_run=dry_run)
+    places = _places(environment, tenant)
+    reports, failures = _each(places, prefix=prefix, grace_s=grace_s, dry_run=dry_run)
     _show(reports[0] if reports and not every else reports, reports, as_json=as_json)
     _judge(reports, failures)
 
@@ -101,20 +98,30 @@ def seconds(text: str) -> int:
         raise WrongInput(f"{text!r} is no duration: expected such as 0s, 15m, 1h") from error
 
 
-def _deployed(connection: Connection) -> list[str]:
-    known = [each.id for each in connection.registry.tenants]
-    found = [each for each in known if connection.is_deployed(each)]
-    missing = [each for each in known if each not in found]
+def _places(environment: str, tenant: str | None) -> list[tuple[Connection, str]]:
+    """Tenants with their cells: the one that is named, or all that are deployed."""
+    if tenant is not None:
+        connection = connect(environment, tenant)
+        connection.deployed_tenant(tenant)
+        return [(connection, tenant)]
+    found: list[tuple[Connection, str]] = []
+    missing: list[str] = []
+    for connection in within_reach(environment):
+        for placed in connection.tenants:
+            if connection.is_deployed(placed.id):
+                found.append((connection, placed.id))
+            else:
+                missing.append(placed.id)
     if missing:
         output.message(f"not deployed, left out: {', '.join(missing)}")
     return found
 
 
-def _each(connection: Connection, tenants: Sequence[str], **how: Any) -> tuple[list[Report], list[str]]:
+def _each(places: Sequence[tuple[Connection, str]], **how: Any) -> tuple[list[Report], list[str]]:
     """A tenant whose bucket cannot be listed stops no other."""
     reports: list[Report] = []
     failures: list[str] = []
-    for tenant in tenants:
+    for connection, tenant in places:
         try:
             reports.append(call(connection, tenant, **how))
         except LakeError as error:
