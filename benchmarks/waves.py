@@ -1,8 +1,8 @@
 """How long ten thousand tenants take: `lake deploy` and `cdk deploy --all --concurrency 25` against services' rates.
 
-`python -m benchmarks.waves [--tenants 10000] [--seed 7] [--quick]` prints Markdown tables. The templates are those of
-`-e prod`, those of the committed tenants in turn; waves, pace, pauses and looks are the objects that `lake deploy` uses
-(`deployment.waves`); the CDK's are those of its source. Services are buckets of tokens (`benchmarks.service_rates`)
+`python -m benchmarks.waves [--tenants 10000] [--seed 7] [--quick | --rates]` prints Markdown tables. The templates are
+those of the committed tenants in turn, for `-e prod`; waves, pace, pauses and looks are the objects that `lake deploy`
+uses (`deployment.waves`); the CDK's are those of its source. Services are buckets of tokens (`benchmarks.service_rates`)
 behind CloudFormation (`benchmarks.fleet`). Nothing here was measured on AWS.
 """
 
@@ -343,7 +343,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--templates", type=Path, help="folder; the committed tenants' if not given")
     parser.add_argument("--quick", action="store_true", help="one cell only")
+    parser.add_argument("--rates", action="store_true", help="print the rates with their sources, and nothing else")
     options = parser.parse_args()
+    if options.rates:
+        print("| calls | per second | at once | source |\n|---|---|---|---|")
+        for rate in RATES:
+            print(f"| {', '.join(rate.operations)} | {rate.per_second:g} | {rate.burst:g} | {rate.source} |")
+        return
     platform, *tenants = templates(options.templates)
     rules = sum(resource["Type"] == "AWS::Events::Rule" for resource in platform["Resources"].values())
     sizes = cut(options.tenants, RULES - rules)[: 1 if options.quick else None]
