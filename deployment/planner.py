@@ -1,0 +1,286 @@
+"""A plan, reckoned from what stacks shall be and from what is known of how they stand.
+
+Digests are compared for every stack. Templates, CloudFormation and the ledger are asked only for those that differ.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from deployment.assembly import Stack
+from deployment.changes import Difference, ResourceChange, difference
+from deployment.errors import StuckError
+from deployment.moulds import mould
+from deployment.plans import Action, CellPlan, Change, Group, Plan, Refusal
+from deployment.records import Record, Recorded
+from deployment.repairs import SETTLED, Step, step
+from deployment.replacements import Replacements, replacements
+from deployment.stacks import Adaptation, Standing
+
+__all__ = ["Intent", "Sight", "Told", "plan_of"]
+
+ASKED_SINGLY = 10
+"""More stacks than these are listed with all others, which is fewer calls."""
+SETTINGS = "tags, execution role, termination protection or description"
+TRANSITIONS = {"active": Action.RESUME, "suspended": Action.SUSPEND, "offboarding": Action.OFFBOARD}
+
+
+@dataclass(frozen=True)
+class Intent:
+    """A stack as it shall be. `digest` is what its description shall carry; the rest is None for the platform's own.
+
+    `own` are the words of the tenant in its template (`deployment.moulds`).
+    """
+
+    stack: Stack
+    digest: str
+    tenant: str | None = None
+    state: str | None = None
+    entries: str | None = None
+    own: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.stack.name
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the ledger knows of a tenant: its state, and how its entries differ from what they shall be."""
+
+    state: str | None = None
+    changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What is known of a cell, and how to look at it; each look is a call.
+
+    `live` describes the stacks of these names, or all for None; `template` is that of one live stack; `told` is what
+    the ledger knows of one tenant. `is_tenants` tells a tenant's stack by its name.
+    """
+
+    platform: str
+    account: str
+    region: str
+    record: Record
+    live: Callable[[Collection[str] | None], Mapping[str, Standing]]
+    template: Callable[[str], Mapping[str, Any]]
+    told: Callable[[Intent], Told]
+    adaptation: Adaptation = field(default_factory=Adaptation)
+    is_tenants: Callable[[str], bool] = lambda _name: False
+
+
+class Knowledge:
+    """How the stacks of a cell stand: by its record, or by a look at them where that does not say it."""
+
+    def __init__(self, sight: Sight, names: Iterable[str], *, refresh: bool) -> None:
+        self.sight, self.names = sight, frozenset(names)
+        self.looks_at_all = refresh or not sight.record.is_known
+        self.note = how(refresh=refresh, unread=sight.record.unread)
+        self.refusals: list[Refusal] = []
+
+    def recorded(self, name: str) -> Recorded | None:
+        return self.sight.record.stacks.get(name)
+
+    @cached_property
+    def live(self) -> Mapping[str, Standing]:
+        """Every stack, if the record is not to be relied on; else those that it does not know."""
+        if self.looks_at_all:
+            return self._sound(self.sight.live(None))
+        return self.look(self.names - self.sight.record.stacks.keys())
+
+    def look(self, names: Collection[str]) -> Mapping[str, Standing]:
+        """Those of `names` that stand."""
+        if not names or self.looks_at_all:
+            return {name: self.live[name] for name in names if name in self.live}
+        found = self.sight.live(names if len(names) <= ASKED_SINGLY else None)
+        return self._sound({name: each for name, each in found.items() if name in names})
+
+    def _sound(self, found: Mapping[str, Standing]) -> Mapping[str, Standing]:
+        """Without stacks whose creation never succeeded."""
+        return {name: each for name, each in found.items() if self._is_sound(name, each)}
+
+    def _is_sound(self, name: str, standing: Standing) -> bool:
+        try:
+            return step(name, standing.status, stood=self.recorded(name) is not None) not in {Step.CREATE, Step.CLEAR}
+        except StuckError as error:
+            if name in self.names:
+                self.refusals.append(Refusal(name, str(error)))
+            return True
+
+    def stands(self, name: str) -> bool:
+        return name in self.live or (not self.looks_at_all and self.recorded(name) is not None)
+
+    def digest(self, intent: Intent) -> str | None:
+        """What the stack was last brought to; None for one that does not stand, or has to be deployed anyhow."""
+        standing, recorded = self.live.get(intent.name), self.recorded(intent.name)
+        if standing is None:
+            return recorded.digest if recorded and not self.looks_at_all else None
+        is_protected = standing.termination_protection == intent.stack.termination_protection
+        return standing.digest if standing.status in SETTLED and is_protected else None
+
+    def is_told(self, intent: Intent) -> bool:
+        """Whether the ledger knows of the tenant what it shall know."""
+        recorded = self.recorded(intent.name)
+        return intent.tenant is None or (recorded is not None and recorded.entries == intent.entries)
+
+
+def how(*, refresh: bool, unread: str | None) -> str | None:
+    if refresh:
+        return "compared with the stacks as they stand"
+    return f"compared with the stacks as they stand: the record {unread}" if unread else None
+
+
+@dataclass
+class CellPlanner:
+    """One cell. `placed`: by the name of each tenant's stack, the platform's stack of the cell that the file says."""
+
+    sight: Sight
+    intents: Sequence[Intent]
+    placed: Mapping[str, str]
+    named: Collection[str]
+    """Resources that may be given up with what is in them."""
+    refresh: bool
+    table: Replacements = field(default_factory=replacements)
+    refusals: list[Refusal] = field(default_factory=list)
+    found: dict[str, tuple[Group, Difference]] = field(default_factory=dict)
+    elsewhere: set[str] = field(default_factory=set)
+    """Stacks that stand here, and in another cell by the file."""
+
+    @cached_property
+    def knowledge(self) -> Knowledge:
+        return Knowledge(self.sight, (intent.name for intent in self.intents), refresh=self.refresh)
+
+    def plan(self, chosen: Collection[str] | None) -> CellPlan:
+        differing = [intent for intent in self.intents if self.knowledge.digest(intent) != intent.digest]
+        groups = [self._compared(alike) for alike in self._grouped(differing)]
+        changes = tuple(self._change(intent) for intent in self.intents)
+        gone = self._gone(chosen)
+        self.refusals += self.knowledge.refusals
+        sight = self.sight
+        return CellPlan(sight.platform, sight.account, sight.region, changes, tuple(groups), gone, self.knowledge.note)
+
+    def _change(self, intent: Intent) -> Change:
+        name, is_told = intent.name, self.knowledge.is_told(intent)
+        if is_told and name not in self.found:
+            return Change(name, intent.tenant, Action.UNCHANGED)
+        _, differs = self.found.get(name, (None, Difference()))
+        if not self.knowledge.stands(name):
+            return Change(name, intent.tenant, Action.CREATE, differs.resources)
+        told = Told() if is_told else self.sight.told(intent)
+        is_same = name not in self.found and not told.changes
+        action = self._transition(intent, told) or (Action.UNCHANGED if is_same else Action.UPDATE)
+        return Change(name, intent.tenant, action, differs.resources, differs.sections, told.changes)
+
+    def _transition(self, intent: Intent, told: Told) -> Action | None:
+        recorded = self.knowledge.recorded(intent.name)
+        was = recorded.state if recorded else told.state
+        return None if intent.state is None or was in {None, intent.state} else TRANSITIONS[intent.state]
+
+    def _grouped(self, intents: Iterable[Intent]) -> Iterable[list[Intent]]:
+        groups: dict[tuple[str, ...], list[Intent]] = {}
+        for intent in intents:
+            groups.setdefault(self._likeness(intent), []).append(intent)
+        return groups.values()
+
+    def _likeness(self, intent: Intent) -> tuple[str, ...]:
+        """Stacks for which it is the same have the same differences; one that is like no other has its name."""
+        stands, recorded = self.knowledge.stands(intent.name), self.knowledge.recorded(intent.name)
+        if intent.tenant is None:
+            return (intent.name,)
+        after = mould(intent.stack, intent.own, self.sight.adaptation.version)
+        if not stands:
+            return ("", after)
+        is_as_recorded = recorded is not None and self.knowledge.digest(intent) == recorded.digest
+        before = recorded.mould if recorded is not None and is_as_recorded else None
+        return (before or intent.name, after)
+
+    def _compared(self, alike: Sequence[Intent]) -> Group:
+        first, names = alike[0], tuple(intent.name for intent in alike)
+        new = self.sight.adaptation.apply(first.stack.template)
+        old = self.sight.template(first.name) if self.knowledge.stands(first.name) else None
+        differs = difference(old or {}, new, self.table)
+        if old is not None and not differs.resources and not differs.sections:
+            differs = Difference(sections=(SETTINGS,))
+        self._refuse(names, differs)
+        size = max(intent.stack.template_file.stat().st_size for intent in alike)
+        group = Group(names, old, new, size)
+        self.found |= dict.fromkeys(names, (group, differs))
+        return group
+
+    def _refuse(self, stacks: Sequence[str], differs: Difference) -> None:
+        for each in differs.resources:
+            bad = [stack for stack in stacks if f"{stack}/{each.logical_id}" not in self.named]
+            if each.obstacle:
+                self.refusals.append(Refusal(f"{several(stacks)}/{each.logical_id}", each.obstacle))
+            elif each.gives_up_data and bad:
+                self.refusals.append(Refusal(f"{several(bad)}/{each.logical_id}", loss(each, bad[0])))
+
+    def _gone(self, chosen: Collection[str] | None) -> tuple[str, ...]:
+        """Recorded stacks that do not stand any more; those that stand and should not, or not here, are refused."""
+        recorded, placed, knowledge = self.sight.record.stacks, self.placed, self.knowledge
+        here = {each.stack for each in recorded.values() if each.tenant is not None}
+        here |= set(filter(self.sight.is_tenants, knowledge.live))
+        strange = {name for name in here if placed.get(name) != self.sight.platform}
+        strange = strange if chosen is None else strange.intersection(chosen)
+        standing = knowledge.look(strange)
+        self.elsewhere |= standing.keys() & placed.keys()
+        for name in sorted(standing):
+            refusal = moved(name, self.sight) if name in placed else lost(name, recorded.get(name))
+            self.refusals.append(refusal)
+        return tuple(sorted(strange - standing.keys()))
+
+
+def several(stacks: Sequence[str]) -> str:
+    return stacks[0] if len(stacks) == 1 else f"{stacks[0]} and {len(stacks) - 1:,} more"
+
+
+def loss(change: ResourceChange, stack: str) -> str:
+    causes = f" because of {', '.join(change.properties)}" if change.replaces else ""
+    deed = f"would be replaced{causes}" if change.replaces else "would leave the stack"
+    return (
+        f"{change.type} holds data and {deed}; take that change back, or save the data and say "
+        f"`--replace {stack}/{change.logical_id}`"
+    )
+
+
+def moved(stack: str, sight: Sight) -> Refusal:
+    return Refusal(
+        stack,
+        f"stands in account {sight.account}, Region {sight.region}, and tenants.yaml places its tenant in another "
+        "cell: data does not move along, so put its `cells:` back",
+    )
+
+
+def lost(stack: str, recorded: Recorded | None) -> Refusal:
+    whose = f"of tenant {recorded.tenant} " if recorded else ""
+    return Refusal(
+        stack,
+        f"{whose}is deployed and tenants.yaml does not name its tenant any more; nothing is deleted by taking out a "
+        "line: put it back, and to end the tenant set `state: offboarding` there and deploy",
+    )
+
+
+def plan_of(
+    environment: str,
+    cells: Sequence[tuple[Sight, Sequence[Intent]]],
+    placed: Mapping[str, str],
+    *,
+    refresh: bool = False,
+    chosen: Collection[str] | None = None,
+    named: Collection[str] = (),
+) -> Plan:
+    """`chosen`: the stacks that are meant; None for all, so that one too many is told. For the rest see CellPlanner."""
+    planners = [CellPlanner(sight, intents, placed, named, refresh) for sight, intents in cells]
+    made = [planner.plan(chosen) for planner in planners]
+    elsewhere = {name for planner in planners for name in planner.elsewhere}
+    plans = tuple(without_second(cell, elsewhere) for cell in made)
+    return Plan(environment, plans, tuple(refusal for planner in planners for refusal in planner.refusals))
+
+
+def without_second(cell: CellPlan, elsewhere: Collection[str]) -> CellPlan:
+    """A stack that stands in another cell is not planned to be created once more."""
+    kept = (each for each in cell.changes if each.action is not Action.CREATE or each.stack not in elsewhere)
+    return replace(cell, changes=tuple(kept))

@@ -1,0 +1,96 @@
+"""What a deploy is going to do: the stacks that change, how, and what stands in the way."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from deployment.changes import ResourceChange
+
+__all__ = ["Action", "CellPlan", "Change", "Group", "Plan", "Refusal"]
+
+
+class Action(StrEnum):
+    CREATE = "create"
+    UPDATE = "update"
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    OFFBOARD = "offboard"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why nothing may be deployed as it is, and what to do."""
+
+    subject: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """One stack: its resources that differ, other parts of its template that do, and what the ledger will be told."""
+
+    stack: str
+    tenant: str | None
+    action: Action
+    resources: tuple[ResourceChange, ...] = ()
+    sections: tuple[str, ...] = ()
+    entries: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Group:
+    """Stacks that change in one way; the templates are those of the first. `old` is None for new stacks."""
+
+    stacks: tuple[str, ...]
+    old: Mapping[str, Any] | None
+    new: Mapping[str, Any]
+    size: int
+    """Bytes of the longest new template."""
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """The changes of one cell, the platform's first. `gone` are recorded stacks that do not stand any more."""
+
+    platform: str
+    account: str
+    region: str
+    changes: tuple[Change, ...]
+    groups: tuple[Group, ...] = ()
+    gone: tuple[str, ...] = ()
+    note: str | None = None
+    """How it is known what is deployed, where that is not by the record."""
+
+    @cached_property
+    def counts(self) -> Counter[Action]:
+        return Counter(change.action for change in self.changes)
+
+    @property
+    def pending(self) -> tuple[Change, ...]:
+        return tuple(change for change in self.changes if change.action is not Action.UNCHANGED)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a deploy of an environment is going to do, cell after cell."""
+
+    environment: str
+    cells: tuple[CellPlan, ...]
+    refusals: tuple[Refusal, ...] = ()
+    cost: Any = None
+    quotas: Any = None
+
+    @cached_property
+    def counts(self) -> Counter[Action]:
+        return sum((cell.counts for cell in self.cells), Counter[Action]())
+
+    @property
+    def is_empty(self) -> bool:
+        return not any(count for action, count in self.counts.items() if action is not Action.UNCHANGED)
+
+    def refusing(self, refusals: Iterable[Refusal]) -> "Plan":
+        return replace(self, refusals=(*self.refusals, *refusals))
