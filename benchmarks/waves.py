@@ -2,7 +2,7 @@
 
 `python -m benchmarks.waves [--tenants 10000] [--seed 7] [--quick | --rates]` prints Markdown tables. The templates are
 those of the committed tenants in turn, for `-e prod`; waves, pace, pauses and looks are the objects that `lake deploy`
-uses (`deployment.waves`); the CDK's are those of its source. Services are buckets of tokens (`benchmarks.service_rates`)
+uses (`deployment.waves`), the CDK has its own. Services are buckets of tokens (`benchmarks.service_rates`) and stand
 behind CloudFormation (`benchmarks.fleet`). Nothing here was measured on AWS.
 """
 
