@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 from cli import output
 from cli.exit_codes import ExitCode
 from cli.options import EnvironmentOption, JsonOption, TenantArgument, tenants_folder
+from cli.placement import placements
 from tenants.document import Document, read
 from tenants.errors import RegistryError
 from tenants.model import Dataset, Environment, Tenant
@@ -32,17 +34,24 @@ def add(
     owner: Annotated[str, typer.Option(help="Mail address of whoever answers for the data.")],
     dataset: Annotated[list[str], typer.Option(help="A dataset with a contract of that name; may be repeated.")],
     tier: Annotated[str | None, typer.Option(help="One of the tiers; the default tier if not given.")] = None,
+    cell: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ENV/CELL", help="The cell to place it in; the one with room and fewest tenants if none."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Write a tenant into tenants.yaml; comments and order stay as they are."""
+    """Write a tenant into tenants.yaml, with its cell where there are several; comments and order stay as they are."""
     path = tenants_folder() / TENANTS
     text = _text(path)
-    changed = with_tenant(text, tenant=tenant, name=name, owner=owner, datasets=dataset, tier=tier, shown=shown(path))
+    cells = placements(load(tenants_folder()), cell or ())
+    given = {"tenant": tenant, "name": name, "owner": owner, "datasets": dataset, "tier": tier, "cells": cells}
+    changed = with_tenant(text, **given, shown=shown(path))
     load(tenants_folder(), tenants=changed)
     _replace(path, changed)
     if json:
-        output.print_json({"id": tenant, "file": str(path)})
-    output.message(f"{tenant} is written into {shown(path)}; `lake deploy {tenant}` creates its stack")
+        output.print_json({"id": tenant, "file": str(path)} | ({"cells": cells} if cells else {}))
+    placed = "".join(f", in cell {each} of {environment}" for environment, each in cells.items())
+    output.message(f"{tenant} is written into {shown(path)}{placed}; `lake deploy {tenant}` creates its stack")
 
 
 def _text(path: Path) -> str:
@@ -93,9 +102,10 @@ def show(
     if plan is not None:
         output.print_json(registry.contract(tenant, plan).plan(plan).with_fingerprint())
         return
-    found, place = registry.tenant(tenant), registry.environment(environment)
+    found, place = registry.tenant(tenant), registry.cell_of(tenant, environment)
     path = tenants_folder() / TENANTS
-    origins = _origins(read(path, shown(path)), found)
+    origins = _origins(read(path, shown(path)), found) | dict(_ceilings(found, place))
+    found = found.model_copy(update={"retention": place.retention_of(found)})
     if json:
         output.print_json(_resolved(registry, found, place) | {"from": origins})
     else:
@@ -105,7 +115,9 @@ def show(
 def _resolved(registry: Registry, tenant: Tenant, environment: Environment) -> dict[str, Any]:
     datasets = [_dataset(registry, tenant, dataset, environment) for dataset in tenant.datasets]
     names = registry.names(tenant.id, environment.name).resources()
-    return tenant.model_dump(mode="json") | {"datasets": datasets, "environment": environment.name, "names": names}
+    place = {"environment": environment.name, "cell": environment.cell_name}
+    place |= {"account": environment.account, "region": environment.region}
+    return tenant.model_dump(mode="json", exclude={"cells"}) | {"datasets": datasets, **place, "names": names}
 
 
 def _dataset(registry: Registry, tenant: Tenant, dataset: Dataset, environment: Environment) -> dict[str, Any]:
@@ -135,6 +147,14 @@ def _origins(document: Document, tenant: Tenant) -> dict[str, str]:
     return origins | {key: first(("tiers", tenant.tier, key)) for key in TIER_VALUES}
 
 
+def _ceilings(tenant: Tenant, environment: Environment) -> Iterator[tuple[str, str]]:
+    """Where the environment keeps less than the tenant asks for."""
+    here = environment.retention_of(tenant).model_dump()
+    for zone, days in tenant.retention.model_dump().items():
+        if here[zone] < days:
+            yield f"retention.{zone}", f"at most, in {environment.name}"
+
+
 def _print(registry: Registry, tenant: Tenant, environment: Environment, origins: dict[str, str]) -> None:
     values = {key: getattr(tenant, key) for key in ("id", "name", "owner", "tier", "state")}
     values |= {f"retention.{zone}": f"{days} days" for zone, days in tenant.retention.model_dump().items()}
@@ -148,7 +168,8 @@ def _print(registry: Registry, tenant: Tenant, environment: Environment, origins
     )
     print()
     names = registry.names(tenant.id, environment.name).resources()
-    output.print_table([f"in {environment.name}", "name"], list(names.items()))
+    place = {"cell": environment.cell_name, "account": environment.account, "region": environment.region}
+    output.print_table([f"in {environment.name}", "name"], list((place | names).items()))
 
 
 def _line(dataset: dict[str, Any]) -> tuple[Any, ...]:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -19,9 +19,20 @@ INDENT = "  "
 
 
 def with_tenant(
-    text: str, *, tenant: str, name: str, owner: str, datasets: Sequence[str], tier: str | None, shown: str
+    text: str,
+    *,
+    tenant: str,
+    name: str,
+    owner: str,
+    datasets: Sequence[str],
+    tier: str | None,
+    shown: str,
+    cells: Mapping[str, str] | None = None,
 ) -> str:
-    """`text` with one more tenant at the end of its list; raises RegistryError where there is no place for it."""
+    """`text` with one more tenant at the end of its list; raises RegistryError where there is no place for it.
+
+    `cells`: the cell that the tenant is placed in, by environment.
+    """
     parse(text.encode(), shown)  # nothing that we would refuse to read is worth changing
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     newline = "\r\n" if "\r\n" in text else "\n"
@@ -31,6 +42,8 @@ def with_tenant(
     at, indent, gap, opening = _place(root, lines, shown)
     fields = {"id": tenant, "name": name, "owner": owner, "tier": tier}
     words = [f"{key}: {_scalar(value)}" for key, value in fields.items() if value is not None]
+    if cells:
+        words.append(f"cells: {{{', '.join(f'{_scalar(key)}: {_scalar(cell)}' for key, cell in cells.items())}}}")
     words.append(f"datasets: [{', '.join(map(_scalar, datasets))}]")
     item = [f"{indent}- {words[0]}", *(f"{indent}{INDENT}{word}" for word in words[1:])]
     added = [*opening, *([""] if gap else []), *item]
