@@ -18,7 +18,7 @@ def placements(registry: "Registry", wanted: Sequence[str] = ()) -> dict[str, st
     chosen = dict(chosen_by(each, registry) for each in wanted)
     if len(chosen) < len(wanted):
         raise WrongInput(
-            f"--cell {' --cell '.join(wanted)}: an environment is named twice; a tenant is in one cell of it"
+            f"--cell {' --cell '.join(wanted)}: a tenant is in one cell of an environment; name one of each"
         )
     return {name: chosen.get(name) or roomiest(registry, name) for name in registry.further_cells}
 
@@ -38,8 +38,8 @@ def roomiest(registry: "Registry", environment: str) -> str:
     roomy = [cell.cell_name for cell in cells if has_room(cell, cells, numbers)]
     if not roomy:
         output.message(
-            f"no cell of {environment} has room by the quotas of a new account: `lake quotas -e {environment}` says what "
-            "yours has; ask for more, or add a cell to environments.yaml"
+            f"no cell of {environment} has room by the quotas of a new account: `lake quotas -e {environment}` says "
+            "what yours has; ask for more, or add a cell to environments.yaml"
         )
     return min(roomy or numbers, key=numbers.__getitem__)
 

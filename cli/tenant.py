@@ -44,8 +44,9 @@ def add(
     path = tenants_folder() / TENANTS
     text = _text(path)
     cells = placements(load(tenants_folder()), cell or ())
-    given = {"tenant": tenant, "name": name, "owner": owner, "datasets": dataset, "tier": tier, "cells": cells}
-    changed = with_tenant(text, **given, shown=shown(path))
+    changed = with_tenant(
+        text, tenant=tenant, name=name, owner=owner, datasets=dataset, tier=tier, cells=cells, shown=shown(path)
+    )
     load(tenants_folder(), tenants=changed)
     _replace(path, changed)
     if json:
