@@ -14,22 +14,12 @@ from cdk_app.stencils import Stencil, encoded, refuse_keys
 from cdk_app.values import Site, TenantValues
 from glue_scripts.arguments import SCRIPTS
 
-__all__ = ["Pattern", "Stamped", "fillings", "number", "record_of"]
+__all__ = ["Pattern", "fillings", "number", "record_of"]
 
 TEMPLATE, DESTINATION = "template", "destination"
 # Signs of names; none of them is written otherwise in JSON.
 PLAIN = re.compile(r"[A-Za-z0-9_./:-]+\Z")
 EXACT = 2**53
-
-
-@dataclass(frozen=True)
-class Stamped:
-    """One tenant's part of an assembly."""
-
-    stack: str
-    template: bytes
-    assets: bytes
-    artifacts: str
 
 
 @dataclass(frozen=True)
@@ -50,17 +40,15 @@ class Pattern:
         refuse_missing(cut["template"], site, where=where)
         return cls(**cut)
 
-    def stamp(self, values: TenantValues) -> Stamped:
-        filled = fillings(values)
-        template = self.template.fill(filled).encode()
-        filled[TEMPLATE] = hashlib.sha256(template).hexdigest()
-        filled[DESTINATION] = short(self.destination.fill(filled))
-        return Stamped(
-            stack=filled["stack"],
-            template=template,
-            assets=self.assets.fill(filled).encode(),
-            artifacts=self.artifacts.fill(filled),
-        )
+    def template_of(self, filled: Mapping[str, str]) -> bytes:
+        """One tenant's template; `filled` as `fillings` gives it."""
+        return self.template.fill(filled).encode()
+
+    def around(self, filled: Mapping[str, str], digest: str) -> tuple[bytes, str]:
+        """The tenant's list of assets and its entries in the manifest; `digest` is that of its template."""
+        derived = {**filled, TEMPLATE: digest, DESTINATION: ""}
+        derived[DESTINATION] = short(self.destination.fill(derived))
+        return self.assets.fill(derived).encode(), self.artifacts.fill(derived)
 
 
 def refuse_missing(template: Stencil, site: Site, *, where: str) -> None:

@@ -1,53 +1,94 @@
-"""The CDK app that synthesises shapes instead of tenants: `python -m cdk_app.shape_app`, with a `Request` on stdin.
+"""The CDK app that synthesises shapes instead of tenants: `python -m cdk_app.shape_app`, requests as JSON on stdin.
 
 Each shape has an app and a folder of its own, so that nothing in it depends on which other shapes there are.
 """
 
+import json
 import os
 import sys
 import tempfile
+import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cdk_app.app import PROJECT, context
+from cdk_app.holes import HoleError
 from cdk_app.node import prepare
-from cdk_app.shapes import PLATFORM, Request
+from cdk_app.shapes import PLATFORM, Request, Shape
 from cdk_app.values import Site
+
+if TYPE_CHECKING:
+    import aws_cdk as cdk
+
+    from cdk_app.code import Code
 
 __all__ = ["main"]
 
 
 def main() -> int:
-    """Writes an assembly per shape below the folder `CDK_OUTDIR`, each named by the shape's digest."""
+    """Writes, below the folder `CDK_OUTDIR` and the position of each request, an assembly per shape and its digest."""
     prepare(os.environ, PROJECT)
-    import aws_cdk as cdk
+    import aws_cdk  # noqa: F401  (starts Node; whoever asks may find out in the meantime what to ask for)
 
     from cdk_app.code import pack
-    from cdk_app.platform_stack import PlatformStack
-    from cdk_app.tenant_stack import TenantStack
 
-    # Node is up by now; whoever asks may have found out in the meantime what to ask for.
-    folder, given, request = Path(os.environ["CDK_OUTDIR"]), context(), Request.read(sys.stdin.read())
-    site = Site.of(request.organization, request.environment)
-
-    def app(name: str) -> cdk.App:
-        return cdk.App(
-            outdir=str(folder / name), context=given, builtin_cloud_formation_validation=False, tree_metadata=False
-        )
-
+    requests = [Request.of(facts) for facts in json.loads(sys.stdin.read())]
     with tempfile.TemporaryDirectory() as scratch:
         code = pack(PROJECT, Path(scratch))
-        if request.platform:
-            alone = app(PLATFORM)
-            PlatformStack(alone, site.platform.stack, site=site, code=code)
-            alone.synth()
-        for shape in request.shapes:
-            of_shape, values = app(shape.digest), shape.holed()
-            # Empty: the platform's name is all that a tenant's stack knows of it.
-            platform = cdk.Stack(of_shape, site.platform.stack, env=site.cdk_environment)
-            stack = TenantStack(of_shape, f"{values.names.stack}", site=site, values=values, code=code)
-            stack.add_stack_dependency(platform)
-            of_shape.synth()
+        for position, request in enumerate(requests):
+            synthesise(request, Path(os.environ["CDK_OUTDIR"], str(position)), code)
     return 0
+
+
+def synthesise(request: Request, folder: Path, code: "Code") -> None:
+    """A shape that fails leaves its reason, and the others go on."""
+    folder.mkdir(parents=True)
+    site = Site.of(request.organization, request.cell)
+    if request.platform:
+        attempt(folder / PLATFORM, partial(platform, site=site, code=code))
+    for shape in request.shapes:
+        attempt(folder / shape.digest, partial(tenant, site=site, code=code, shape=shape))
+
+
+def attempt(folder: Path, build: Callable[["cdk.App"], None]) -> None:
+    import aws_cdk as cdk
+
+    app = cdk.App(outdir=str(folder), context=context(), builtin_cloud_formation_validation=False, tree_metadata=False)
+    try:
+        build(app)
+        app.synth()
+    except Exception as error:  # of constructs, of whatever kind
+        folder.with_name(f"{folder.name}.failed").write_text(reason(error), encoding="utf-8")
+
+
+def platform(app: "cdk.App", *, site: Site, code: "Code") -> None:
+    from cdk_app.platform_stack import PlatformStack
+
+    PlatformStack(app, site.platform.stack, site=site, code=code)
+
+
+def tenant(app: "cdk.App", *, site: Site, code: "Code", shape: Shape) -> None:
+    import aws_cdk as cdk
+
+    from cdk_app.tenant_stack import TenantStack
+
+    values = shape.holed()
+    # Empty: the platform's name is all that a tenant's stack knows of it.
+    alone = cdk.Stack(app, site.platform.stack, env=site.cdk_environment)
+    TenantStack(app, f"{values.names.stack}", site=site, values=values, code=code).add_stack_dependency(alone)
+
+
+def reason(error: Exception) -> str:
+    """One line; of what nobody foresaw also the kind, and the line of ours that it came through."""
+    said = str(error).strip().partition("\n")[0]
+    if isinstance(error, HoleError):
+        return said
+    ours = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(str(PROJECT))]
+    here = [frame for frame in ours if ".venv" not in frame.filename and frame.filename != __file__]
+    place = f"{Path(here[-1].filename).relative_to(PROJECT)}:{here[-1].lineno}: " if here else ""
+    return f"{place}{type(error).__name__}: {said}"
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Tenants of one shape have one template but for their values. Tier, state and ret
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -14,10 +15,14 @@ from cdk_app.stencils import refuse_holes_in
 from cdk_app.values import SavedQuery, TenantValues
 from tenants.model import Environment
 
-__all__ = ["PLATFORM", "Request", "Shape"]
+__all__ = ["PLATFORM", "Request", "Shape", "ShapeError"]
 
 PLATFORM = "platform"
 """What the platform's stack is called among the shapes."""
+
+
+class ShapeError(Exception):
+    """Raised when shapes cannot be synthesised, or a template made from one breaks an invariant."""
 
 
 @dataclass(frozen=True)
@@ -50,27 +55,25 @@ class Shape:
 
 @dataclass(frozen=True)
 class Request:
-    """What `cdk_app.shape_app` shall synthesise."""
+    """What `cdk_app.shape_app` shall synthesise for one cell."""
 
     organization: str
-    environment: Environment
+    cell: Environment
     shapes: tuple[Shape, ...]
     platform: bool
 
-    def text(self) -> str:
-        facts: dict[str, Any] = {
+    def facts(self) -> dict[str, Any]:
+        return {
             "organization": self.organization,
-            "environment": self.environment.model_dump(mode="json"),
+            "cell": self.cell.model_dump(mode="json"),
             "shapes": [asdict(shape) for shape in self.shapes],
             "platform": self.platform,
         }
-        return json.dumps(facts)
 
     @classmethod
-    def read(cls, text: str) -> Self:
-        facts = json.loads(text)
+    def of(cls, facts: Mapping[str, Any]) -> Self:
         shapes = (
             Shape(tuple(each["datasets"]), tuple(SavedQuery(**query) for query in each["queries"]))
             for each in facts["shapes"]
         )
-        return cls(facts["organization"], Environment(**facts["environment"]), tuple(shapes), facts["platform"])
+        return cls(facts["organization"], Environment(**facts["cell"]), tuple(shapes), facts["platform"])

@@ -5,7 +5,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,16 @@ from deployment.assembly import Assembly, read
 if TYPE_CHECKING:
     from tenants.registry import Registry
 
-__all__ = ["KEY", "SynthesisError", "app_environment", "fingerprint_of_sources", "synthesise", "synthesise_into"]
+__all__ = [
+    "KEY",
+    "SynthesisError",
+    "app_environment",
+    "fingerprint_of_sources",
+    "load_registry",
+    "synthesise",
+    "synthesise_into",
+    "told",
+]
 
 # What templates and archives of code are made from.
 SOURCES = ("cdk.json", "requirements/project.lock", "cdk_app", "glue_scripts", "ingestion", "lineage", "tenants")
@@ -29,8 +38,11 @@ class SynthesisError(LakeError):
     """Raised when the CDK app makes no assembly."""
 
 
-def synthesise(environment: str, tenants: Path, home: Path) -> Assembly:
-    """The assembly of `environment`, kept below `home`; raises WrongInput for an invalid registry."""
+def synthesise(environment: str, tenants: Path, home: Path, *, partly: bool = False) -> Assembly:
+    """The assembly of `environment`, kept below `home`; raises WrongInput for an invalid registry.
+
+    Where tenants have no templates it raises SynthesisError, or leaves that to `Assembly.failures` if `partly`.
+    """
     folder = home / "assembly" / environment
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
@@ -38,13 +50,16 @@ def synthesise(environment: str, tenants: Path, home: Path) -> Assembly:
         key, stamp = fingerprint(environment, tenants, sources), folder / KEY
         if not stamp.exists() or stamp.read_text(encoding="utf-8") != key:
             stamp.unlink(missing_ok=True)
-            make(environment, lambda: load_registry(tenants), folder, home, sources)
-            stamp.write_text(key, encoding="utf-8")
+            failures = make(environment, lambda: load_registry(tenants, home), folder, home, sources)
+            if failures and not partly:
+                raise SynthesisError(told(failures))
+            if not failures:
+                stamp.write_text(key, encoding="utf-8")
     return read(folder)
 
 
 def synthesise_into(folder: Path, environment: str, registry: "Callable[[], Registry]", home: Path) -> Assembly:
-    """A new assembly in a folder of the caller's; shapes are taken from, and kept, below `home`."""
+    """A new assembly in a folder of the caller's, with failures if there are any; shapes are kept below `home`."""
     place = home / "assembly" / environment
     place.mkdir(parents=True, exist_ok=True)
     with locked(place):
@@ -52,20 +67,33 @@ def synthesise_into(folder: Path, environment: str, registry: "Callable[[], Regi
     return read(folder)
 
 
-def load_registry(tenants: Path) -> "Registry":
+def told(failures: Mapping[str, str]) -> str:
+    """Every reason with the tenants that it holds for."""
+    tenants: dict[str, list[str]] = {}
+    for tenant, reason in failures.items():
+        tenants.setdefault(reason, []).append(tenant)
+    return "\n".join(f"no template for {', '.join(names)}: {reason}" for reason, names in tenants.items())
+
+
+def load_registry(tenants: Path, home: Path) -> "Registry":
+    """The registry; tenants that were read before and have not changed are remembered below `home`."""
     from tenants.registry import load
 
-    return load(tenants)
+    return load(tenants, memory=home / "registry.json")
 
 
-def make(environment: str, registry: "Callable[[], Registry]", folder: Path, home: Path, sources: str) -> None:
-    """Every shape is synthesised once and kept; what is left to do for a tenant is to fill in its values."""
-    from cdk_app.holes import HoleError
+def make(
+    environment: str, registry: "Callable[[], Registry]", folder: Path, home: Path, sources: str
+) -> dict[str, str]:
+    """Every shape is synthesised once and kept; what is left to do for a tenant is to fill in its values.
+
+    Returns why tenants have no templates.
+    """
     from cdk_app.stamping import ShapeError, stamp
     from tenants.errors import TenantsError
 
     try:
-        stamp(
+        return stamp(
             registry,
             environment,
             folder,
@@ -75,7 +103,7 @@ def make(environment: str, registry: "Callable[[], Registry]", folder: Path, hom
         )
     except TenantsError as error:
         raise WrongInput(str(error)) from error
-    except (HoleError, ShapeError) as error:
+    except ShapeError as error:
         raise SynthesisError(f"no templates for environment {environment}: {error}") from error
 
 

@@ -11,7 +11,7 @@ from tenants.errors import Problem
 from tenants.model import LOCAL, Environment, Tenant
 from tenants.naming import FIRST_CELL
 
-__all__ = ["CANARY", "misplaced", "overlapping", "unfit_canaries"]
+__all__ = ["CANARY", "Place", "misplaced", "overlapping", "unfit_canaries"]
 
 Place = tuple[str | int, ...]
 

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from tenants.blocks import Blocks
-from tenants.cells import misplaced, overlapping
+from tenants.cells import Place, misplaced, overlapping, unfit_canaries
 from tenants.contract import Contract, read_contract
 from tenants.crossings import crossings
-from tenants.document import MAX_BYTES, Document, contents, parse
+from tenants.document import MAX_BYTES, Document, contents, parse, read
 from tenants.entries import EnvironmentsFile, TenantEntry, TenantsFile
 from tenants.errors import NotFound, Problem, RegistryError
 from tenants.memory import Memory, context_of, digest_of
@@ -45,14 +45,14 @@ class Registry:
     """Of environments that have any."""
 
     @cached_property
-    def _tenants(self) -> dict[str, Tenant]:
+    def by_id(self) -> dict[str, Tenant]:
         return {tenant.id: tenant for tenant in self.tenants}
 
     def tenant(self, name: str) -> Tenant:
         """Raises NotFound."""
-        if name not in self._tenants:
-            raise NotFound("tenant", name, self._tenants)
-        return self._tenants[name]
+        if name not in self.by_id:
+            raise NotFound("tenant", name, self.by_id)
+        return self.by_id[name]
 
     def environment(self, name: str) -> Environment:
         """Raises NotFound."""
@@ -113,7 +113,11 @@ def load(
     file, text = (tenants, None) if isinstance(tenants, Path) else (folder / TENANTS, tenants)
     if memory is not None and (found := _remembered(folder, file, text, memory)):
         return found
-    return _read(folder, file, text)[0]
+    registry, _ = _read(folder, file, text)
+    if unfit := list(_unfit(registry)):
+        document = read(folder / ENVIRONMENTS, shown(folder / ENVIRONMENTS))
+        raise RegistryError(document.problem(place, message) for place, message in unfit)
+    return registry
 
 
 def _remembered(folder: Path, file: Path, text: str | None, path: Path) -> Registry | None:
@@ -137,7 +141,7 @@ def _remembered(folder: Path, file: Path, text: str | None, path: Path) -> Regis
         return None
     known = memory.tenants | dict(zip((digests[position] for position in new), part.tenants, strict=True))
     found = replace(part, tenants=tuple(known[digest] for digest in digests))
-    if len({tenant.id for tenant in found.tenants}) < len(digests):
+    if len({tenant.id for tenant in found.tenants}) < len(digests) or list(_unfit(found)):
         return None
     if known.keys() != memory.tenants.keys() or len(known) > len(digests):
         memory.keep({digest: known[digest] for digest in digests})
@@ -173,6 +177,13 @@ def _read(folder: Path, file: Path, text: str | None) -> tuple[Registry, list[in
         further_cells=MappingProxyType(further),
     )
     return registry, [document.lines["tenants", position] for position in range(len(resolved))]
+
+
+def _unfit(registry: Registry) -> Iterator[tuple[Place, str]]:
+    """What is wrong with canaries, which is known only once all tenants are."""
+    cells = [cell for name in registry.environments for cell in registry.cells(name)]
+    if any(cell.canary for cell in cells):
+        yield from unfit_canaries(cells, registry.by_id)
 
 
 def shown(path: Path) -> str:

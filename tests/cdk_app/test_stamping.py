@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,11 @@ from tests import registries
 from tests.templates import GLOBEX, PROJECT, flags, write_registry
 
 import aws_cdk as cdk  # isort: skip  (tests.templates has told it where Node is)
-from cdk_app import stamping, storage
+from cdk_app import stamping, storage, synthesis
 from cdk_app.app import build
 from cdk_app.code import pack
 from cdk_app.guardrails import agreed, findings
-from cdk_app.holes import HoleInKey, HoleLost, HoleMistaken, HoleRefused
+from cdk_app.holes import HoleInKey, HoleLost, HoleRefused
 from cdk_app.patterns import Pattern, record_of
 from cdk_app.shapes import Shape
 from cdk_app.stamping import ShapeError, stamp
@@ -25,7 +26,10 @@ from cdk_app.values import Site, TenantValues
 from tenants.errors import RegistryError
 from tenants.registry import load
 
+CELLS = """account: "777788889999", region: eu-central-1,
+         cells: {b: {account: "777788880000", region: eu-west-1}},"""
 VARIABLES = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_"))}
+OWN = {"manifest.json", "tree.json", "stamped.json", "shapes.json", "failures.json"}
 OF_PEOPLE = {"Tree", "aws-cdk-lib/feature-flag-report"}
 
 
@@ -35,9 +39,12 @@ class Stamper:
 
     folder: Path
     cache: Path
+    failures: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, registry: Path, environment: str = "prod", sources: str = "s1") -> Path:
-        stamp(lambda: load(registry), environment, self.folder, cache=self.cache, sources=sources, variables=VARIABLES)
+        self.failures = stamp(
+            lambda: load(registry), environment, self.folder, cache=self.cache, sources=sources, variables=VARIABLES
+        )
         return self.folder
 
 
@@ -72,7 +79,7 @@ def files(folder):
     return {
         path.name: path.read_bytes()
         for path in folder.iterdir()
-        if path.name not in ("manifest.json", "tree.json") and not path.name.endswith(".metadata.json")
+        if path.name not in OWN and not path.name.endswith(".metadata.json")
     }
 
 
@@ -120,13 +127,13 @@ def registry(tmp_path):
 def asked(monkeypatch):
     """What was synthesised, as pairs of the datasets of each shape and whether the platform was."""
     found = []
-    ask = stamping.Synthesis.of
+    ask = synthesis.Synthesis.of
 
-    def of(self, request):
-        found.append(([shape.datasets for shape in request.shapes], request.platform))
-        return ask(self, request)
+    def of(self, requests):
+        found.extend(([shape.datasets for shape in request.shapes], request.platform) for request in requests)
+        return ask(self, requests)
 
-    monkeypatch.setattr(stamping.Synthesis, "of", of)
+    monkeypatch.setattr(synthesis.Synthesis, "of", of)
     return found
 
 
@@ -182,10 +189,10 @@ def test_other_sources_make_everything_again_and_what_was_made_from_the_old_ones
     assert [path.name for path in stamped.cache.iterdir()] == ["s2"]
 
 
-def test_what_breaks_an_invariant_is_refused_and_not_kept(stamped, registry, asked, monkeypatch):
+def test_a_platform_that_breaks_an_invariant_is_refused_and_not_kept(stamped, registry, asked, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(stamping, "findings", lambda stack, *_: [f"{stack}: is open"])
-        with pytest.raises(ShapeError, match="mycompany-acme-prod-tenant: is open"):
+        with pytest.raises(ShapeError, match="mycompany-prod-platform: is open"):
             stamped(registry)
     assert not (stamped.folder / "manifest.json").exists()
 
@@ -194,11 +201,48 @@ def test_what_breaks_an_invariant_is_refused_and_not_kept(stamped, registry, ask
     assert asked[0] == asked[1]
 
 
+def test_a_shape_that_breaks_an_invariant_is_not_kept_and_all_others_are_stamped(
+    stamped, registry, asked, monkeypatch, tmp_path
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(stamping, "findings", lambda stack, *_: [f"{stack}: is open"] if "acme-eu" in stack else [])
+        stamped(registry)
+    said = {"acme-eu": "mycompany-acme-eu-prod-tenant: is open"}
+    assert stamped.failures == said == json.loads((stamped.folder / "failures.json").read_text())
+    assert stacks(stamped.folder) == ["mycompany-prod-platform", "mycompany-acme-prod-tenant"]
+
+    stamped(registry)
+
+    assert (stamped.failures, (stamped.folder / "failures.json").exists()) == ({}, False)
+    assert asked[1:] == [([("orders", "returns")], False)]
+    assert_same(stamped.folder, full(registry, "prod", tmp_path))
+
+
+def test_a_shape_that_the_cdk_library_refuses_fails_alone_with_the_line_that_it_failed_in(stamped, registry):
+    """Both datasets have queries b_c and c: that of `a` called b_c, and that of `a_b` called c, are named alike."""
+    change(registry / "contracts" / "orders.yaml", "name: newest,", "name: c,")
+    query = (registry / "contracts" / "orders.yaml").read_text().partition("value:\n")[2].partition("\n")[0] + "\n"
+    change(registry / "contracts" / "orders.yaml", query, query + query.replace("name: c,", "name: b_c,"))
+    two = "[{name: a, contract: orders}, {name: a_b, contract: orders}]"
+    change(registry / "tenants.yaml", "[orders, {name: returns, contract: orders}]", two)
+
+    stamped(registry)
+
+    (why,) = stamped.failures.values()
+    assert re.match(r"cdk_app/queries\.py:\d+: \w+Error: .*already a Construct with name 'Query-a_b_c'", why)
+    assert stacks(stamped.folder) == ["mycompany-prod-platform", "mycompany-acme-prod-tenant"]
+
+
+def stacks(folder):
+    artifacts = json.loads((folder / "manifest.json").read_text())["artifacts"]
+    return [name for name, each in artifacts.items() if each["type"] == "aws:cloudformation:stack"]
+
+
 def test_a_registry_that_is_wrong_leaves_what_was_there_and_no_process(stamped, registry, monkeypatch):
     started = []
-    init = stamping.Synthesis.__init__
+    init = synthesis.Synthesis.__init__
     monkeypatch.setattr(
-        stamping.Synthesis, "__init__", lambda self, variables: (started.append(self), init(self, variables))[1]
+        synthesis.Synthesis, "__init__", lambda self, variables: (started.append(self), init(self, variables))[1]
     )
     (registry / "tenants.yaml").write_text("organisation: x\n")
 
@@ -222,11 +266,30 @@ def test_files_of_tenants_that_are_gone_go_and_those_of_others_stay(stamped, reg
     assert (stamped.folder / "notes.txt").read_text() == "mine"
 
 
-def test_a_query_that_looks_like_a_hole_is_refused_by_its_name(stamped, registry):
+def test_a_query_that_looks_like_a_hole_fails_its_shape_by_its_name(stamped, registry, asked):
     change(registry / "contracts" / "orders.yaml", "LIMIT 10", "WHERE x = 'qzhole-bucket-qz'")
 
-    with pytest.raises(HoleMistaken, match="query newest"):
-        stamped(registry)
+    stamped(registry)
+
+    assert stamped.failures.keys() == {"acme", "acme-eu"}
+    assert all(re.match(r"query \w*newest: holds 'qzhole'", why) for why in stamped.failures.values())
+    assert asked == [([], True)]
+
+
+def test_each_cell_has_its_platform_and_the_tenants_that_are_placed_in_it(stamped, registry, asked, tmp_path):
+    change(registry / "environments.yaml", 'account: "777788889999", region: eu-central-1,', CELLS)
+    change(registry / "tenants.yaml", "    state: suspended\n", "    state: suspended\n    cells: {prod: b}\n")
+
+    stamped(registry)
+
+    assert_same(stamped.folder, full(registry, "prod", tmp_path))
+    assert stacks(stamped.folder) == [
+        "mycompany-prod-platform",
+        "mycompany-acme-prod-tenant",
+        "mycompany-prod-platform-b",
+        "mycompany-acme-eu-prod-tenant",
+    ]
+    assert asked == [([("orders",)], True), ([("orders", "returns")], True)]
 
 
 @pytest.fixture
