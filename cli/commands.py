@@ -44,6 +44,7 @@ def mount() -> None:
         demo,
         deploy,
         doctor,
+        drift,
         files,
         hold,
         lineage,
@@ -52,6 +53,7 @@ def mount() -> None:
         put,
         query,
         queue,
+        quotas,
         reconcile,
         replay,
         runs,
@@ -66,6 +68,8 @@ def mount() -> None:
     app.command(rich_help_panel="Tenants")(deploy.deploy)
     app.command(rich_help_panel="Tenants")(synth.synth)
     app.command(rich_help_panel="Tenants")(prove.prove)
+    for of_environments in (quotas.quotas, drift.drift):
+        app.command(rich_help_panel="Tenants")(of_environments)
     for every_day in (put.put, files.files, runs.runs, query.query, lineage.lineage):
         app.command(rich_help_panel="Data")(every_day)
     app.command(rich_help_panel="Data")(demo.demo)

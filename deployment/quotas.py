@@ -12,12 +12,15 @@ __all__ = [
     "CellLoad",
     "Demand",
     "Limit",
+    "Limits",
+    "Need",
     "Quota",
     "Use",
     "binding",
     "demand",
     "doubtful",
     "live",
+    "needs",
     "refusals",
     "room_left",
     "shipped",
@@ -233,7 +236,12 @@ class Use:
     @property
     def tenants_left(self) -> int | None:
         """None: a tenant takes nothing of it."""
-        return max(0, self.limit.value - self.used) // self.per_tenant if self.per_tenant else None
+        return max(0, self.margin) if self.per_tenant else None
+
+    @property
+    def margin(self) -> int:
+        """Tenants that fit still, or as a negative number those that are too many."""
+        return (self.limit.value - self.used) // max(1, self.per_tenant)
 
     @property
     def is_exceeded(self) -> bool:
@@ -313,8 +321,8 @@ def use(quota: Quota, sharing: list[CellLoad], limits: Limits) -> Use:
 
 def binding(found: Iterable[Use], cell: str) -> Use | None:
     """What ends a cell's growth first; None as long as there is no tenant to go by."""
-    growing = [each for each in found if cell in each.cells and each.tenants_left is not None]
-    return min(growing, key=lambda each: each.tenants_left or 0, default=None)
+    growing = [each for each in found if cell in each.cells and each.per_tenant]
+    return min(growing, key=lambda each: each.margin, default=None)
 
 
 def room_left(cell: str, cells: Iterable[CellLoad], limits: Limits | None = None) -> int:
@@ -322,6 +330,26 @@ def room_left(cell: str, cells: Iterable[CellLoad], limits: Limits | None = None
     known = tuple(cells)
     bound = binding(uses(known, shipped(known) if limits is None else limits), cell)
     return 0 if bound is None else bound.tenants_left or 0
+
+
+@dataclass(frozen=True)
+class Need:
+    """How many places a number of tenants needs at least, because one takes no more than `most` of them."""
+
+    quota: Quota
+    most: int
+    places: int
+
+
+def needs(platform: Demand, tenant: Demand, tenants: int) -> tuple[Need, ...]:
+    """What no increase helps with, for tenants of one demand: cells and accounts that it takes, by quota."""
+    found = []
+    for quota in QUOTAS:
+        limit, each = quota.ceiling if quota.adjustable else quota.default, tenant.get(quota.key, 0)
+        if limit is not None and each:
+            most = (limit - quota.bootstrapped - platform.get(quota.key, 0)) // each
+            found.append(Need(quota, most, -(-tenants // most)))
+    return tuple(found)
 
 
 def refusals(found: Iterable[Use]) -> tuple[str, ...]:
@@ -340,7 +368,8 @@ def refusal(exceeded: Use) -> str:
 
 def advice(exceeded: Use) -> str:
     quota, needed = exceeded.quota, exceeded.used
-    elsewhere = "give some of these tenants another cell: `cells:` in tenants.yaml"
+    cell = "a cell in another account" if quota.per_account else "another cell"
+    elsewhere = f"give some of these tenants {cell}: `cells:` in tenants.yaml"
     if not quota.adjustable or (quota.ceiling is not None and needed > quota.ceiling):
         return elsewhere
     region = home_region(exceeded.region) if quota.per_account else exceeded.region

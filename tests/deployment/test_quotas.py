@@ -16,6 +16,7 @@ from deployment.quotas import (
     demand,
     doubtful,
     live,
+    needs,
     refusals,
     room_left,
     shipped,
@@ -132,14 +133,27 @@ def test_an_increase_for_an_account_is_asked_in_its_home_region():
     assert "--quota-code L-FE177D64 --desired-value 1208 --region us-east-1" in refusal
 
 
-@pytest.mark.parametrize("takes", [{WORKGROUPS: 1}, {ROLES: 6}], ids=["cannot be raised", "cannot be raised so far"])
-def test_a_refusal_names_another_cell_where_asking_does_not_help(takes):
+@pytest.mark.parametrize(
+    ("takes", "advice"),
+    [
+        ({WORKGROUPS: 1}, "give some of these tenants another cell: `cells:` in tenants.yaml"),
+        ({ROLES: 6}, "give some of these tenants a cell in another account: `cells:` in tenants.yaml"),
+    ],
+    ids=["cannot be raised", "cannot be raised so far"],
+)
+def test_a_refusal_names_another_cell_where_asking_does_not_help(takes, advice):
     cell = a_cell(tenants=1100, takes=takes)
 
     (refusal,) = refusals(uses([cell], shipped([cell])))
 
     assert "request-service-quota-increase" not in refusal
-    assert refusal.endswith("give some of these tenants another cell: `cells:` in tenants.yaml")
+    assert refusal.endswith(advice)
+
+
+def test_tenants_need_as_many_places_as_the_quotas_that_cannot_be_raised_say():
+    found = {each.quota.key: (each.most, each.places) for each in needs(PLATFORM, TENANT, 10_000)}
+
+    assert found == {WORKGROUPS: (999, 11), ROLES: ((5_000 - 5 - 3) // 2, 5)}
 
 
 def test_what_fits_exactly_is_not_refused():
