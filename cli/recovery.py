@@ -182,13 +182,16 @@ class Recovery:
 
     def _deploy(self, facts: dict[str, Any]) -> str:
         from cli.deploy import Deployment
+        from cli.rollout import Rollout
 
         tenants = [self.connection.tenant(tenant) for tenant in self.tenants]
-        report = Deployment(self.connection, self._assembly(facts), tenants, lambda _subject, _what: None).run()
+        # The record is an object: it came back as it was at the kill, and tells more than the stacks remember.
+        rollout = Rollout(self.connection, self._assembly(facts), tenants, lambda _subject, _what: None, refresh=True)
+        report = Deployment([rollout]).run()
         if report.failures:
             raise LakeError("; ".join(str(each.error) for each in report.failures))
-        changed = [each.stack for each in report.outcomes if each.action != "unchanged"]
-        return f"{len(changed)} of {len(report.outcomes)} deployed again" if changed else "as they were deployed last"
+        changed = [each.stack for each in report.lines if each.action != "unchanged"]
+        return f"{len(changed)} of {len(report.lines)} deployed again" if changed else "as they were deployed last"
 
     def _hold(self) -> str:
         """Operators' holds as they were at the kill, before anything can start."""

@@ -2,24 +2,33 @@
 
 import hashlib
 import io
+import itertools
 import json
+import random
 import threading
 import time
 import uuid
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from deployment.assembly import Asset, Stack
-from deployment.errors import BootstrapError, DeployError, StackError, StuckError
+from deployment.errors import BootstrapError, DeployError, Overtaken, StackError, StuckError
+from deployment.repairs import SETTLED, Step, step
+from deployment.waves import Backoff, Looks, Pace, Waves
 
 __all__ = [
+    "FAILED",
+    "NOT_BEGUN",
     "SETTLED",
+    "Adaptation",
     "Clients",
     "Outcome",
     "Stacks",
@@ -27,25 +36,37 @@ __all__ = [
 ]
 
 INLINE_LIMIT = 51_200  # bytes of a template that may be sent with the call
-AT_ONCE = 8
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0  # seconds between two looks at a stack
+STEPS = 4  # of repair, before a stack's update or creation
+TURNS = 4  # of a stack that failed because some service was too busy
 
-# Nothing of these was ever in use: CloudFormation has taken back, or asks to take back, whatever it made.
-STILLBORN = {"CREATE_FAILED", "REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"}
-STUCK = {
-    "DELETE_FAILED": "its deletion failed; finish that in CloudFormation first",
-    "UPDATE_ROLLBACK_FAILED": "an update could not be taken back; run `aws cloudformation continue-update-rollback`",
-}
-SETTLED = {"CREATE_COMPLETE", "IMPORT_COMPLETE", "UPDATE_COMPLETE"}
 NOTHING_TO_DO = "No updates are to be performed"
+FAILED, NOT_BEGUN = "failed", "not begun"
+THROTTLED = frozenset(
+    {"Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException", "SlowDown"}
+)
+BUSY = ("Rate exceeded", "Throttling", "TooManyRequests", "Too Many Requests")
+"""How a resource of a failed stack says that another service was asked too often."""
 
-Adapt = Callable[[dict[str, Any]], dict[str, Any]]
 Say = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
+class Adaptation:
+    """What is done to templates before they are sent; `version` is another one whenever it does something else."""
+
+    apply: Callable[[dict[str, Any]], dict[str, Any]] = field(default=lambda template: template)
+    version: str = ""
+
+    def mark(self, stack: Stack) -> str:
+        """What a stack carries in its description once it is as it shall be."""
+        if not self.version:
+            return stack.digest
+        return hashlib.sha256(f"{stack.digest} {self.version}".encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """What happened to one stack: `created`, `updated`, `unchanged` or `failed`, after so many seconds."""
+    """What happened to one stack: `created`, `updated`, `unchanged`, `failed` or `not begun`, after so many seconds."""
 
     stack: str
     action: str
@@ -85,20 +106,21 @@ def digest_in(description: str) -> str | None:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A stack and the template it shall have, as text that carries its own digest in the description."""
+    """A stack and what it shall be. Its template is read only once it is to be sent."""
 
     stack: Stack
-    digest: str
-    body: str
+    adaptation: Adaptation = field(default_factory=Adaptation)
 
-    @classmethod
-    def of(cls, stack: Stack, adapt: Adapt) -> "Wanted":
-        template = adapt(stack.template)
-        facts = json.dumps([template, stack.tags, stack.execution_role], sort_keys=True)
-        digest = hashlib.sha256(facts.encode()).hexdigest()[:16]
+    @cached_property
+    def digest(self) -> str:
+        return self.adaptation.mark(self.stack)
+
+    @cached_property
+    def body(self) -> str:
+        template = self.adaptation.apply(self.stack.template)
         # In the description, because listing stacks shows it: one call tells what is out of date.
-        described = {**template, "Description": f"{template.get('Description', stack.name)} [{digest}]"}
-        return cls(stack, digest, json.dumps(described, separators=(",", ":")))
+        described = {**template, "Description": f"{template.get('Description', self.stack.name)} [{self.digest}]"}
+        return json.dumps(described, separators=(",", ":"))
 
     def is_met_by(self, standing: Standing | None) -> bool:
         return (
@@ -109,101 +131,231 @@ class Wanted:
         )
 
 
+class Gate:
+    """Lets as many threads in at once as the pace allows at that moment, and one after the other."""
+
+    def __init__(self, pace: Pace) -> None:
+        self.pace, self.inside, self.next = pace, 0, 0.0
+        self.changed = threading.Condition()
+
+    @contextmanager
+    def passed(self) -> Iterator[None]:
+        with self.changed:
+            self.changed.wait_for(lambda: self.inside < self.pace.at_once)
+            self.inside += 1
+            begin = max(time.monotonic(), self.next)
+            self.next = begin + self.pace.gap
+        try:
+            time.sleep(max(0.0, begin - time.monotonic()))
+            yield
+        finally:
+            with self.changed:
+                self.inside -= 1
+                self.changed.notify_all()
+
+    def succeeded(self) -> None:
+        with self.changed:
+            self.pace.succeeded()
+            self.changed.notify_all()
+
+    def refused(self) -> None:
+        with self.changed:
+            self.pace.refused(time.monotonic())
+
+
 class Stacks:
     """Brings stacks to their templates, several at once, and asks CloudFormation no more than it must.
 
-    `adapt` changes templates before they are sent; `say` hears (stack, what is happening). Where CloudFormation
-    `forgets_updates`, it goes on describing a stack as it was created.
+    `say` hears (stack, what is happening); `guard` is asked before each call that changes something, and raises when
+    this deploy may not go on. Where CloudFormation `forgets_updates`, it goes on describing a stack as it was created.
     """
 
-    def __init__(self, clients: Clients, adapt: Adapt, say: Say, *, forgets_updates: bool = False) -> None:
-        self.clients, self.adapt, self.say = clients, adapt, say
+    def __init__(
+        self,
+        clients: Clients,
+        adaptation: Adaptation,
+        say: Say,
+        *,
+        guard: Callable[[], None] = lambda: None,
+        forgets_updates: bool = False,
+        pace: Pace | None = None,
+        looks: Looks | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.clients, self.adaptation, self.say, self.guard = clients, adaptation, say, guard
         self.forgets_updates = forgets_updates
+        self.gate = Gate(pace or Pace())
+        self.looks, self.backoff = looks or Looks(), backoff or Backoff()
         self.published: set[tuple[str, str]] = set()
         self.stopped = threading.Event()
+        listen(clients.cloudformation, self.gate)
 
     def standing(self) -> dict[str, Standing]:
         """Every stack of the account and Region by name."""
         pages = self.clients.cloudformation.get_paginator("describe_stacks").paginate()
-        found = {stack["StackName"]: Standing.of(stack) for page in pages for stack in page["Stacks"]}
-        if self.forgets_updates:
-            updated = [name for name, standing in found.items() if standing.status == "UPDATE_COMPLETE"]
-            found |= {name: replace(found[name], digest=self._digest(name)) for name in updated}
-        return found
+        return {stack["StackName"]: self._standing(stack) for page in pages for stack in page["Stacks"]}
 
-    def _digest(self, name: str) -> str | None:
-        template = self.clients.cloudformation.get_template(StackName=name)["TemplateBody"]
-        return digest_in(template.get("Description", ""))
+    def _standing(self, described: Mapping[str, Any]) -> Standing:
+        found = Standing.of(described)
+        if not self.forgets_updates or found.status != "UPDATE_COMPLETE":
+            return found
+        template = self.clients.cloudformation.get_template(StackName=described["StackName"])["TemplateBody"]
+        return replace(found, digest=digest_in(template.get("Description", "")))
 
     def deploy(
-        self, stacks: Iterable[Stack], standing: Mapping[str, Standing], done: Callable[[Outcome], None]
-    ) -> None:
-        """Deploy stacks that do not depend on each other; `done` is called for each, in a thread."""
-        wanted = [Wanted.of(stack, self.adapt) for stack in stacks]
-        for each in wanted:
-            if not each.is_met_by(standing.get(each.stack.name)):
-                self.publish(each.stack.assets, each.stack.account)
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            futures = [pool.submit(self._attempt, each, standing.get(each.stack.name), done) for each in wanted]
+        self,
+        stacks: Sequence[Stack],
+        done: Callable[[Outcome], Outcome] = lambda outcome: outcome,
+        *,
+        standing: Mapping[str, Standing] | None = None,
+        stood: Collection[str] = (),
+        waves: Waves | None = None,
+    ) -> list[Outcome]:
+        """Deploy one wave: stacks that do not depend on each other.
+
+        `standing` is what is known of them: one that is right is not asked for. `stood`: those that were right once.
+        `done` is called for each, in a thread, and may make another outcome of it. Once more have failed than `waves`
+        tolerates, no further one is begun.
+        """
+        tolerates = (waves or Waves()).tolerates
+        known = standing or {}
+        for stack in stacks:
+            if not Wanted(stack, self.adaptation).is_met_by(known.get(stack.name)):
+                self.publish(stack.assets, stack.account)
+        failures: list[Outcome] = []
+        halted = threading.Event()
+
+        def attempt(stack: Stack) -> Outcome:
+            with self.gate.passed():
+                if halted.is_set():
+                    return done(Outcome(stack.name, NOT_BEGUN, 0.0, "the wave was stopped by failures of other stacks"))
+                wanted = Wanted(stack, self.adaptation)
+                if wanted.is_met_by(known.get(stack.name)):
+                    return done(Outcome(stack.name, "unchanged", 0.0))
+                outcome = done(self._attempt(wanted, stood=stack.name in stood))
+            if outcome.action == FAILED:
+                failures.append(outcome)
+                if not tolerates(len(failures), len(stacks)):
+                    halted.set()
+            return outcome
+
+        return self._all(attempt, stacks)
+
+    def _all(self, attempt: Callable[[Stack], Outcome], stacks: Sequence[Stack]) -> list[Outcome]:
+        if not stacks:
+            return []
+        with ThreadPoolExecutor(min(len(stacks), int(self.gate.pace.most))) as pool:
+            futures = [pool.submit(attempt, each) for each in stacks]
             try:
-                for future in futures:
-                    future.result()
+                return [future.result() for future in futures]
             except BaseException:
                 self.stopped.set()
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def _attempt(self, wanted: Wanted, standing: Standing | None, done: Callable[[Outcome], None]) -> None:
+    def _attempt(self, wanted: Wanted, *, stood: bool) -> Outcome:
         began, name = time.monotonic(), wanted.stack.name
-        action, error = "failed", None
+        action, error = FAILED, None
         try:
-            action = self.bring(wanted, standing)
+            action = self._brought(wanted, stood=stood)
+            self.gate.succeeded()
+        except Overtaken:
+            raise
         except (DeployError, ClientError) as e:
             error = str(e) if isinstance(e, DeployError) else f"stack {name}: {e}"
-        done(Outcome(name, action, round(time.monotonic() - began, 2), error))
+        return Outcome(name, action, round(time.monotonic() - began, 2), error)
 
-    def bring(self, wanted: Wanted, standing: Standing | None) -> str:
+    def _brought(self, wanted: Wanted, *, stood: bool) -> str:
+        """`bring`, again after a pause where a resource failed because a service was asked too often."""
+        refusals = 0
+        while True:
+            try:
+                return self.bring(wanted, stood=stood)
+            except StackError as error:
+                refusals += 1
+                if refusals >= TURNS or not any(words in str(error) for words in BUSY):
+                    raise
+                self.say(wanted.stack.name, f"again later: {error}")
+                self._give_way(refusals)
+
+    def bring(self, wanted: Wanted, *, stood: bool = False) -> str:
         """Make one stack what it shall be; says whether that meant `created`, `updated` or `unchanged`."""
-        if wanted.is_met_by(standing):
-            return "unchanged"
         name = wanted.stack.name
-        if standing is not None and standing.status.endswith("_IN_PROGRESS") and standing.status not in STILLBORN:
-            self.say(name, f"waiting: {standing.status}")
-            standing = self._settle(name)
+        standing = self._look(name)
+        for _ in range(STEPS):
             if wanted.is_met_by(standing):
                 return "unchanged"
-        if standing is not None and standing.status in STUCK:
-            raise StuckError(f"stack {name}: is in state {standing.status}: {STUCK[standing.status]}")
-        if standing is not None and standing.status in STILLBORN:
+            needed = step(name, standing.status if standing else None, stood=stood)
+            if standing is None or needed is Step.CREATE:
+                return self._create(wanted)
+            if needed is Step.UPDATE:
+                return self._update(wanted, standing)
+            standing = self._repaired(needed, name, standing)
+        raise StuckError(
+            f"stack {name}: is in state {standing.status if standing else 'DELETE_COMPLETE'} after {STEPS} steps of "
+            "repair, as if somebody else were changing it too; see its events in CloudFormation"
+        )
+
+    def _repaired(self, needed: Step, name: str, standing: Standing) -> Standing | None:
+        """The stack after a step that makes it ready for its template."""
+        self.say(name, f"{needed.value} ({standing.status})")
+        if needed is Step.CLEAR:
             self._clear(name, standing)
-            standing = None
-        return self._create(wanted) if standing is None else self._update(wanted, standing)
+        elif needed is Step.CONTINUE:
+            self._continue(name)
+        elif needed is Step.TAKE_BACK:
+            self._take_back(name)
+        return self._settle(name)
 
     def _create(self, wanted: Wanted) -> str:
         name = wanted.stack.name
         self.say(name, "creating")
-        self.clients.cloudformation.create_stack(
-            **self._request(wanted), EnableTerminationProtection=wanted.stack.termination_protection
-        )
+        request = self._request(wanted) | {"EnableTerminationProtection": wanted.stack.termination_protection}
+        try:
+            self._change("create_stack", request)
+        except ClientError as e:
+            # botocore asked twice, because the first answer was lost: the stack is being made.
+            if e.response["Error"]["Code"] != "AlreadyExistsException":
+                raise
         self._expect(name, "CREATE_COMPLETE", since=None)
         return "created"
 
     def _update(self, wanted: Wanted, standing: Standing) -> str:
-        name, cloudformation = wanted.stack.name, self.clients.cloudformation
+        name = wanted.stack.name
         self.say(name, "updating")
-        if standing.termination_protection != wanted.stack.termination_protection:
-            cloudformation.update_termination_protection(
-                StackName=name, EnableTerminationProtection=wanted.stack.termination_protection
-            )
+        self._protect(name, standing, wanted=wanted.stack.termination_protection)
         last = self._last_event(name)
         try:
-            cloudformation.update_stack(**self._request(wanted))
+            self._change("update_stack", self._request(wanted))
         except ClientError as e:
             if NOTHING_TO_DO in str(e):
                 return "unchanged"
             raise
         self._expect(name, "UPDATE_COMPLETE", since=last)
         return "updated"
+
+    def _protect(self, name: str, standing: Standing, *, wanted: bool) -> None:
+        if standing.termination_protection != wanted:
+            request = {"StackName": name, "EnableTerminationProtection": wanted}
+            self._change("update_termination_protection", request)
+
+    def _change(self, operation: str, request: Mapping[str, Any]) -> Any:
+        """A call that changes something: guarded, and made again after a pause while CloudFormation is too busy."""
+        refusals = 0
+        while True:
+            self.guard()
+            try:
+                return getattr(self.clients.cloudformation, operation)(**request)
+            except ClientError as e:
+                refusals += 1
+                if e.response["Error"]["Code"] not in THROTTLED or refusals >= self.backoff.tries:
+                    raise
+            self._give_way(refusals)
+
+    def _give_way(self, refusals: int) -> None:
+        self.gate.refused()
+        if self.stopped.wait(self.backoff.pause(refusals, random.random())):  # noqa: S311 - spreads callers, no secret
+            raise StackError("stopped")
 
     def _request(self, wanted: Wanted) -> dict[str, Any]:
         stack = wanted.stack
@@ -221,19 +373,37 @@ class Stacks:
     def _template(self, wanted: Wanted) -> dict[str, str]:
         if len(wanted.body.encode()) <= INLINE_LIMIT:
             return {"TemplateBody": wanted.body}
+        self.guard()
         bucket, key = wanted.stack.template_bucket, f"templates/{wanted.stack.name}-{wanted.digest}.json"
         self._put(bucket, key, wanted.body.encode(), wanted.stack.account)
         return {"TemplateURL": f"{self.clients.s3.meta.endpoint_url}/{bucket}/{key}"}
 
     def _clear(self, name: str, standing: Standing) -> None:
-        self.say(name, f"removing what a failed creation left ({standing.status})")
-        if standing.termination_protection:
-            self.clients.cloudformation.update_termination_protection(StackName=name, EnableTerminationProtection=False)
+        self._protect(name, standing, wanted=False)
         last = self._last_event(name)
-        self.clients.cloudformation.delete_stack(StackName=name)
+        self._change("delete_stack", {"StackName": name})
         after = self._settle(name)
         if after is not None and after.status != "DELETE_COMPLETE":
             raise StackError(self._reason(name, after.status, last))
+
+    def _continue(self, name: str) -> None:
+        """Once; what cannot be taken back a second time is for a person to skip or mend."""
+        last = self._last_event(name)
+        self._change("continue_update_rollback", {"StackName": name})
+        after = self._settle(name)
+        if after is None or after.status != "UPDATE_ROLLBACK_COMPLETE":
+            raise StuckError(
+                f"{self._reason(name, after.status if after else 'DELETE_COMPLETE', last)}; mend what it names, or let "
+                f"go of it with `aws cloudformation continue-update-rollback --stack-name {name} --resources-to-skip "
+                "LOGICAL_ID`, then deploy again"
+            )
+
+    def _take_back(self, name: str) -> None:
+        last = self._last_event(name)
+        self._change("rollback_stack", {"StackName": name})
+        after = self._settle(name)
+        if after is None or after.status != "UPDATE_ROLLBACK_COMPLETE":
+            raise StackError(self._reason(name, after.status if after else "DELETE_COMPLETE", last))
 
     def _expect(self, name: str, status: str, since: str | None) -> None:
         standing = self._settle(name)
@@ -242,14 +412,13 @@ class Stacks:
 
     def _settle(self, name: str) -> Standing | None:
         """Wait until nothing is in progress; None once the stack is gone."""
-        pause = FIRST_PAUSE
-        while True:
+        for number in itertools.count():
             standing = self._look(name)
             if standing is None or not standing.status.endswith("_IN_PROGRESS"):
                 return standing
-            if self.stopped.wait(pause):
-                raise StackError(f"stack {name}: no longer waited for; CloudFormation goes on with it")
-            pause = min(pause * 1.5, LONGEST_PAUSE)
+            if self.stopped.wait(self.looks.pause(number, self.gate.inside)):
+                break
+        raise StackError(f"stack {name}: no longer waited for; CloudFormation goes on with it")
 
     def _look(self, name: str) -> Standing | None:
         try:
@@ -258,7 +427,7 @@ class Stacks:
             if "does not exist" in str(e):
                 return None
             raise
-        return Standing.of(described)
+        return self._standing({"StackName": name, **described})
 
     def _last_event(self, name: str) -> str | None:
         events = self.clients.cloudformation.describe_stack_events(StackName=name)["StackEvents"]
@@ -298,6 +467,7 @@ class Stacks:
         for asset in assets:
             place = (asset.bucket, asset.key)
             if place not in self.published and not self._is_there(asset):
+                self.guard()
                 self.say(asset.bucket, f"publishing {asset.source.name}")
                 self._put(asset.bucket, asset.key, content(asset), account)
             self.published.add(place)
@@ -321,6 +491,16 @@ class Stacks:
                 f"bucket {bucket}: does not exist; bootstrap the account once with "
                 f"`npx aws-cdk@2.1148.1 bootstrap aws://{account}/{self.clients.s3.meta.region_name}`"
             ) from e
+
+
+def listen(cloudformation: Any, gate: Gate) -> None:
+    """Let the pace hear of every refusal for asking too often, those too that botocore makes good by asking again."""
+
+    def hear(response: tuple[Any, Mapping[str, Any]] | None, **_: Any) -> None:
+        if response is not None and response[1].get("Error", {}).get("Code") in THROTTLED:
+            gate.refused()
+
+    cloudformation.meta.events.register("needs-retry.cloudformation", hear, unique_id=f"lake-pace-{id(gate)}")
 
 
 def content(asset: Asset) -> bytes:

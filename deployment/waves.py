@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-__all__ = ["Backoff", "Looks", "Pace", "Waves"]
+__all__ = ["LATER", "Backoff", "Looks", "Pace", "Waves"]
 
 T = TypeVar("T")
 
@@ -31,6 +31,10 @@ class Waves:
     def tolerates(self, failures: int, size: int) -> bool:
         """Whether a wave of `size` goes on, and others after it, with so many failures; of one stack, none."""
         return failures <= (max(1, int(size * self.tolerated)) if size > 1 else 0)
+
+
+LATER = Waves(sizes=(1, 25, 400))
+"""In cells after the first, which has shown the change to be sound."""
 
 
 @dataclass
@@ -84,7 +88,7 @@ class Looks:
     first: float = 0.05
     longest: float = 5.0
     growth: float = 1.5
-    per_second: float = 5.0
+    per_second: float = 3.0
     """Looks of all stacks together, at most."""
 
     def pause(self, number: int, in_work: int) -> float:

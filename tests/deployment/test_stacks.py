@@ -1,14 +1,17 @@
 """Stacks against the emulator's CloudFormation, and against states that it does not get into."""
 
 import json
+import time
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from botocore.hooks import HierarchicalEmitter
 
 from deployment.assembly import Asset, Stack
-from deployment.errors import BootstrapError, StuckError
-from deployment.stacks import Clients, Stacks, Standing, Wanted, bootstrap
+from deployment.errors import BootstrapError, Overtaken, StuckError
+from deployment.stacks import Adaptation, Clients, Stacks, Wanted, bootstrap
+from deployment.waves import Backoff, Looks, Pace
 from lineage.bucket_owner import insisting
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
@@ -64,11 +67,19 @@ def a_stack(tmp_path):
     return make
 
 
-def deploy(clients, *stacks):
-    outcomes = {}
-    deployer = Stacks(clients, lambda template: template, lambda _stack, _what: None, forgets_updates=True)
-    deployer.deploy(stacks, deployer.standing(), lambda outcome: outcomes.update({outcome.stack: outcome}))
-    return outcomes
+def deployer(clients, said=None, **more):
+    heard = [] if said is None else said
+    given = {
+        "looks": Looks(per_second=1_000),
+        "backoff": Backoff(first=0.001, longest=0.002),
+        "pace": Pace(gap=0),
+    } | more
+    return Stacks(clients, Adaptation(), lambda stack, what: heard.append((stack, what)), **given)
+
+
+def deploy(clients, *stacks, **more):
+    outcomes = deployer(clients, forgets_updates=True, **more).deploy(stacks)
+    return {outcome.stack: outcome for outcome in outcomes}
 
 
 @pytest.mark.cloud
@@ -168,10 +179,13 @@ def test_termination_protection_follows_the_environment(clients, a_stack):
 
 
 class Scripted:
-    """A CloudFormation whose stack goes through the given states, one per look."""
+    """A CloudFormation whose stack is in the given states, one per look; `refuse` raises at the first calls."""
 
-    def __init__(self, *states):
-        self.states, self.asked = list(states), []
+    class meta:
+        events = HierarchicalEmitter()
+
+    def __init__(self, *states, refuse=()):
+        self.states, self.asked, self.refuse = list(states), [], list(refuse)
 
     def describe_stacks(self, StackName):
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
@@ -182,17 +196,36 @@ class Scripted:
     def describe_stack_events(self, StackName):
         return {"StackEvents": []}
 
+    def get_paginator(self, operation):
+        class Pages:
+            def paginate(self, **_):
+                return [{"StackEvents": []}]
+
+        return Pages()
+
+    def _asked(self, what):
+        if self.refuse:
+            code = self.refuse.pop(0)
+            raise ClientError({"Error": {"Code": code, "Message": "Rate exceeded"}}, what)
+        self.asked.append(what)
+
     def update_stack(self, **request):
-        self.asked.append("update")
+        self._asked("update")
 
     def create_stack(self, **request):
-        self.asked.append("create")
+        self._asked("create")
 
     def delete_stack(self, **request):
-        self.asked.append("delete")
+        self._asked("delete")
+
+    def continue_update_rollback(self, **request):
+        self._asked("continue")
+
+    def rollback_stack(self, **request):
+        self._asked("take back")
 
     def update_termination_protection(self, **request):
-        self.asked.append(f"protection {request['EnableTerminationProtection']}")
+        self._asked(f"protection {request['EnableTerminationProtection']}")
 
 
 def described(status, digest=None, protection=False):
@@ -203,51 +236,180 @@ def described(status, digest=None, protection=False):
     }
 
 
-def bring(cloudformation, wanted, standing):
-    return Stacks(Clients(cloudformation, None), dict, lambda _stack, _what: None).bring(wanted, standing)
+def bring(cloudformation, stack, **more):
+    return deployer(Clients(cloudformation, None)).bring(Wanted(stack), **more)
 
 
 def test_a_stack_that_somebody_else_is_changing_is_waited_for(a_stack):
-    wanted = Wanted.of(a_stack("busy", {}), dict)
-    cloudformation = Scripted(described("UPDATE_IN_PROGRESS"), described("UPDATE_COMPLETE", wanted.digest))
+    stack = a_stack("busy", {})
+    cloudformation = Scripted(described("UPDATE_IN_PROGRESS"), described("UPDATE_COMPLETE", stack.digest))
 
-    assert bring(cloudformation, wanted, Standing("UPDATE_IN_PROGRESS", None, False)) == "unchanged"
+    assert bring(cloudformation, stack) == "unchanged"
     assert cloudformation.asked == []
 
 
 def test_a_stack_that_is_being_deleted_is_made_when_it_is_gone(a_stack):
-    wanted = Wanted.of(a_stack("going", {}), dict)
-    cloudformation = Scripted(described("DELETE_IN_PROGRESS"), None, described("CREATE_COMPLETE", wanted.digest))
+    stack = a_stack("going", {})
+    cloudformation = Scripted(described("DELETE_IN_PROGRESS"), None, described("CREATE_COMPLETE", stack.digest))
 
-    assert bring(cloudformation, wanted, Standing("DELETE_IN_PROGRESS", None, False)) == "created"
+    assert bring(cloudformation, stack) == "created"
     assert cloudformation.asked == ["create"]
 
 
-def test_a_protected_stack_that_was_never_made_is_cleared_first(a_stack):
-    wanted = Wanted.of(a_stack("stillborn", {}, termination_protection=True), dict)
-    cloudformation = Scripted(None, described("CREATE_COMPLETE", wanted.digest, protection=True))
+@pytest.mark.parametrize("status", ["CREATE_FAILED", "REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"])
+def test_a_protected_stack_that_was_never_made_is_cleared_first(a_stack, status):
+    stack = a_stack("stillborn", {}, termination_protection=True)
+    before, after = described(status, protection=True), described("CREATE_COMPLETE", stack.digest, protection=True)
+    cloudformation = Scripted(before, None, None, after)
 
-    assert bring(cloudformation, wanted, Standing("ROLLBACK_COMPLETE", None, True)) == "created"
+    assert bring(cloudformation, stack) == "created"
     assert cloudformation.asked == ["protection False", "delete", "create"]
 
 
-@pytest.mark.parametrize("status", ["UPDATE_ROLLBACK_FAILED", "DELETE_FAILED"])
+def test_a_stack_that_stood_once_is_never_deleted(a_stack):
+    cloudformation = Scripted(described("ROLLBACK_COMPLETE"))
+
+    with pytest.raises(StuckError, match=r"stack kept: is in state ROLLBACK_COMPLETE.*recorded that it stood"):
+        bring(cloudformation, a_stack("kept", {}), stood=True)
+    assert cloudformation.asked == []
+
+
+def test_an_update_that_could_not_be_taken_back_is_taken_back_again_and_then_made(a_stack):
+    stack = a_stack("half", {})
+    states = ("UPDATE_ROLLBACK_FAILED", "UPDATE_ROLLBACK_IN_PROGRESS", *["UPDATE_ROLLBACK_COMPLETE"] * 2)
+    cloudformation = Scripted(*map(described, states), described("UPDATE_COMPLETE", stack.digest))
+
+    assert bring(cloudformation, stack, stood=True) == "updated"
+    assert cloudformation.asked == ["continue", "update"]
+
+
+def test_what_cannot_be_taken_back_twice_is_for_a_person(a_stack):
+    cloudformation = Scripted(described("UPDATE_ROLLBACK_FAILED"))
+
+    with pytest.raises(StuckError, match=r"continue-update-rollback --stack-name half --resources-to-skip"):
+        bring(cloudformation, a_stack("half", {}))
+    assert cloudformation.asked == ["continue"]
+
+
+def test_an_update_that_was_left_failed_is_taken_back_first(a_stack):
+    stack = a_stack("failed", {})
+    states = ("UPDATE_FAILED", "UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
+    cloudformation = Scripted(*map(described, states), described("UPDATE_COMPLETE", stack.digest))
+
+    assert bring(cloudformation, stack) == "updated"
+    assert cloudformation.asked == ["take back", "update"]
+
+
+@pytest.mark.parametrize("status", ["DELETE_FAILED", "IMPORT_ROLLBACK_FAILED", "SOMETHING_NEW"])
 def test_a_stack_that_only_a_person_can_mend_is_left_alone(a_stack, status):
     cloudformation = Scripted(described(status))
 
-    with pytest.raises(StuckError, match=status):
-        bring(cloudformation, Wanted.of(a_stack("stuck", {}), dict), Standing(status, None, False))
+    with pytest.raises(StuckError, match=f"stack stuck: is in state {status}"):
+        bring(cloudformation, a_stack("stuck", {}))
     assert cloudformation.asked == []
 
 
 def test_a_stack_last_changed_by_other_means_is_brought_back(a_stack):
-    wanted = Wanted.of(a_stack("foreign", {}), dict)
-    cloudformation = Scripted(described("UPDATE_COMPLETE", wanted.digest))
+    stack = a_stack("foreign", {})
+    cloudformation = Scripted(described("UPDATE_COMPLETE"), described("UPDATE_COMPLETE", stack.digest))
 
-    assert bring(cloudformation, wanted, Standing("UPDATE_COMPLETE", None, False)) == "updated"
+    assert bring(cloudformation, stack) == "updated"
+
+
+def test_a_refused_call_is_made_again_and_the_pace_slackens(a_stack):
+    stack = a_stack("crowded", {})
+    cloudformation = Scripted(None, described("CREATE_COMPLETE", stack.digest), refuse=["Throttling"] * 3)
+    pace = Pace(limit=16, gap=0)
+
+    made = deployer(Clients(cloudformation, None), pace=pace)
+    assert made.bring(Wanted(stack)) == "created"
+    assert (cloudformation.asked, pace.at_once) == (["create"], 12)
+
+
+def test_a_stack_that_failed_because_a_service_was_too_busy_is_tried_again(a_stack):
+    stack = a_stack("crowded", {})
+
+    class Busy(Scripted):
+        def get_paginator(self, operation):
+            event = {
+                "EventId": "1",
+                "ResourceStatus": "CREATE_FAILED",
+                "LogicalResourceId": "Alarm",
+                "ResourceType": "AWS::CloudWatch::Alarm",
+                "ResourceStatusReason": "Rate exceeded (Service: CloudWatch)",
+            }
+
+            class Pages:
+                def paginate(self, **_):
+                    return [{"StackEvents": [event]}]
+
+            return Pages()
+
+    failed = described("ROLLBACK_COMPLETE")
+    cloudformation = Busy(None, failed, failed, None, None, described("CREATE_COMPLETE", stack.digest))
+    pace = Pace(limit=16, gap=0)
+
+    (outcome,) = deployer(Clients(cloudformation, None), pace=pace).deploy([stack])
+
+    assert (outcome.action, cloudformation.asked) == ("created", ["create", "delete", "create"])
+    assert pace.at_once < 16
+
+
+def test_two_stacks_are_not_begun_at_the_same_moment(a_stack):
+    begun = []
+
+    class Noted(Scripted):
+        def describe_stacks(self, StackName):
+            begun.append(time.monotonic())
+            return super().describe_stacks(StackName)
+
+    stacks = [a_stack(f"s{number}", {}) for number in range(3)]
+    cloudformation = Noted(described("CREATE_COMPLETE", stacks[0].digest))
+    deployer(Clients(cloudformation, None), pace=Pace(gap=0.1)).deploy(stacks)
+
+    first, second, third = begun
+    assert second - first > 0.09
+    assert third - second > 0.09
+
+
+def test_a_refusal_for_another_reason_is_not_asked_again(a_stack):
+    cloudformation = Scripted(None, refuse=["AccessDenied"])
+
+    (outcome,) = deployer(Clients(cloudformation, None)).deploy([a_stack("denied", {})])
+
+    assert outcome.action == "failed"
+    assert outcome.error.startswith("stack denied: ")
+    assert "AccessDenied" in outcome.error
+
+
+def test_nothing_is_changed_once_the_guard_refuses(a_stack):
+    def guard():
+        raise Overtaken("another deploy")
+
+    cloudformation = Scripted(None)
+    with pytest.raises(Overtaken):
+        deployer(Clients(cloudformation, None), guard=guard).deploy([a_stack("late", {})])
+    assert cloudformation.asked == []
+
+
+def test_a_wave_with_too_many_failures_begins_no_further_stack(a_stack):
+    cloudformation = Scripted(None, refuse=["AccessDenied"] * 100)
+    stacks = [a_stack(f"s{number}", {}) for number in range(30)]
+
+    outcomes = deployer(Clients(cloudformation, None), pace=Pace(limit=1, most=1, gap=0)).deploy(stacks)
+
+    assert [each.action for each in outcomes] == ["failed"] * 4 + ["not begun"] * 26
 
 
 def test_a_change_of_tags_alone_is_a_change(a_stack):
     plain, tagged = a_stack("tags", {}), a_stack("tags", {}, tags={"tenant": "acme"})
 
-    assert Wanted.of(plain, dict).digest != Wanted.of(tagged, dict).digest
+    assert Wanted(plain).digest != Wanted(tagged).digest
+
+
+def test_another_adaptation_is_a_change_and_none_is_the_stacks_own_digest(a_stack):
+    stack = a_stack("fitted", {})
+    one, two = (Adaptation(lambda template: template, version) for version in ("1", "2"))
+
+    assert len({Wanted(stack).digest, Wanted(stack, one).digest, Wanted(stack, two).digest}) == 3
+    assert Wanted(stack).digest == stack.digest

@@ -1,0 +1,51 @@
+"""What a deploy has done so far, written into the cell's record as it goes on, so that the next one need not ask."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from deployment.locks import Lock
+from deployment.records import Record, Recorded, Shelf
+
+__all__ = ["Journal"]
+
+EVERY = 2.0  # seconds
+
+
+class Journal:
+    """The record of a cell in the hands of the deploy that holds its lock.
+
+    What a kill keeps from being written is asked of CloudFormation by the next deploy; nothing is done twice for it.
+    """
+
+    def __init__(
+        self, shelf: Shelf, lock: Lock, *, every: float = EVERY, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.shelf, self.lock, self.every, self.clock = shelf, lock, every, clock
+        self.record, self.etag = shelf.read()
+        self.unwritten = False
+        self.written_at = clock()
+        self.one_at_a_time = threading.Lock()
+
+    @property
+    def known(self) -> Record:
+        return self.record
+
+    def note(self, *stands: Recorded) -> None:
+        """Enter stacks that are as they shall be, and everything their tenants' entries say; may write at once."""
+        with self.one_at_a_time:
+            self.record = self.record.having(*stands)
+            self.unwritten = True
+            if self.clock() - self.written_at >= self.every:
+                self._write()
+
+    def write(self) -> None:
+        """Write what was noted since the last time."""
+        with self.one_at_a_time:
+            if self.unwritten:
+                self._write()
+
+    def _write(self) -> None:
+        self.lock.check()
+        self.etag = self.shelf.write(self.record, self.etag, self.lock.number)
+        self.unwritten, self.written_at = False, self.clock()
