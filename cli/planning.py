@@ -1,0 +1,229 @@
+"""How a plan comes about: the registry and its templates, and against them the record and the ledger of each cell."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cli.connection import Connection, cloud_home, within_reach
+from cli.entries import Digests, Entries
+from cli.errors import NotFound, WrongInput
+from cli.options import tenants_folder
+from cli.rollout import adaptation
+from cli.synthesis import synthesise
+from deployment.assembly import Assembly, Stack
+from deployment.costs import Cost, cost
+from deployment.errors import BootstrapError
+from deployment.limits import excesses
+from deployment.live import LiveStacks
+from deployment.loads import loads
+from deployment.moulds import own_words
+from deployment.planner import Intent, Sight, Told, plan_of
+from deployment.plans import Action, Group, Plan, Refusal
+from deployment.quotas import CellLoad, Limits, Use, doubtful, live, refusals, shipped, uses
+from deployment.records import Record, Shelf, bucket_of
+
+if TYPE_CHECKING:
+    from tenants.model import Tenant
+
+__all__ = ["Prospect", "planned"]
+
+Say = Callable[[str, str], None]
+
+
+def planned(
+    environment: str,
+    tenants: Sequence[str],
+    say: Say,
+    *,
+    replacing: Collection[str] = (),
+    refresh: bool = False,
+) -> Plan:
+    """What a deploy of these tenants, or all, is going to do. `replacing`: what may be given up, as STACK/LOGICALID."""
+    connections = within_reach(environment)
+    for tenant in tenants:
+        refuse_unplaced(tenant, connections, environment)
+    for connection in connections:
+        connection.check_account()
+    say("registry", "synthesising")
+    assembly = synthesise(connections[0].environment.name, tenants_folder(), cloud_home())
+    return Prospect(connections, assembly, tuple(tenants), frozenset(replacing), refresh).plan()
+
+
+def refuse_unplaced(tenant: str, connections: Sequence[Connection], environment: str) -> None:
+    connections[0].tenant(tenant)
+    if not any(tenant == each.id for connection in connections for each in connection.tenants):
+        raise NotFound(f"tenant {tenant} is not placed in {environment}: see its `cells:` in tenants.yaml")
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """The cells of a plan. `tenants`: whose; none for all."""
+
+    connections: Sequence[Connection]
+    assembly: Assembly
+    tenants: tuple[str, ...] = ()
+    replacing: frozenset[str] = frozenset()
+    refresh: bool = False
+
+    def plan(self) -> Plan:
+        environment = self.connections[0].environment.name
+        made = plan_of(
+            environment,
+            [(CellSight(connection).sight(), self._intents(connection)) for connection in self.connections],
+            self._placed,
+            refresh=self.refresh,
+            chosen=[self._stack(tenant) for tenant in self.tenants] if self.tenants else None,
+            named=self.replacing,
+        )
+        self._refuse_needless(made)
+        groups = [group for cell in made.cells for group in cell.groups]
+        made = replace(made, cost=Cost.total(map(difference_of, groups)), quotas=self._quotas(made))
+        return made.refusing([*self._failures(), *limit_refusals(groups), *quota_refusals(made)])
+
+    def _stack(self, tenant: str) -> str:
+        return self.connections[0].names(tenant).stack
+
+    @cached_property
+    def _placed(self) -> Mapping[str, str]:
+        registry, name = self.connections[0].registry, self.connections[0].environment.name
+        platforms = [(registry.platform_names(cell.place).stack, cell) for cell in registry.cells(name)]
+        return {self._stack(each.id): stack for stack, cell in platforms for each in registry.tenants_in(cell)}
+
+    def _intents(self, connection: Connection) -> list[Intent]:
+        adapted, digests = adaptation(connection), Digests(connection)
+        platform = self.assembly.stack(connection.platform.stack)
+        return [
+            Intent(platform, adapted.mark(platform)),
+            *(
+                intent_of(connection, tenant, self.assembly, adapted.mark, digests)
+                for tenant in connection.tenants
+                if self._is_meant(tenant)
+            ),
+        ]
+
+    def _is_meant(self, tenant: "Tenant") -> bool:
+        return tenant.id not in self.assembly.failures and (not self.tenants or tenant.id in self.tenants)
+
+    def _failures(self) -> Iterable[Refusal]:
+        for tenant, reason in self.assembly.failures.items():
+            if not self.tenants or tenant in self.tenants:
+                yield Refusal(f"tenant {tenant}", f"has no template: {reason}")
+
+    def _refuse_needless(self, made: Plan) -> None:
+        """A name that nothing is given up under may be mistyped, and something else meant."""
+        given_up = {
+            f"{change.stack}/{each.logical_id}"
+            for cell in made.cells
+            for change in cell.pending
+            for each in change.resources
+            if each.gives_up_data
+        }
+        if wrong := sorted(self.replacing - given_up):
+            known = ", ".join(sorted(given_up)[:5]) or "nothing"
+            raise WrongInput(
+                f"--replace {wrong[0]}: nothing is given up under this name; expected STACK/LOGICALID of what "
+                f"`lake plan` refuses, now: {known}"
+            )
+
+    def _quotas(self, made: Plan) -> tuple[Use, ...]:
+        """By AWS's defaults, and by the account's own values where much of a default is used."""
+        if self.connections[0].is_local:
+            return ()
+        platforms = {each.platform.stack: each.environment.place for each in self.connections}
+        taken = loads(self.assembly.stacks, platforms)
+        found = uses(taken, shipped(taken))
+        if (keys := doubtful(found)) and made.counts[Action.CREATE]:
+            found = uses(taken, limits(taken, keys))
+        return found
+
+
+def limits(taken: Sequence[CellLoad], keys: Collection[str]) -> Limits:
+    """Who may not ask goes by AWS's defaults; a refusal says so."""
+    import boto3
+    from botocore.exceptions import ClientError
+
+    try:
+        return live(taken, lambda _load, region: boto3.client("service-quotas", region_name=region), only=keys)
+    except ClientError:
+        return shipped(taken)
+
+
+def intent_of(
+    connection: Connection, tenant: "Tenant", assembly: Assembly, mark: Callable[[Stack], str], digests: Digests
+) -> Intent:
+    names = connection.names(tenant.id)
+    stack = assembly.stack(names.stack)
+    return Intent(stack, mark(stack), tenant.id, tenant.state, digests.of(tenant), own_words(names, tenant.owner))
+
+
+def difference_of(group: Group) -> Cost:
+    """Per month, of all stacks of the group."""
+    return (cost(group.new) - cost(group.old or {})) * len(group.stacks)
+
+
+def limit_refusals(groups: Iterable[Group]) -> Iterable[Refusal]:
+    for group in groups:
+        for text in excesses(group.stacks[0], group.new, group.size):
+            subject, _, reason = text.removeprefix("stack ").partition(": ")
+            yield Refusal(subject, reason)
+
+
+def quota_refusals(made: Plan) -> Iterable[Refusal]:
+    """Only of a plan that makes something: what stands has found room."""
+    if made.counts[Action.CREATE]:
+        for text in refusals(made.quotas):
+            place, _, reason = text.partition(": ")
+            yield Refusal(place, reason)
+
+
+class CellSight:
+    """How a plan looks at one cell."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.stacks = LiveStacks(connection.client("cloudformation"), forgets_updates=connection.is_local)
+
+    def sight(self) -> Sight:
+        environment, platform = self.connection.environment, self.connection.platform
+        ending = f"-{platform.environment}-tenant"
+        return Sight(
+            platform=platform.stack,
+            account=environment.account,
+            region=environment.region,
+            record=self._record(),
+            live=self.stacks.standing,
+            template=self.stacks.template,
+            told=self._told,
+            adaptation=adaptation(self.connection),
+            is_tenants=lambda name: name.startswith(f"{platform.organization}-") and name.endswith(ending),
+        )
+
+    def _record(self) -> Record:
+        environment = self.connection.environment
+        bucket = bucket_of(environment.account, environment.region)
+        shelf = Shelf(self.connection.client("s3"), bucket, self.connection.platform.stack)
+        try:
+            return shelf.read()[0]
+        except BootstrapError:
+            if not self.connection.is_local:
+                raise
+            return Record(unread="is not there yet")  # the first deploy makes the bucket of a local cloud
+
+    def _told(self, intent: Intent) -> Told:
+        """Nothing of a tenant that the ledger does not know, or where no ledger is yet."""
+        from botocore.exceptions import ClientError
+
+        from lineage.errors import NotInLedger
+
+        tenant = self.connection.tenant(str(intent.tenant))
+        try:
+            known = self.connection.ledger.tenant(tenant.id)
+            entries = Entries.of(self.connection, tenant, {tenant.id: known})
+        except NotInLedger:
+            return Told(None, ("not in the ledger yet",))
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ResourceNotFoundException":
+                raise
+            return Told()
+        return Told(known.state, tuple(entries.changes()))
