@@ -7,6 +7,7 @@ behind CloudFormation (`benchmarks.fleet`). Nothing here was measured on AWS.
 """
 
 import argparse
+import heapq
 import itertools
 import json
 import subprocess
@@ -20,7 +21,7 @@ from typing import Any
 
 from benchmarks.fleet import Blueprint, Cell, Gate, Operation, Patience, Process, blueprint, changed
 from benchmarks.service_rates import RATES, Rate, scaled
-from deployment.waves import Backoff, Looks, Pace, Waves
+from deployment.waves import LATER, Backoff, Looks, Pace, Waves
 
 ENVIRONMENT = "prod"
 LAKE = (sys.executable, "-m", "cli.app")
@@ -30,7 +31,9 @@ MOST_RUNS = 30
 LARGER = (1_000, 1_990)  # workgroups and stacks of an account and Region, by default
 TURNS = 4  # of a stack whose services were asked too often
 HEARTBEAT_S = 10.0  # of the lock
+CELLS_AT_ONCE = 8  # of `lake deploy`, after the first; the CDK CLI takes stacks in the assembly's order
 RECORD_S = 2.0  # between two writes of the record, at most
+FIRST = Waves()
 CREATE, UPDATE = "CreateStack", "UpdateStack"
 
 
@@ -59,6 +62,7 @@ class Deploy:
     next: float = 0.0
     ended: bool = False
     changed: Gate = field(default_factory=Gate)
+    waves: Waves = field(default_factory=Waves)
 
     def ask(self, operation: str, patience: Patience, on_refusal: Callable[[], None] = lambda: None) -> Process:
         """A call of the tool itself, as `Cell.insist` makes it, counted."""
@@ -105,7 +109,7 @@ class Deploy:
 class Lake(Deploy):
     """`lake deploy`: what the record says is another, in waves."""
 
-    waves, backoff, looks = Waves(), Backoff(), Looks()
+    backoff, looks = Backoff(), Looks()
 
     def run(self, wanted: Sequence[int]) -> Process:
         self.pace = Pace()
@@ -211,12 +215,15 @@ class Cdk(Deploy):
             yield from self.ask("DescribeStackEvents", self.patience)
 
 
+Tool = type[Lake] | type[Cdk]
+
+
 @dataclass
 class Result:
-    """What bringing all cells to what they shall be took, one cell after the other."""
+    """What bringing all cells to what they shall be took."""
 
-    seconds: float = 0.0
-    longest: float = 0.0
+    cells_at_once: int = 1
+    cells: list[float] = field(default_factory=list)
     client: int = 0
     client_refused: int = 0
     services: int = 0
@@ -225,11 +232,19 @@ class Result:
     runs: int = 0
     left: int = 0
 
+    @property
+    def seconds(self) -> float:
+        """The first cell alone; then each further one as soon as there is a place."""
+        first, *others = self.cells
+        places = [0.0] * self.cells_at_once
+        for seconds in others:
+            heapq.heapreplace(places, places[0] + seconds)
+        return first + max(places)
+
     def add(self, cell: Cell, deploys: Sequence[Deploy], left: int) -> None:
         client = sum(sum(deploy.client.values()) for deploy in deploys)
         refused = sum(deploy.client_refused for deploy in deploys)
-        self.seconds += cell.clock.now
-        self.longest = max(self.longest, cell.clock.now)
+        self.cells.append(cell.clock.now)
         self.client += client
         self.client_refused += refused
         self.services += cell.granted.total() + cell.refused.total() - client
@@ -240,12 +255,13 @@ class Result:
 
 
 def deployed(
-    tool: type[Lake] | type[Cdk], cell: Cell, stacks: Sequence[Blueprint], verb: str, wanted: Iterable[int]
+    tool: Tool, cell: Cell, stacks: Sequence[Blueprint], verb: str, wanted: Iterable[int], *, waves: Waves = FIRST
 ) -> tuple[list[Deploy], int]:
     """Runs of the tool in one cell until all stands, and how many stacks do not even then."""
     left, deploys = sorted(wanted), []
     while left and len(deploys) < MOST_RUNS:
         deploy = tool(cell, stacks, verb)
+        deploy.waves = waves
         cell.clock.start(deploy.run(left))
         cell.clock.run()
         deploys.append(deploy)
@@ -254,7 +270,7 @@ def deployed(
 
 
 def simulate(
-    tool: type[Lake] | type[Cdk],
+    tool: Tool,
     sizes: Sequence[int],
     kinds: Sequence[Blueprint],
     verb: str,
@@ -264,7 +280,7 @@ def simulate(
     rates: Sequence[Rate] = RATES,
 ) -> Result:
     """All cells; `wanted` of the first cell's stacks differ, or all stacks of all cells."""
-    result = Result()
+    result = Result(CELLS_AT_ONCE if tool is Lake else 1)
     for number, size in enumerate(sizes):
         cell = Cell(rates, seed + number)
         stacks = [kinds[place % len(kinds)] for place in range(size)]
@@ -275,7 +291,7 @@ def simulate(
             cell.clock.run()
             result.add(cell, [deploy], 0)
         else:
-            result.add(cell, *deployed(tool, cell, stacks, verb, differ))
+            result.add(cell, *deployed(tool, cell, stacks, verb, differ, waves=LATER if number else FIRST))
     return result
 
 
@@ -323,18 +339,18 @@ def clock(seconds: float) -> str:
 def row(what: str, way: str, result: Result) -> str:
     left = f", {result.left:,} left" if result.left else ""
     return (
-        f"| {what} | {way} | {clock(result.seconds)} | {clock(result.longest)} | {result.client:,} | "
+        f"| {what} | {way} | {clock(result.seconds)} | {clock(max(result.cells))} | {result.client:,} | "
         f"{result.client_refused:,} | {result.services:,} | {result.services_refused:,} | {result.failures:,} | "
         f"{result.runs}{left} |"
     )
 
 
 HEAD = (
-    "| what | with | cells one after another | the longest cell | requests of the tool | refused | calls behind "
+    "| what | with | time | the longest cell | requests of the tool | refused | calls behind "
     "CloudFormation | refused | stacks that failed on the way | runs per cell, at most |\n|---|---|---|---|---|---|---|"
     "---|---|---|"
 )
-TOOLS: tuple[tuple[str, type[Lake] | type[Cdk]], ...] = (("lake", Lake), ("cdk", Cdk))
+TOOLS: tuple[tuple[str, Tool], ...] = (("lake", Lake), ("cdk", Cdk))
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from benchmarks.fleet import Cell, Part, blueprint, changed
 from benchmarks.service_rates import RATES, Rate, scaled
-from benchmarks.waves import CREATE, UPDATE, Cdk, Lake, cut, deployed, simulate
+from benchmarks.waves import CELLS_AT_ONCE, CREATE, UPDATE, Cdk, Lake, Result, cut, deployed, simulate
 
 ALARMS = Rate(("PutMetricAlarm",), 3, 3, "published")
 STACK = (
@@ -156,3 +156,16 @@ def test_a_type_whose_calls_are_not_known_is_refused():
 
 def test_tenants_are_cut_into_full_cells():
     assert cut(700, 296) == [296, 296, 108]
+
+
+def test_the_first_cell_goes_alone_and_the_others_side_by_side():
+    result = Result(2, [10.0, 5.0, 7.0, 3.0])
+
+    assert result.seconds == 10 + max(5 + 3, 7)
+    assert Result(1, [10.0, 5.0, 7.0]).seconds == 22
+
+
+def test_as_many_cells_are_simulated_at_once_as_lake_deploy_takes():
+    import cli.deploy
+
+    assert CELLS_AT_ONCE == cli.deploy.CELLS_AT_ONCE
