@@ -121,6 +121,8 @@ class Rotation:
             if finding.reason:
                 output.message(f"{finding.stack}: {finding.reason}", style="yellow")
         output.message(self.summary)
+        if self.connection.is_local:
+            output.message("the local cloud compares fewer types of resources and fewer properties than AWS does")
 
     @property
     def summary(self) -> str:
