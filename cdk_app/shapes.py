@@ -36,6 +36,9 @@ class Shape:
     def of(cls, values: TenantValues) -> Self:
         return cls(values.datasets, values.queries)
 
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
     @cached_property
     def digest(self) -> str:
         return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()

@@ -19,7 +19,7 @@ from cdk_app.kept_shapes import KeptShapes, forget_others
 from cdk_app.patterns import Pattern, fillings, record_of
 from cdk_app.shapes import PLATFORM, Request, Shape, ShapeError
 from cdk_app.synthesis import Ask, synthesis
-from cdk_app.values import Site, TenantValues
+from cdk_app.values import SavedQuery, Site, TenantValues, saved_queries
 from tenants.model import Environment
 
 if TYPE_CHECKING:
@@ -30,19 +30,19 @@ __all__ = ["ShapeError", "stamp"]
 
 @dataclass
 class Place:
-    """A cell with its tenants, and why some of their shapes have no pattern."""
+    """A cell with its tenants and their shapes, and why some of these have no pattern."""
 
     organization: str
     cell: Environment
-    tenants: Sequence[TenantValues]
+    tenants: Sequence[tuple[TenantValues, Shape]]
     kept: KeptShapes
     failed: dict[Shape, str] = field(default_factory=dict)
 
     def firsts(self) -> dict[Shape, TenantValues]:
         """The first tenant of each shape."""
         found: dict[Shape, TenantValues] = {}
-        for values in self.tenants:
-            found.setdefault(Shape.of(values), values)
+        for values, shape in self.tenants:
+            found.setdefault(shape, values)
         return found
 
 
@@ -70,9 +70,20 @@ def stamp(
 
 
 def place_of(registry: "Registry", cell: Environment, kept: Path) -> Place:
-    tenants = [TenantValues.of(tenant, registry, cell.name) for tenant in registry.tenants_in(cell)]
     site = Site.of(registry.organization, cell)
-    return Place(site.organization, cell, tenants, KeptShapes(kept, site))
+    return Place(site.organization, cell, list(shaped(registry, cell)), KeptShapes(kept, site))
+
+
+def shaped(registry: "Registry", cell: Environment) -> Iterator[tuple[TenantValues, Shape]]:
+    """The tenants of a cell; those of one shape have one Shape, whose digest is made once."""
+    known: dict[tuple[tuple[str, str], ...], tuple[tuple[SavedQuery, ...], Shape]] = {}
+    for tenant in registry.tenants_in(cell):
+        sent = tuple((dataset.name, dataset.contract) for dataset in tenant.datasets)
+        if sent not in known:
+            queries = saved_queries(tenant, registry)
+            known[sent] = queries, Shape(tuple(name for name, _ in sent), queries)
+        queries, shape = known[sent]
+        yield TenantValues.of(tenant, registry, cell.name, queries=queries), shape
 
 
 def add_missing(places: Sequence[Place], ask: Ask, said: Callable[[], Mapping[str, Agreed]]) -> None:
@@ -151,8 +162,8 @@ def write(files: AssemblyFiles, places: Sequence[Place]) -> dict[str, str]:
     files.put("cdk.out", places[0].kept.platform["version"].encode())
     for place in places:
         write_platform(files, place.kept, listed)
-        for values in place.tenants:
-            if why := failed(place, values, files, listed):
+        for values, shape in place.tenants:
+            if why := failed(place, values, shape, files, listed):
                 listed.failures[values.tenant] = why
     head = json.dumps(places[0].kept.platform["header"])[:-1]
     manifest = f'{head}, "artifacts": {{\n' + ",\n".join(listed.artifacts) + "\n}}\n"
@@ -160,9 +171,8 @@ def write(files: AssemblyFiles, places: Sequence[Place]) -> dict[str, str]:
     return listed.failures
 
 
-def failed(place: Place, values: TenantValues, files: AssemblyFiles, listed: Listed) -> str | None:
+def failed(place: Place, values: TenantValues, shape: Shape, files: AssemblyFiles, listed: Listed) -> str | None:
     """None if the tenant's files are written."""
-    shape = Shape.of(values)
     if shape in place.failed:
         return place.failed[shape]
     try:

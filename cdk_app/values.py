@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
     from tenants.registry import Registry
 
-__all__ = ["ANALYTICS_READY", "ATHENA_RESULTS", "PROCESSED", "QUARANTINE", "RAW", "SavedQuery", "Site", "TenantValues"]
+__all__ = [
+    "ANALYTICS_READY",
+    "ATHENA_RESULTS",
+    "PROCESSED",
+    "QUARANTINE",
+    "RAW",
+    "SavedQuery",
+    "Site",
+    "TenantValues",
+    "saved_queries",
+]
 
 RAW = "raw/"
 PROCESSED = "processed/"
@@ -150,7 +160,15 @@ class TenantValues:
     queries: tuple[SavedQuery, ...]
 
     @classmethod
-    def of(cls, tenant: Tenant, registry: "Registry", environment: str) -> "TenantValues":
+    def of(
+        cls,
+        tenant: Tenant,
+        registry: "Registry",
+        environment: str,
+        *,
+        queries: tuple[SavedQuery, ...] | None = None,
+    ) -> "TenantValues":
+        """`queries`: as `saved_queries` gives them, where they are known."""
         retention = registry.environment(environment).retention_of(tenant)
         return cls(
             tenant=tenant.id,
@@ -166,7 +184,7 @@ class TenantValues:
             daily_bytes_alarm=10 * tenant.query_bytes_limit,
             workgroup_state=WORKGROUP_STATES[tenant.state],
             datasets=tuple(dataset.name for dataset in tenant.datasets),
-            queries=saved_queries(tenant, registry),
+            queries=saved_queries(tenant, registry) if queries is None else queries,
         )
 
     @property

@@ -21,7 +21,7 @@ def tenants(tmp_path):
 def test_an_assembly_is_made_once_and_again_when_the_registry_changes(tenants, tmp_path, monkeypatch):
     runs = []
     make = synthesis.make
-    monkeypatch.setattr(synthesis, "make", lambda *given: (runs.append(given), make(*given)))
+    monkeypatch.setattr(synthesis, "make", lambda *given: (runs.append(given), make(*given))[1])
 
     first = synthesise("dev", tenants, tmp_path / "home")
     second = synthesise("dev", tenants, tmp_path / "home")
