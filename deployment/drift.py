@@ -4,7 +4,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -161,20 +161,11 @@ class Detection:
 
     def run(self, stacks: Iterable[str], done: Callable[[Finding], None]) -> None:
         """Check each; `done` hears every finding as it comes, in the caller's thread."""
-        left = iter(stacks)
-        working: set[Future[Finding]] = set()
         with ThreadPoolExecutor(self.at_once) as pool:
+            working = [pool.submit(self.of, name) for name in stacks]
             try:
-                while True:
-                    for name in left:
-                        working.add(pool.submit(self.of, name))
-                        if len(working) == self.at_once:
-                            break
-                    if not working:
-                        return
-                    finished, working = wait(working, return_when=FIRST_COMPLETED)
-                    for each in finished:
-                        done(each.result())
+                for each in as_completed(working):
+                    done(each.result())
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise

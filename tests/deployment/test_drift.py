@@ -214,6 +214,13 @@ def test_findings_of_several_checks_come_together_in_any_order(one, two, three):
     assert merged(one, one) == one
 
 
+def test_of_two_findings_of_a_stack_the_later_one_holds():
+    early, late = a_finding("t", "2026-11-20", DRIFTED), a_finding("t", "2026-11-21")
+
+    assert merged({"t": early}, {"t": late}) == {"t": late}
+    assert merged({"t": late}, {"t": early}) == {"t": late}
+
+
 @pytest.fixture
 def log():
     with mock_aws():
