@@ -8,15 +8,17 @@ import typer
 
 from cli import output
 from cli.connection import LOCAL, cloud_home
-from cli.errors import NotFound, WrongInput
+from cli.errors import NotFound
 from cli.exit_codes import ExitCode
 from cli.options import EnvironmentOption, JsonOption, tenants_folder
 from cli.synthesis import synthesise
 from deployment.assembly import Assembly, read
 
 if TYPE_CHECKING:
+    from isolation.cells import Cells
     from isolation.golden import Difference
     from isolation.report import Report
+    from tenants.model import Environment
 
 __all__ = ["prove", "report_of"]
 
@@ -40,7 +42,7 @@ def prove(
     """Prove from the templates that no role of a tenant can act on anything of another; needs no cloud."""
     if assembly is None:
         output.message("synthesising the templates …")
-    found = report_of(chosen(environment, assembly), tenants or [])
+    found = report_of(chosen(environment, assembly), tenants or [], cell_named(environment))
     if golden:
         show_differences(found.differences)
     elif as_json:
@@ -53,30 +55,36 @@ def prove(
 
 def chosen(environment: str, folder: Path | None) -> Assembly:
     if folder is None:
-        return synthesise(environment, tenants_folder(), cloud_home())
+        return synthesise(environment.partition("/")[0], tenants_folder(), cloud_home())
     if not (folder / "manifest.json").is_file():
         raise NotFound(f"{folder}: holds no manifest.json: expected the folder that a synthesis wrote, such as cdk.out")
     return read(folder)
 
 
-def report_of(assembly: Assembly, tenants: list[str]) -> "Report":
+def report_of(assembly: Assembly, tenants: list[str], cell: "Environment | None" = None) -> "Report | Cells":
+    """`cell`: the only one that is looked at."""
+    from isolation.cells import report_of_cells
     from isolation.report import report
-    from isolation.template import Stack
+    from isolation.template import Place, Stack
 
-    stacks = [Stack.of(each.name, each.template) for each in assembly.stacks]
+    there = None if cell is None else Place(cell.account, cell.region)
+    placed = [(each, Place(each.account, each.region)) for each in assembly.stacks]
+    stacks = [Stack.of(each.name, each.template, place) for each, place in placed if there in {None, place}]
     known = [each.tenant for each in stacks if each.tenant]
     for tenant in tenants:
         if tenant not in known:
             raise NotFound(f"no tenant {tenant!r} in {assembly.folder}; it has: {', '.join(known)}")
-    account, region = place_of(assembly)
-    return report(stacks, account=account, region=region, tenants=tenants)
+    place, *others = dict.fromkeys(place for _, place in placed if there in {None, place})
+    if others:
+        return report_of_cells(stacks, tenants)
+    return report(stacks, account=place.account, region=place.region, tenants=tenants)
 
 
-def place_of(assembly: Assembly) -> tuple[str, str]:
-    places = {(each.account, each.region) for each in assembly.stacks}
-    if len(places) != 1:
-        raise WrongInput(f"{assembly.folder}: expected stacks of one account and Region, found {sorted(places)}")
-    return places.pop()
+def cell_named(environment: str) -> "Environment | None":
+    """The cell that `prod/b` names, and none for `prod`."""
+    from tenants.registry import load
+
+    return load(tenants_folder()).cell(environment) if "/" in environment else None
 
 
 def show_differences(differences: "Iterable[Difference]") -> None:

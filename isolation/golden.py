@@ -250,7 +250,8 @@ def words_of(account: Account, tenant: str | None) -> dict[str, str]:
         }
     return words | {
         f"{platform.organization}-*-{platform.environment}-": "<any tenant>-",
-        f"{platform.organization}-{platform.environment}-": "<platform>-",
+        **of_the_cell(platform),
+        f"{platform.organization}-{platform.environment}-": "<another cell>-" if platform.cell else "<platform>-",
         f"{platform.organization}-*": "<organization>-*",
         f"arn:{account.partition}:": "arn:<partition>:",
         account.region: "<region>",
@@ -258,9 +259,23 @@ def words_of(account: Account, tenant: str | None) -> dict[str, str]:
     }
 
 
+def of_the_cell(platform: PlatformNames) -> dict[str, str]:
+    """The platform's names in a further cell as they would be in the first, where nothing ends them."""
+    if platform.cell is None:
+        return {}
+    first = PlatformNames(platform.organization, platform.environment)
+    start = f"{first.organization}-{first.environment}-"
+    words = ("stack", "ledger", "queue", "dead_letter_queue", "topic", "code_bucket")
+    pairs = [(getattr(platform, word), getattr(first, word)) for word in words]
+    pairs += zip(platform.functions, first.functions, strict=True)
+    longest_first = sorted(pairs, key=lambda pair: -len(pair[0]))  # platform-c begins platform-code-c
+    return {own: f"<platform>-{other.removeprefix(start)}" for own, other in longest_first}
+
+
 def platform_of(account: Account) -> PlatformNames:
     """From the tags of any role."""
     for principal in account.principals.values():
         if {"organization", "environment"} <= set(principal.tags):
-            return PlatformNames(principal.tags["organization"], principal.tags["environment"])
+            tags = principal.tags
+            return PlatformNames(tags["organization"], tags["environment"], tags.get("cell"))
     raise IsolationError("no role has tags organization and environment: expected them on every role")

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from isolation.account import Account
+from isolation.account import Account, Principal
 from isolation.catalogue import catalogue
 from isolation.decision import Leak
 from isolation.deputies import Deputy, deputies
@@ -129,12 +129,18 @@ def report(stacks: Iterable[Stack], *, account: str, region: str, tenants: Colle
     stacks = list(stacks)
     drawn = Account.of(stacks, account=account, region=region)
     return Report(
-        environment=" and ".join(sorted({each.tags.get("environment", "?") for each in drawn.principals.values()})),
+        environment=" and ".join(sorted({place_of(each) for each in drawn.principals.values()})),
         proof=prove(drawn, tenants),
         extension=extend(stacks, account=account, region=region),
         differences=tuple(differences(drawn)),
         deputies=tuple(deputies(drawn)),
     )
+
+
+def place_of(principal: Principal) -> str:
+    """As people name it: `prod`, or `prod/b` for a further cell."""
+    cell = principal.tags.get("cell")
+    return principal.tags.get("environment", "?") + (f"/{cell}" if cell else "")
 
 
 SHOWN = 5

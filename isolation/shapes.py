@@ -113,7 +113,7 @@ def signature(account: Account, tenant: str) -> str:
 def stamp(stack: Stack, old: TenantNames, new: TenantNames) -> Stack:
     """The same stack for another tenant, whether that exists or not."""
     words = dict(zip(forms(old), forms(new), strict=True))
-    return Stack(new.stack, new.tenant, renamed(stack.template, words))
+    return Stack(new.stack, new.tenant, renamed(stack.template, words), stack.place)
 
 
 def forms(names: TenantNames) -> tuple[str, ...]:

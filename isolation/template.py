@@ -13,31 +13,45 @@ __all__ = ["TYPES", "Declared", "Form", "Place", "Stack", "everything_in", "reso
 Template = Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Place:
+    account: str
+    region: str
+
+    @property
+    def partition(self) -> str:
+        return partition_of(self.region)
+
+
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """A synthesised template; `tenant` is whom everything in it belongs to, None for the platform."""
+    """A synthesised template; `tenant` is whom everything in it belongs to, None for the platform.
+
+    `place` is where it is deployed; None: where all others are.
+    """
 
     name: str
     tenant: str | None
     template: Template
+    place: Place | None = None
 
     @classmethod
-    def of(cls, name: str, template: Template) -> "Stack":
+    def of(cls, name: str, template: Template, place: Place | None = None) -> "Stack":
         """Whose it is, is what its tags and its name say alike; where they do not, nothing can be proved."""
         tags = tags_of(name, template)
-        organization, environment, tenant = (tags.get(key, "") for key in OWNERS)
+        organization, environment, cell, tenant = (tags.get(key, "") for key in OWNERS)
         if not (organization and environment):
             raise UnknownType(f"{name}: carries no tags organization and environment: expected them on every resource")
         if tenant:
             expected = TenantNames(organization, tenant, environment).stack
         else:
-            expected = PlatformNames(organization, environment).stack
+            expected = PlatformNames(organization, environment, cell or None).stack
         if name != expected:
             raise UnknownType(
                 f"{name}: its resources are tagged as those of {expected}: expected tags organization, environment "
-                "and, for a tenant's stack, tenant, from which its name is made"
+                "and, for a tenant's stack, tenant, for a further cell's platform, cell, from which its name is made"
             )
-        return cls(name, tenant or None, template)
+        return cls(name, tenant or None, template, place)
 
 
 def tags_of(name: str, template: Template) -> dict[str, str]:
@@ -51,17 +65,7 @@ def tags_of(name: str, template: Template) -> dict[str, str]:
     return found
 
 
-OWNERS = ("organization", "environment", "tenant")
-
-
-@dataclass(frozen=True)
-class Place:
-    account: str
-    region: str
-
-    @property
-    def partition(self) -> str:
-        return partition_of(self.region)
+OWNERS = ("organization", "environment", "cell", "tenant")
 
 
 @dataclass(frozen=True)
@@ -163,6 +167,9 @@ class Resolution:
         self.under_way: set[tuple[str, str]] = set()
         self.exports = dict(self._exported())
 
+    def place_of(self, stack: Stack) -> Place:
+        return stack.place or self.place
+
     def _exported(self) -> Iterator[tuple[str, tuple[Stack, Any]]]:
         for stack in self.stacks:
             for logical_id, output in stack.template.get("Outputs", {}).items():
@@ -192,7 +199,7 @@ class Resolution:
 
     def values(self, stack: Stack, logical_id: str) -> dict[str, str]:
         """What the texts of a form are filled in with."""
-        form, place = form_of(stack, logical_id), self.place
+        form, place = form_of(stack, logical_id), self.place_of(stack)
         suffix = "amazonaws.com.cn" if place.partition == "aws-cn" else "amazonaws.com"
         values = {
             "name": self.name(stack, logical_id),
@@ -316,7 +323,7 @@ class Reading:
         return str(found)
 
     def _reference(self, name: Any) -> Any:
-        place = self.resolution.place
+        place = self.resolution.place_of(self.stack)
         pseudo = {
             "AWS::AccountId": place.account,
             "AWS::NoValue": NO_VALUE,

@@ -19,7 +19,10 @@ def write(folder, templates):
         artifacts[name] = {
             "type": "aws:cloudformation:stack",
             "environment": "aws://777788889999/eu-central-1",
-            "properties": {"templateFile": f"{name}.template.json"},
+            "properties": {
+                "templateFile": f"{name}.template.json",
+                "stackTemplateAssetObjectUrl": "s3://assets/t.json",
+            },
         }
     (folder / "manifest.json").write_text(json.dumps({"artifacts": artifacts}))
     return folder

@@ -1,0 +1,141 @@
+"""Cells that lie in one account: nothing in one reaches what is in another."""
+
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from isolation.cells import report_of_cells
+from isolation.errors import IsolationError, UnknownType
+from isolation.template import Place, Stack
+from tests.templates import ENVIRONMENTS, synthesise, write_registry
+
+FIRST, B = Place("777788889999", "eu-central-1"), Place("777788889999", "eu-west-1")
+IN_B = {"mycompany-prod-platform-b", "mycompany-acme-eu-prod-tenant"}
+PLATFORM_B, ACME_EU = "mycompany-prod-platform-b", "mycompany-acme-eu-prod-tenant"
+
+
+@cache
+def synthesised():
+    with TemporaryDirectory() as folder:
+        registry = write_registry(Path(folder) / "tenants")
+        tenants = (registry / "tenants.yaml").read_text()
+        (registry / "tenants.yaml").write_text(tenants.replace("tier: premium", "tier: premium\n    cells: {prod: b}"))
+        cell = "         cells: {b: {account: '777788889999', region: eu-west-1}},\n         notification:"
+        (registry / "environments.yaml").write_text(ENVIRONMENTS.replace(" notification:", f"\n{cell}"))
+        return synthesise(Path(folder), registry, "prod")
+
+
+@pytest.fixture
+def templates():
+    return deepcopy(synthesised())
+
+
+def report(templates, tenants=()):
+    stacks = [Stack.of(name, each, place_of(name)) for name, each in templates.items()]
+    return report_of_cells(sorted(stacks, key=lambda each: each.place.region), tenants)
+
+
+def place_of(stack):
+    return B if stack in IN_B else FIRST
+
+
+def rights_of_job(template):
+    return next(
+        each["Properties"]["PolicyDocument"]["Statement"]
+        for each in template["Resources"].values()
+        if each["Type"] == "AWS::IAM::Policy" and "job" in str(each["Properties"]["Roles"]).lower()
+    )
+
+
+def without_boundaries(template):
+    for each in template["Resources"].values():
+        if each["Type"] == "AWS::IAM::Role":
+            del each["Properties"]["PermissionsBoundary"]
+
+
+def test_every_cell_is_proved_by_itself_and_with_the_others_of_its_account(templates):
+    found = report(templates)
+
+    assert found.holds, found.text()
+    assert [each.environment for each in found.reports] == ["prod", "prod/b"]
+    assert [each.proof.counts.tenants for each in found.reports] == [1, 1]
+    (account, together), *others = found.between
+    assert (account, together.counts.tenants, others) == ("777788889999", 2, [])
+    assert together.counts.questions > sum(each.proof.counts.questions for each in found.reports)
+
+
+def test_rights_in_a_further_cell_are_reviewed_as_those_in_the_first(templates):
+    assert report(templates).differences == ()
+
+
+def test_a_role_that_reaches_into_another_cell_of_its_account_is_a_leak(templates):
+    without_boundaries(templates[ACME_EU])
+    rights_of_job(templates[ACME_EU]).append(
+        {
+            "Sid": "Astray",
+            "Effect": "Allow",
+            "Action": "athena:StartQueryExecution",
+            "Resource": "arn:aws:athena:eu-central-1:777788889999:workgroup/mycompany-acme-prod",
+        }
+    )
+
+    found = report(templates)
+
+    ((_, together),) = found.between
+    assert not found.holds
+    assert [each.proof.leaks for each in found.reports] == [(), ()]
+    assert {each.name for each in together.leaks} == {
+        "arn:aws:athena:eu-central-1:777788889999:workgroup/mycompany-acme-prod"
+    }
+    assert "all cells of account 777788889999: isolation: 2 tenants" in found.text()
+    assert "may athena:StartQueryExecution on" in found.markdown().partition("# Isolation between cells")[2]
+
+
+def test_a_right_on_the_platform_of_another_cell_is_none_that_was_reviewed(templates):
+    for statement in rights_of_job(templates[ACME_EU]):
+        if "mycompany-prod-ledger-b" in str(statement["Resource"]):
+            statement["Resource"] = "arn:aws:dynamodb:eu-west-1:777788889999:table/mycompany-prod-ledger"
+
+    lines = [each.line for each in report(templates).differences if each.sign == "+"]
+
+    assert lines
+    assert all("table/<another cell>-ledger" in line for line in lines)
+
+
+def test_of_one_tenant_only_its_own_cell_is_asked_about(templates):
+    found = report(templates, ["acme-eu"])
+
+    assert [each.environment for each in found.reports] == ["prod/b"]
+    assert found.between[0][1].counts.tenants == 1
+
+
+def test_what_has_one_name_in_two_cells_of_an_account_is_refused(templates):
+    for each in templates[PLATFORM_B]["Resources"].values():
+        if each["Type"] == "AWS::IAM::Role" and each["Properties"]["RoleName"] == "mycompany-prod-register-b":
+            each["Properties"]["RoleName"] = "mycompany-prod-register"
+
+    with pytest.raises(IsolationError, match=r"mycompany-prod-register: 2 policies are called"):
+        report(templates)
+
+
+def test_a_stack_that_is_tagged_as_of_another_cell_is_refused(templates):
+    templates["mycompany-prod-platform-c"] = templates[PLATFORM_B]
+
+    with pytest.raises(UnknownType, match="are tagged as those of mycompany-prod-platform-b"):
+        report(templates)
+
+
+def test_a_stack_of_which_nobody_knows_where_it_is_cannot_be_proved(templates):
+    with pytest.raises(IsolationError, match=r"mycompany-acme-eu-prod-tenant: expected the account and Region"):
+        report_of_cells([Stack.of(ACME_EU, templates[ACME_EU])])
+
+
+def test_the_report_as_json_names_each_cell(templates):
+    told = report(templates).as_json()
+
+    assert told["holds"] is True
+    assert [each["environment"] for each in told["cells"]] == ["prod", "prod/b"]
+    assert told["between_cells"][0]["leaks"] == []
