@@ -79,7 +79,7 @@ def measures(template: Mapping[str, Any], size: int | None = None) -> Iterator[M
             yield Measure(name, "characters of a managed policy", found, MANAGED_POLICY, SHORTER)
 
 
-SHORTER = "make it name fewer things, by prefixes or by a policy for each of them"
+SHORTER = "give the tenant fewer datasets, or let the policy name them by a prefix"
 
 
 def role_measures(template: Mapping[str, Any]) -> Iterator[Measure]:
