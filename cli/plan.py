@@ -14,7 +14,7 @@ from cli.options import EnvironmentOption, JsonOption
 from cli.planning import planned as planned_for
 from deployment.assembly import Stack
 from deployment.changes import ResourceChange
-from deployment.plans import Action, Change, Plan
+from deployment.plans import Action, Change, Plan, Refusal
 from deployment.quotas import Use, binding
 from deployment.stacks import Stacks, Standing, Wanted
 from lineage.text import visible
@@ -115,13 +115,13 @@ def in_text(plan: Plan) -> Iterator[str]:
             yield f"{cell.platform}: {cell.note}"
     yield f"environment {plan.environment}: {totals(plan)}"
     yield from consequences(plan)
-    yield from (f"refused: {each.subject}: {each.reason}" for each in plan.refusals)
+    yield from (f"refused: {sentence(each)}" for each in plan.refusals)
 
 
 def in_markdown(plan: Plan) -> Iterator[str]:
     yield f"### Plan for environment {plan.environment}: {totals(plan)}"
     yield ""
-    yield from (f"- **Refused**: {plain(f'{each.subject}: {each.reason}')}" for each in plan.refusals)
+    yield from (f"- **Refused**: {plain(sentence(each))}" for each in plan.refusals)
     yield from (f"- {plain(line)}" for line in consequences(plan))
     for cell in plan.cells:
         for stacks, change in alike(cell.pending):
@@ -130,6 +130,11 @@ def in_markdown(plan: Plan) -> Iterator[str]:
             yield f"<details><summary>{plain(stacks)}: {change.action} ({len(lines):,})</summary>"
             yield ""
             yield from ("```diff", *map(in_diff, lines), "```", "</details>")
+
+
+def sentence(refusal: Refusal) -> str:
+    where = f"{refusal.where}: " if refusal.where else ""
+    return f"{where}{refusal.subject}: {refusal.reason}"
 
 
 def plain(text: str) -> str:

@@ -1,8 +1,10 @@
 """How a plan comes about: the registry and its templates, and against them the record and the ledger of each cell."""
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.connection import Connection, cloud_home, within_reach
@@ -79,7 +81,16 @@ class Prospect:
         self._refuse_needless(made)
         groups = [group for cell in made.cells for group in cell.groups]
         made = replace(made, cost=Cost.total(map(difference_of, groups)), quotas=self._quotas(made))
-        return made.refusing([*self._failures(), *limit_refusals(groups), *quota_refusals(made)])
+        found = [*made.refusals, *self._failures(), *limit_refusals(groups), *quota_refusals(made)]
+        return replace(made, refusals=tuple(self._located(found)))
+
+    def _located(self, refusals: Sequence[Refusal]) -> Iterable[Refusal]:
+        """With the line of the tenant that a refusal is about."""
+        lines = Lines(self.connections[0].folder) if refusals else None
+        owners = {self._stack(tenant.id): tenant.id for tenant in self.connections[0].registry.tenants}
+        for each in refusals:
+            subject = re.split("[ /]", each.subject.removeprefix("tenant "))[0]
+            yield replace(each, where=lines.of(owners.get(subject, subject))) if lines else each
 
     def _stack(self, tenant: str) -> str:
         return self.connections[0].names(tenant).stack
@@ -175,6 +186,22 @@ def quota_refusals(made: Plan) -> Iterable[Refusal]:
         for text in refusals(made.quotas):
             place, _, reason = text.partition(": ")
             yield Refusal(place, reason)
+
+
+class Lines:
+    """Where tenants stand in tenants.yaml."""
+
+    def __init__(self, folder: Path) -> None:
+        from tenants.registry import TENANTS, shown
+
+        self.name = shown(folder / TENANTS)
+        self.lines = (folder / TENANTS).read_text(encoding="utf-8").splitlines()
+
+    def of(self, tenant: str) -> str | None:
+        """None for what is no tenant of the file."""
+        begins = re.compile(rf"""[-\s{{]*["']?id["']?\s*:\s*["']?{re.escape(tenant)}["']?\s*([,#}}]|\Z)""")
+        found = next((number for number, line in enumerate(self.lines, 1) if begins.match(line)), None)
+        return f"{self.name}:{found}" if found else None
 
 
 class CellSight:

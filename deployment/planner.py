@@ -255,11 +255,11 @@ def moved(stack: str, sight: Sight) -> Refusal:
 
 
 def lost(stack: str, recorded: Recorded | None) -> Refusal:
-    whose = f"of tenant {recorded.tenant} " if recorded else ""
+    whose = f"tenant {recorded.tenant}" if recorded else "the tenant of this stack"
     return Refusal(
         stack,
-        f"{whose}is deployed and tenants.yaml does not name its tenant any more; nothing is deleted by taking out a "
-        "line: put it back, and to end the tenant set `state: offboarding` there and deploy",
+        f"{whose} is deployed and no longer in tenants.yaml; taking a tenant out deletes nothing: put its lines back, "
+        "and to end it set `state: offboarding` there and deploy",
     )
 
 

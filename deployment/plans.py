@@ -23,10 +23,11 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why nothing may be deployed as it is, and what to do."""
+    """Why nothing may be deployed as it is, and what to do. `where`: file and line to look at, if that is known."""
 
     subject: str
     reason: str
+    where: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,245 @@
+"""Records under conditional writes: against the emulator, and against a bucket that loses answers."""
+
+import hashlib
+import io
+import json
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from deployment.errors import BootstrapError, Overtaken
+from deployment.records import Record, Recorded, Shelf, bucket_of
+from lineage.bucket_owner import insisting
+
+ACCOUNT, REGION = "000000000000", "us-east-1"
+PLATFORM = "mycompany-prod-platform"
+
+
+def acme(digest="d1", **more):
+    facts = {
+        "stack": "mycompany-acme-prod-tenant",
+        "tenant": "acme",
+        "digest": digest,
+        "entries": "e1",
+        "state": "active",
+        "at": "2026-11-21T10:00:00+00:00",
+        "deploy": "one",
+    }
+    return Recorded(**{**facts, **more})
+
+
+def refusal(code, status):
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "PutObject")
+
+
+class Bucket:
+    """S3's conditional writes of one object. `lost`: how many of the next answers do not arrive, though it is written;
+    a client like boto3 then sends the same request again."""
+
+    def __init__(self):
+        self.body, self.etag, self.writes, self.lost, self.conflicts = None, None, 0, 0, 0
+
+    def get_object(self, Bucket, Key):
+        if self.body is None:
+            raise refusal("NoSuchKey", 404)
+        return {"Body": io.BytesIO(self.body), "ETag": self.etag}
+
+    def put_object(self, Bucket, Key, Body, ContentType, IfMatch=None, IfNoneMatch=None):
+        if self.conflicts:
+            self.conflicts -= 1
+            raise refusal("ConditionalRequestConflict", 409)
+        if IfMatch is not None and self.body is None:
+            raise refusal("NoSuchKey", 404)
+        if (IfNoneMatch == "*" and self.body is not None) or (IfMatch is not None and self.etag != IfMatch):
+            raise refusal("PreconditionFailed", 412)
+        self.body, self.etag = Body, hashlib.md5(Body).hexdigest()
+        self.writes += 1
+        if self.lost:
+            self.lost -= 1
+            return self.put_object(Bucket, Key, Body, ContentType, IfMatch, IfNoneMatch)
+        return {"ETag": self.etag}
+
+
+@pytest.fixture
+def bucket():
+    return Bucket()
+
+
+@pytest.fixture
+def shelf(bucket):
+    return Shelf(bucket, bucket_of(ACCOUNT, REGION), PLATFORM)
+
+
+def test_a_record_is_read_as_it_was_written(shelf):
+    nothing, etag = shelf.read()
+    assert (nothing.is_known, nothing.unread, etag) == (False, "is not there yet", None)
+
+    shelf.write(nothing.having(acme(mould="m1")), etag, fence=3)
+
+    found, _ = shelf.read()
+    assert found == Record({"mycompany-acme-prod-tenant": acme(mould="m1")}, fence=3)
+    assert found.is_known
+
+
+def test_whoever_read_before_another_wrote_is_overtaken_and_changes_nothing(shelf):
+    record, etag = shelf.read()
+    shelf.write(record.having(acme("mine")), etag, fence=1)
+
+    with pytest.raises(Overtaken, match=r"s3://cdk-hnb659fds-assets-000000000000-us-east-1/deployments/mycompany-prod"):
+        shelf.write(record.having(acme("theirs")), etag, fence=1)
+    assert shelf.read()[0].stacks["mycompany-acme-prod-tenant"].digest == "mine"
+
+
+def test_who_lost_the_lock_cannot_write_even_what_it_has_just_read(shelf):
+    record, etag = shelf.read()
+    shelf.write(record.having(acme()), etag, fence=7)
+
+    record, etag = shelf.read()
+    with pytest.raises(Overtaken, match="under lock 7, and this deploy holds 6"):
+        shelf.write(record.having(acme("late")), etag, fence=6)
+
+
+def test_an_answer_that_was_lost_is_no_other_deploys_write(shelf, bucket):
+    record, etag = shelf.read()
+    bucket.lost = 1
+
+    etag = shelf.write(record.having(acme()), etag, fence=1)
+
+    assert (etag, bucket.writes) == (bucket.etag, 1)
+
+
+def test_a_conflict_of_two_writes_at_once_is_tried_again(shelf, bucket):
+    record, etag = shelf.read()
+    bucket.conflicts = 2
+
+    shelf.write(record.having(acme()), etag, fence=1)
+
+    assert bucket.writes == 1
+
+
+def test_a_record_that_was_deleted_meanwhile_is_not_written_as_if_it_stood(shelf, bucket):
+    record, etag = shelf.read()
+    etag = shelf.write(record.having(acme()), etag, fence=1)
+    bucket.body = None
+
+    with pytest.raises(Overtaken):
+        shelf.write(record.having(acme("d2")), etag, fence=1)
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"", "cannot be read"),
+        (b"\xff\xfe", "cannot be read"),
+        (b"[]", "cannot be read"),
+        (b'{"format": 1, "fence": 0, "stacks": [{"stack": "x"}]}', "cannot be read"),
+        (b'{"format": 1, "fence": 0, "stacks": [{"stack": 5, "tenant": null, "digest": "d", "entries": null, '
+         b'"state": null, "at": "x", "deploy": "y"}]}', "cannot be read"),
+        (b'{"format": 2, "fence": 0, "stacks": []}', "has format 2, and this version of lake knows 1"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_as_good_as_nothing_and_can_be_written_over(shelf, bucket, body, why):
+    bucket.body, bucket.etag = body, "e"
+
+    record, etag = shelf.read()
+    assert (record.is_known, dict(record.stacks), etag) == (False, {}, "e")
+    assert why in record.unread
+
+    shelf.write(record.having(acme()), etag, fence=1)
+    assert shelf.read()[0].is_known
+
+
+def test_ten_thousand_stacks_are_a_record_of_a_few_megabytes():
+    rows = [acme("d" * 32, stack=f"mycompany-tenant{n}-prod-tenant", mould="m" * 16) for n in range(10_000)]
+
+    assert len(Record().having(*rows).text()) < 4_000_000
+
+
+class Deploys(RuleBasedStateMachine):
+    """Two deploys write the same record; each knows only what it has read or written itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.bucket = Bucket()
+        self.shelf = Shelf(self.bucket, "assets", PLATFORM)
+        self.seen = {}
+        self.number, self.written, self.highest = 0, [], 0
+
+    @rule(who=st.sampled_from("ab"))
+    def read(self, who):
+        self.seen[who] = self.shelf.read()
+
+    @precondition(lambda self: self.seen)
+    @rule(data=st.data(), fence=st.integers(1, 4), lost=st.integers(0, 2), conflicts=st.integers(0, 2))
+    def write(self, data, fence, lost, conflicts):
+        who = data.draw(st.sampled_from(sorted(self.seen)))
+        record, etag = self.seen[who]
+        self.number += 1
+        self.bucket.lost, self.bucket.conflicts = lost, conflicts
+        is_current = etag == self.bucket.etag
+        try:
+            etag = self.shelf.write(record.having(acme(f"d{self.number}")), etag, fence)
+        except Overtaken:
+            assert not is_current or record.fence > fence
+        else:
+            assert is_current
+            assert fence >= self.highest
+            self.highest = fence
+            self.written.append(f"d{self.number}")
+            self.seen[who] = (Record(record.having(acme(f"d{self.number}")).stacks, fence), etag)
+        self.bucket.lost = self.bucket.conflicts = 0
+
+    @invariant()
+    def what_lies_there_is_the_last_write_that_was_said_to_have_succeeded(self):
+        if self.written:
+            assert json.loads(self.bucket.body)["stacks"][0]["digest"] == self.written[-1]
+
+
+Deploys.TestCase.settings = settings(max_examples=150, stateful_step_count=20, deadline=None)
+TestDeploys = Deploys.TestCase
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory):
+    from local_cloud import emulator, ports, tls
+    from local_cloud.state import Folders
+
+    folders = Folders(tmp_path_factory.mktemp("emulator"))
+    folders.make()
+    material = tls.ensure(folders.tls)
+    started = emulator.start(folders, material, ports.choose(None, set()), {})
+    client = boto3.client(
+        "s3",
+        endpoint_url=started.endpoint,
+        verify=str(material.ca),
+        region_name=REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    yield insisting(client, ACCOUNT)
+    client.close()  # the emulator waits for open connections before it ends
+    started.stop()
+
+
+@pytest.mark.cloud
+def test_the_emulator_keeps_the_conditions_too(s3):
+    shelf = Shelf(s3, bucket_of(ACCOUNT, REGION), PLATFORM)
+    with pytest.raises(BootstrapError, match=r"cdk-hnb659fds-assets-000000000000-us-east-1: does not exist; bootstrap"):
+        shelf.read()
+    with pytest.raises(BootstrapError):
+        shelf.write(Record(), None, fence=1)
+    s3.create_bucket(Bucket=shelf.bucket)
+
+    record, etag = shelf.read()
+    first = shelf.write(record.having(acme()), etag, fence=1)
+    with pytest.raises(Overtaken):
+        shelf.write(record.having(acme("d2")), None, fence=1)
+    second = shelf.write(record.having(acme("d2")), first, fence=1)
+    with pytest.raises(Overtaken):
+        shelf.write(record.having(acme("d3")), first, fence=1)
+
+    assert shelf.read() == (Record({"mycompany-acme-prod-tenant": acme("d2")}, 1), second)
