@@ -1,0 +1,363 @@
+"""Plans of pretended cells whose looks are counted."""
+
+import json
+from dataclasses import dataclass, field
+
+import pytest
+
+from deployment.assembly import Stack
+from deployment.moulds import mould
+from deployment.planner import Intent, Sight, Told, plan_of
+from deployment.plans import Action, Refusal
+from deployment.records import Record, Recorded
+from deployment.stacks import Adaptation, Standing
+
+PLATFORM, ACME, GLOBEX = "mycompany-prod-platform", "mycompany-acme-prod-tenant", "mycompany-globex-prod-tenant"
+
+
+def bucket(days=90, name="lake"):
+    return {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": name, "LifecycleConfiguration": days}}
+
+
+def resources(tenant="", **more):
+    return {"Lake": bucket(name=f"mycompany-{tenant}-prod-datalake")} | more
+
+
+@dataclass
+class Cell:
+    """A cell whose stacks are templates in a folder; `asked` are the looks at it."""
+
+    folder: object
+    deployed: dict = field(default_factory=dict)
+    record: Record = field(default_factory=Record)
+    statuses: dict = field(default_factory=dict)
+    told: dict = field(default_factory=dict)
+    platform: str = PLATFORM
+    account: str = "777788889999"
+    asked: list = field(default_factory=list)
+
+    def stack(self, name, contents, **more):
+        file = self.folder / f"{name}.{len(list(self.folder.iterdir()))}.json"
+        file.write_text(json.dumps({"Resources": contents}))
+        given = {"tags": {}, "termination_protection": True, "execution_role": None, **more}
+        return Stack(name, file, self.account, "eu-central-1", template_bucket="b", assets=(), **given)
+
+    def intent(self, tenant, contents, state="active", entries="e1", **more):
+        stack = self.stack(f"mycompany-{tenant}-prod-tenant", contents, **more)
+        own = (f"mycompany-{tenant}-prod", json.dumps(tenant))
+        return Intent(stack, Adaptation().mark(stack), tenant, state, entries, own)
+
+    def platform_intent(self, contents=None):
+        stack = self.stack(self.platform, contents or {"Topic": {"Type": "AWS::SNS::Topic"}})
+        return Intent(stack, stack.digest)
+
+    def deploy(self, *intents, deploy="one"):
+        """As if these had been deployed and recorded."""
+        for intent in intents:
+            self.deployed[intent.name] = (intent.stack.template, intent.digest)
+            made = mould(intent.stack, intent.own) if intent.tenant else None
+            facts = (intent.name, intent.tenant, intent.digest, intent.entries, intent.state, "now", deploy, made)
+            self.record = self.record.having(Recorded(*facts))
+
+    def sight(self):
+        return Sight(
+            self.platform,
+            self.account,
+            "eu-central-1",
+            self.record,
+            self._live,
+            self._template,
+            self._told,
+            is_tenants=lambda name: name.endswith("-prod-tenant"),
+        )
+
+    def _live(self, names):
+        self.asked.append(("live", None if names is None else sorted(names)))
+        return {
+            name: Standing(self.statuses.get(name, "CREATE_COMPLETE"), digest, True)
+            for name, (_, digest) in self.deployed.items()
+            if names is None or name in names
+        }
+
+    def _template(self, name):
+        self.asked.append(("template", name))
+        return self.deployed[name][0]
+
+    def _told(self, intent):
+        self.asked.append(("told", intent.tenant))
+        return self.told.get(intent.tenant, Told())
+
+
+@pytest.fixture
+def cell(tmp_path):
+    return Cell(tmp_path)
+
+
+def planned(cell, *intents, also=(), chosen=None, **more):
+    """`also`: tenants that the file names in this cell, though no stack of theirs is meant."""
+    placed = {intent.name: cell.platform for intent in intents if intent.tenant} | dict.fromkeys(also, cell.platform)
+    return plan_of("prod", [(cell.sight(), intents)], placed, chosen=chosen, **more)
+
+
+def actions(plan):
+    return {change.stack: str(change.action) for each in plan.cells for change in each.changes}
+
+
+def test_nothing_is_asked_of_anybody_where_everything_is_as_recorded(cell):
+    intents = [cell.platform_intent(), *(cell.intent(f"tenant{n}", resources(f"tenant{n}")) for n in range(30))]
+    cell.deploy(*intents)
+
+    plan = planned(cell, *intents)
+
+    assert (plan.is_empty, plan.counts) == (True, {Action.UNCHANGED: 31})
+    assert cell.asked == []
+
+
+def test_a_changed_tenant_is_the_only_one_that_is_looked_at(cell):
+    intents = [cell.platform_intent(), *(cell.intent(f"tenant{n}", resources(f"tenant{n}")) for n in range(30))]
+    cell.deploy(*intents)
+    intents[7] = cell.intent("tenant6", resources("tenant6", Lake=bucket(7, "mycompany-tenant6-prod-datalake")))
+
+    plan = planned(cell, *intents)
+
+    (change,) = plan.cells[0].pending
+    assert (change.stack, change.action) == ("mycompany-tenant6-prod-tenant", "update")
+    assert [(each.logical_id, each.properties) for each in change.resources] == [("Lake", ("LifecycleConfiguration",))]
+    assert cell.asked == [("template", "mycompany-tenant6-prod-tenant")]
+
+
+def test_of_tenants_that_change_alike_one_template_is_asked_for(cell):
+    old = [cell.intent(f"tenant{n}", resources(f"tenant{n}")) for n in range(30)]
+    cell.deploy(cell.platform_intent(), *old)
+    topic = {"Topic": {"Type": "AWS::SNS::Topic"}}
+    new = [cell.intent(f"tenant{n}", resources(f"tenant{n}", **topic)) for n in range(30)]
+
+    plan = planned(cell, *new)
+
+    assert plan.counts == {Action.UPDATE: 30}
+    assert {tuple(each.logical_id for each in change.resources) for change in plan.cells[0].pending} == {("Topic",)}
+    assert cell.asked == [("template", "mycompany-tenant0-prod-tenant")]
+    assert [len(group.stacks) for group in plan.cells[0].groups] == [30]
+
+
+def test_tenants_that_were_not_alike_before_are_not_taken_for_alike(cell):
+    cell.deploy(cell.intent("acme", resources("acme")), cell.intent("globex", {}))
+    new = [cell.intent(tenant, resources(tenant, T={"Type": "AWS::SNS::Topic"})) for tenant in ("acme", "globex")]
+
+    acme, globex = planned(cell, *new).cells[0].pending
+
+    assert [each.logical_id for each in acme.resources] == ["T"]
+    assert [each.logical_id for each in globex.resources] == ["Lake", "T"]
+
+
+def test_a_stack_that_the_record_does_not_know_is_asked_for_and_not_made_again(cell):
+    acme, globex = (cell.intent(tenant, resources(tenant)) for tenant in ("acme", "globex"))
+    cell.deploy(cell.platform_intent(), acme)
+    cell.deployed[globex.name] = (globex.stack.template, globex.digest)  # a deploy was killed before it recorded it
+    cell.told = {"globex": Told("active", ())}
+    new = cell.intent("initech", resources("initech"))
+
+    plan = planned(cell, acme, globex, new)
+
+    assert actions(plan) == {ACME: "unchanged", GLOBEX: "unchanged", new.name: "create"}
+    assert cell.asked[0] == ("live", [globex.name, new.name])
+
+
+def test_many_unknown_stacks_are_listed_at_once(cell):
+    cell.deploy(cell.platform_intent())
+    new = [cell.intent(f"tenant{n}", resources(f"tenant{n}")) for n in range(11)]
+
+    assert planned(cell, *new).counts == {Action.CREATE: 11}
+    assert cell.asked == [("live", None)]
+
+
+def test_without_a_record_live_stacks_are_asked_once_and_the_ledger_for_each(cell):
+    platform, acme = cell.platform_intent(), cell.intent("acme", resources("acme"), state="suspended")
+    cell.deploy(platform, acme)
+    cell.record, cell.told = Record(unread="cannot be read"), {"acme": Told("active", ("state: active → suspended",))}
+
+    plan = planned(cell, platform, acme)
+
+    assert actions(plan) == {PLATFORM: "unchanged", ACME: "suspend"}
+    assert plan.cells[0].note == "compared with the stacks as they stand: the record cannot be read"
+    assert cell.asked == [("live", None), ("told", "acme")]
+
+
+@pytest.mark.parametrize(
+    ("was", "shall", "action"),
+    [
+        ("active", "suspended", "suspend"),
+        ("suspended", "active", "resume"),
+        ("active", "offboarding", "offboard"),
+        ("suspended", "offboarding", "offboard"),
+        ("offboarding", "suspended", "suspend"),
+        ("offboarding", "active", "resume"),
+        ("active", "active", "update"),
+    ],
+)
+def test_a_transition_goes_by_the_recorded_state(cell, was, shall, action):
+    cell.deploy(cell.intent("acme", resources("acme"), state=was))
+    cell.told = {"acme": Told(was, (f"state: {was} → {shall}",))}
+
+    plan = planned(cell, cell.intent("acme", resources("acme"), state=shall, entries="e2"))
+
+    assert actions(plan) == {ACME: action}
+    assert plan.cells[0].pending[0].entries == (f"state: {was} → {shall}",)
+
+
+def test_what_the_ledger_has_already_been_told_is_no_change(cell):
+    cell.deploy(cell.intent("acme", resources("acme")))
+
+    assert planned(cell, cell.intent("acme", resources("acme"), entries="e2")).is_empty
+    assert cell.asked == [("told", "acme")]
+
+
+def test_refresh_sees_what_was_changed_beside_the_record(cell):
+    acme, globex = (cell.intent(tenant, resources(tenant)) for tenant in ("acme", "globex"))
+    cell.deploy(acme, globex)
+    cell.deployed[ACME] = ({"Resources": {}}, "another")
+    del cell.deployed[GLOBEX]
+
+    assert planned(cell, acme, globex).is_empty
+    assert actions(planned(cell, acme, globex, refresh=True)) == {ACME: "update", GLOBEX: "create"}
+
+
+def test_refresh_finds_a_stack_whose_last_update_was_taken_back(cell):
+    acme = cell.intent("acme", resources("acme"))
+    cell.deploy(acme)
+    cell.statuses[ACME] = "UPDATE_ROLLBACK_COMPLETE"
+
+    assert actions(planned(cell, acme, refresh=True)) == {ACME: "update"}
+
+
+def test_refresh_finds_a_protection_that_was_switched_off(cell):
+    acme = cell.intent("acme", resources("acme"))
+    cell.deploy(acme)
+    unprotected = {ACME: Standing("CREATE_COMPLETE", acme.digest, termination_protection=False)}
+    cell._live = lambda names: unprotected
+
+    (change,) = planned(cell, acme, refresh=True).cells[0].pending
+    assert change.sections == ("tags, execution role, termination protection or description",)
+
+
+def test_a_creation_that_never_succeeded_is_planned_again(cell):
+    acme = cell.intent("acme", resources("acme"))
+    cell.deployed[ACME] = ({}, "d")
+    cell.statuses[ACME] = "ROLLBACK_COMPLETE"
+
+    assert actions(planned(cell, acme)) == {ACME: "create"}
+
+
+def test_a_state_that_needs_a_person_is_a_refusal(cell):
+    acme = cell.intent("acme", resources("acme"))
+    cell.deploy(acme)
+    cell.statuses[ACME] = "DELETE_FAILED"
+
+    (refusal,) = planned(cell, acme, refresh=True).refusals
+    assert refusal.subject == ACME
+    assert "DELETE_FAILED" in refusal.reason
+
+
+def test_a_tenant_that_vanished_from_the_file_is_refused_with_the_way_to_end_it(cell):
+    acme, globex = (cell.intent(tenant, resources(tenant)) for tenant in ("acme", "globex"))
+    cell.deploy(acme, globex)
+
+    plan = planned(cell, acme)
+
+    assert plan.refusals == (
+        Refusal(
+            GLOBEX,
+            "tenant globex is deployed and no longer in tenants.yaml; taking a tenant out deletes nothing: put its "
+            "lines back, and to end it set `state: offboarding` there and deploy",
+        ),
+    )
+    assert cell.asked == [("live", [GLOBEX])]
+
+
+def test_a_vanished_tenant_whose_stack_is_gone_too_is_only_forgotten(cell):
+    acme, globex = (cell.intent(tenant, resources(tenant)) for tenant in ("acme", "globex"))
+    cell.deploy(acme, globex)
+    del cell.deployed[GLOBEX]
+
+    plan = planned(cell, acme)
+
+    assert (plan.refusals, plan.cells[0].gone) == ((), (GLOBEX,))
+
+
+def test_a_stack_of_a_tenant_that_no_record_and_no_file_names_is_found_on_refresh(cell):
+    acme, globex = (cell.intent(tenant, resources(tenant)) for tenant in ("acme", "globex"))
+    cell.deploy(acme)
+    cell.deployed |= {GLOBEX: ({}, "d"), "somebody-elses": ({}, "d")}
+
+    assert [each.subject for each in planned(cell, acme, refresh=True).refusals] == [GLOBEX]
+    assert planned(cell, acme).refusals == ()
+
+
+def test_a_tenant_of_the_file_without_a_template_has_not_vanished(cell):
+    acme, globex = (cell.intent(tenant, resources(tenant)) for tenant in ("acme", "globex"))
+    cell.deploy(acme, globex)
+
+    assert planned(cell, acme, also=[GLOBEX]).refusals == ()
+
+
+def test_who_asks_for_one_tenant_is_not_told_of_another(cell):
+    acme, globex = (cell.intent(tenant, resources(tenant)) for tenant in ("acme", "globex"))
+    cell.deploy(acme, globex)
+
+    assert planned(cell, acme, chosen=[ACME]).refusals == ()
+
+
+@pytest.mark.parametrize("chosen", [None, [ACME]])
+def test_a_tenant_does_not_move_to_another_cell(tmp_path, chosen):
+    first, second = Cell(tmp_path), Cell(tmp_path, platform=f"{PLATFORM}-b", account="111122223333")
+    first.deploy(first.intent("acme", resources("acme")))
+    acme = second.intent("acme", resources("acme"))
+
+    plan = plan_of("prod", [(first.sight(), []), (second.sight(), [acme])], {ACME: second.platform}, chosen=chosen)
+
+    (refusal,) = plan.refusals
+    assert refusal.subject == ACME
+    assert refusal.reason.startswith("stands in account 777788889999, Region eu-central-1, and tenants.yaml places")
+    assert actions(plan) == {}
+
+
+def test_what_would_give_up_data_is_refused_until_it_is_named(cell):
+    cell.deploy(cell.intent("acme", resources("acme")), cell.intent("globex", resources("globex")))
+    moved = [
+        cell.intent(tenant, {"Lake": bucket(name=f"mycompany-{tenant}-prod-pond")}) for tenant in ("acme", "globex")
+    ]
+
+    (refusal,) = planned(cell, *moved).refusals
+    assert refusal.subject == f"{ACME} and 1 more/Lake"
+    assert refusal.reason == (
+        "AWS::S3::Bucket holds data and would be replaced because of BucketName; take that change back, or save the "
+        f"data and say `--replace {ACME}/Lake`"
+    )
+
+    (refusal,) = planned(cell, *moved, named={f"{ACME}/Lake"}).refusals
+    assert refusal.subject == f"{GLOBEX}/Lake"
+    assert planned(cell, *moved, named={f"{ACME}/Lake", f"{GLOBEX}/Lake"}).refusals == ()
+
+
+def test_a_resource_with_data_that_leaves_the_stack_is_refused_too(cell):
+    cell.deploy(cell.intent("acme", resources("acme")))
+
+    (refusal,) = planned(cell, cell.intent("acme", {})).refusals
+    assert "would leave the stack" in refusal.reason
+
+
+def test_what_cannot_be_judged_cannot_be_named_away(cell):
+    strange = {"It": {"Type": "AWS::New::Thing", "Properties": {"A": 1}}}
+    cell.deploy(cell.intent("acme", strange))
+    changed = {"It": {"Type": "AWS::New::Thing", "Properties": {"A": 2}}}
+
+    plan = planned(cell, cell.intent("acme", changed), named={f"{ACME}/It"})
+    assert [each.reason for each in plan.refusals] == ["what a change does to AWS::New::Thing is not known here"]
+
+
+def test_a_change_of_tags_alone_is_an_update_that_says_so(cell):
+    cell.deploy(cell.intent("acme", resources("acme")))
+
+    (change,) = planned(cell, cell.intent("acme", resources("acme"), tags={"team": "x"})).cells[0].pending
+    assert (change.action, change.resources) == ("update", ())
+    assert change.sections == ("tags, execution role, termination protection or description",)
