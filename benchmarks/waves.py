@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -346,9 +346,8 @@ def row(what: str, way: str, result: Result) -> str:
 
 
 HEAD = (
-    "| what | with | time | the longest cell | requests of the tool | refused | calls behind "
-    "CloudFormation | refused | stacks that failed on the way | runs per cell, at most |\n|---|---|---|---|---|---|---|"
-    "---|---|---|"
+    "| what | with | time | one cell at most | requests | refused | behind CloudFormation | refused | failed stacks | "
+    "runs |\n|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"
 )
 TOOLS: tuple[tuple[str, Tool], ...] = (("lake", Lake), ("cdk", Cdk))
 
@@ -383,23 +382,26 @@ def fleet(sizes: Sequence[int], tenants: Sequence[dict[str, Any]], seed: int) ->
         ("update the jobs of all", updated, UPDATE, None),
         ("update one of all", updated, UPDATE, 1),
     )
-    print(f"{sum(sizes):,} tenants in {len(sizes)} cells of at most {sizes[0]}, seed {seed}\n\n{HEAD}")
+    print(f"{sum(sizes):,} tenants in {len(sizes)} cells of at most {sizes[0]}, seed {seed}:\n\n{HEAD}")
     for what, kinds, verb, wanted in scenarios:
         for way, tool in TOOLS:
-            print(row(what, way, simulate(tool, sizes, kinds, verb, wanted, seed=seed)), flush=True)
+            result = simulate(tool, sizes, kinds, verb, wanted, seed=seed)
+            print(row(what, way, result), flush=True)
+        beside = replace(result, cells_at_once=CELLS_AT_ONCE)
+        print(row(what, f"cdk, {CELLS_AT_ONCE} cells at once", beside), flush=True)
 
 
 def larger_cells(kinds: Sequence[Blueprint], seed: int) -> None:
-    print(f"\nLarger cells, once their quotas are raised; all created\n\n{HEAD}")
+    print(f"\nLarger cells, once their quotas are raised; all created:\n\n{HEAD}")
     for size in LARGER:
         for way, tool in TOOLS:
             print(row(f"{size:,} tenants", way, simulate(tool, [size], kinds, CREATE, None, seed=seed)), flush=True)
     seconds, rate = bound([kinds[place % len(kinds)] for place in range(LARGER[0])], [*filter(published, RATES)])
-    print(f"\nBy published rates alone {LARGER[0]:,} tenants need {clock(seconds)}: {', '.join(rate.operations)}")
+    print(f"\nBy published rates alone {LARGER[0]:,} tenants need {clock(seconds)}: {', '.join(rate.operations)}.")
 
 
 def other_rates(size: int, kinds: Sequence[Blueprint], seed: int) -> None:
-    print(f"\nOne cell of {size}, all created, with other values for the rates that are assumed\n\n{HEAD}")
+    print(f"\nOne cell of {size}, all created, with other values for the rates that are assumed:\n\n{HEAD}")
     for factor in (0.5, 1.0, 2.0):
         for way, tool in TOOLS:
             found = simulate(tool, [size], kinds, CREATE, None, seed=seed, rates=scaled(factor))
