@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cli import output
-from cli.connection import LOCAL, Connection, cells
+from cli.connection import LOCAL, Connection, within_reach
 from cli.errors import NotFound
 from cli.exit_codes import ExitCode
 from cli.options import EnvironmentOption, JsonOption
@@ -47,12 +47,14 @@ def drift(
 
 def chosen(environment: str, tenants: list[str] | None) -> Iterator[tuple[Connection, list[str]]]:
     """Each cell with its stacks; with those of `tenants` only, if they are named."""
-    known, named = cells(environment), set(tenants or ())
+    known, named = within_reach(environment), set(tenants or ())
     for tenant in named:
         known[0].registry.tenant(tenant)
     placed = {each.id for connection in known for each in connection.tenants}
     if elsewhere := sorted(named - placed):
-        raise NotFound(f"cell {environment}: has no tenant {', '.join(elsewhere)}; expected one that is placed there")
+        raise NotFound(
+            f"tenant {', '.join(elsewhere)} is not placed in {environment}: see its `cells:` in tenants.yaml"
+        )
     for connection in known:
         of_tenants = [each.id for each in connection.tenants if not named or each.id in named]
         stacks = [connection.names(tenant).stack for tenant in of_tenants]

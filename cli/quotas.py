@@ -128,24 +128,25 @@ def grown_to(number: int, load: CellLoad, usual: Demand) -> CellLoad:
 
 
 def asked(found: Budget) -> tuple[Limits, str | None]:
-    """The accounts' own values, or AWS's defaults and why it is these."""
+    """The own values of the account that the login is of, AWS's defaults elsewhere, and why it is these."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    if any(each.is_local for each in found.connections.values()):
-        return shipped(found.loads), "local: this machine has no quotas; the limits are AWS's defaults"
+    defaults, first = shipped(found.loads), next(iter(found.connections.values()))
+    if first.is_local:
+        return defaults, "local: this machine has no quotas; the limits are AWS's defaults"
     try:
-        for connection in found.connections.values():
-            check_account(connection)
-        return live(found.loads, client), None
+        account = first.account_of_login()
+        own = live([each for each in found.loads if each.account == account], client)
     except (BotoCoreError, ClientError, LakeError) as error:
-        return shipped(found.loads), f"the limits are AWS's defaults, the account was not asked: {explain(error)[0]}"
+        return defaults, f"the limits are AWS's defaults, the account was not asked: {explain(error)[0]}"
+    others = [each.name for each in found.loads if each.account != account and each.name in found.shown]
+    return {**defaults, **own}, left_out(others, account)
 
 
-def check_account(connection: Connection) -> None:
-    environment = connection.environment
-    account = connection.client("sts").get_caller_identity()["Account"]
-    if account != environment.account:
-        raise LakeError(f"{environment.place} is account {environment.account}, the credentials are of {account}")
+def left_out(others: list[str], account: str) -> str | None:
+    if not others:
+        return None
+    return f"{', '.join(others)}: AWS's defaults; the credentials in use are of account {account}, log in there to ask"
 
 
 def client(_cell: CellLoad, region: str) -> Any:

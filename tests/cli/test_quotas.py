@@ -203,6 +203,6 @@ def test_another_account_is_not_asked_for_this_ones_quotas(quotas, account, monk
 
     answer = quotas("-e", "prod", "--json")
 
-    assert "prod is account 777788889999, the credentials are of" in answer.stderr
+    assert "prod, prod/b: AWS's defaults; the credentials in use are of account 123456789012" in answer.stderr
     assert asked == []
     assert not any(each["live"] for each in as_json(answer)["quotas"])
