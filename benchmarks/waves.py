@@ -223,6 +223,7 @@ class Result:
     """What bringing all cells to what they shall be took."""
 
     cells_at_once: int = 1
+    first_alone: bool = False
     cells: list[float] = field(default_factory=list)
     client: int = 0
     client_refused: int = 0
@@ -234,10 +235,10 @@ class Result:
 
     @property
     def seconds(self) -> float:
-        """The first cell alone; then each further one as soon as there is a place."""
-        first, *others = self.cells
+        """Each cell as soon as there is a place; `lake` takes the first alone."""
+        first = self.cells[0] if self.first_alone else 0.0
         places = [0.0] * self.cells_at_once
-        for seconds in others:
+        for seconds in self.cells[1 if self.first_alone else 0 :]:
             heapq.heapreplace(places, places[0] + seconds)
         return first + max(places)
 
@@ -280,7 +281,7 @@ def simulate(
     rates: Sequence[Rate] = RATES,
 ) -> Result:
     """All cells; `wanted` of the first cell's stacks differ, or all stacks of all cells."""
-    result = Result(CELLS_AT_ONCE if tool is Lake else 1)
+    result = Result(CELLS_AT_ONCE, first_alone=True) if tool is Lake else Result()
     for number, size in enumerate(sizes):
         cell = Cell(rates, seed + number)
         stacks = [kinds[place % len(kinds)] for place in range(size)]

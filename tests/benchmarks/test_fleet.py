@@ -159,10 +159,11 @@ def test_tenants_are_cut_into_full_cells():
 
 
 def test_the_first_cell_goes_alone_and_the_others_side_by_side():
-    result = Result(2, [10.0, 5.0, 7.0, 3.0])
+    cells = [10.0, 5.0, 7.0, 3.0]
 
-    assert result.seconds == 10 + max(5 + 3, 7)
-    assert Result(1, [10.0, 5.0, 7.0]).seconds == 22
+    assert Result(2, first_alone=True, cells=cells).seconds == 10 + max(5 + 3, 7)
+    assert Result(2, cells=cells).seconds == 10 + 3
+    assert Result(1, cells=cells).seconds == 25
 
 
 def test_as_many_cells_are_simulated_at_once_as_lake_deploy_takes():
