@@ -173,7 +173,7 @@ def cells(environment: str) -> list[Connection]:
     from tenants import registry
 
     name, _, named = environment.partition("/")
-    loaded = registry.load(tenants_folder())
+    loaded = registry.load(tenants_folder(), memory=cloud_home() / "registry.json")
     found = [Connection(loaded, each) for each in ((loaded.cell(environment),) if named else loaded.cells(name))]
     if found[0].is_local:
         running_cloud()

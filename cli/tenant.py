@@ -2,9 +2,9 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,12 +12,11 @@ from cli import output
 from cli.exit_codes import ExitCode
 from cli.options import EnvironmentOption, JsonOption, TenantArgument, tenants_folder
 from cli.placement import placements
-from tenants.document import Document, read
-from tenants.errors import RegistryError
-from tenants.model import Dataset, Environment, Tenant
-from tenants.onboarding import with_tenant
-from tenants.quantities import duration_text, size_text
-from tenants.registry import TENANTS, Registry, load, shown
+
+if TYPE_CHECKING:
+    from tenants.document import Document
+    from tenants.model import Dataset, Environment, Tenant
+    from tenants.registry import Registry
 
 __all__ = ["app"]
 
@@ -41,6 +40,9 @@ def add(
     json: JsonOption = False,
 ) -> None:
     """Write a tenant into tenants.yaml, with its cell where there are several; comments and order stay as they are."""
+    from tenants.onboarding import with_tenant
+    from tenants.registry import TENANTS, load, shown
+
     path = tenants_folder() / TENANTS
     text = _text(path)
     cells = placements(load(tenants_folder()), cell or ())
@@ -51,14 +53,21 @@ def add(
     _replace(path, changed)
     if json:
         output.print_json({"id": tenant, "file": str(path)} | ({"cells": cells} if cells else {}))
-    placed = "".join(f", in cell {each} of {environment}" for environment, each in cells.items())
-    output.message(f"{tenant} is written into {shown(path)}{placed}; `lake deploy {tenant}` creates its stack")
+    placed = "".join(f", `lake deploy {tenant} -e {at}` that in cell {each} of {at}" for at, each in cells.items())
+    output.message(f"{tenant} is written into {shown(path)}; `lake deploy {tenant}` creates its stack{placed}")
 
 
 def _text(path: Path) -> str:
     """The file as it is, line ends included; a problem of it is told by the registry."""
-    read(path, shown(path))
+    _document(path)
     return path.read_bytes().decode()
+
+
+def _document(path: Path) -> "Document":
+    from tenants.document import read
+    from tenants.registry import MOST_BYTES, shown
+
+    return read(path, shown(path), max_bytes=MOST_BYTES)
 
 
 def _replace(path: Path, text: str) -> None:
@@ -77,17 +86,24 @@ def _replace(path: Path, text: str) -> None:
 @app.command("list")
 def list_(*, json: JsonOption = False) -> None:
     """Every tenant with its tier, state and datasets."""
-    rows = [_row(tenant) for tenant in load(tenants_folder()).tenants]
+    from tenants.registry import load
+
+    registry = load(tenants_folder())
+    rows = [_row(registry, tenant) for tenant in registry.tenants]
     if json:
         output.print_json(rows)
-    else:
-        columns = ["id", "name", "tier", "state", "owner", "datasets"]
-        output.print_table(columns, [row | {"datasets": ", ".join(row["datasets"])} for row in rows])
+        return
+    columns = ["id", "name", "tier", "state", "owner", "datasets", *(["cells"] if registry.further_cells else [])]
+    output.print_table(columns, [row | {key: ", ".join(row[key]) for key in ("datasets", "cells")} for row in rows])
 
 
-def _row(tenant: Tenant) -> dict[str, Any]:
-    plain = tenant.model_dump(include={"id", "name", "tier", "state", "owner"})
-    return plain | {"datasets": [dataset.name for dataset in tenant.datasets]}
+def _row(registry: "Registry", tenant: "Tenant") -> dict[str, Any]:
+    """`cells`: where it is placed, of environments that have several."""
+    cells = [registry.cell_of(tenant.id, each) for each in registry.further_cells]
+    return tenant.model_dump(include={"id", "name", "tier", "state", "owner"}) | {
+        "datasets": [dataset.name for dataset in tenant.datasets],
+        "cells": [f"{cell.name}/{cell.cell_name}" for cell in cells],
+    }
 
 
 @app.command()
@@ -99,13 +115,15 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """A tenant with every default filled in, and where each value comes from."""
+    from tenants.registry import TENANTS, load
+
     registry = load(tenants_folder())
     if plan is not None:
         output.print_json(registry.contract(tenant, plan).plan(plan).with_fingerprint())
         return
     found, place = registry.tenant(tenant), registry.cell_of(tenant, environment)
     path = tenants_folder() / TENANTS
-    origins = _origins(read(path, shown(path)), found) | dict(_ceilings(found, place))
+    origins = _origins(_document(path), found, registry.further_cells) | dict(_ceilings(found, place))
     found = found.model_copy(update={"retention": place.retention_of(found)})
     if json:
         output.print_json(_resolved(registry, found, place) | {"from": origins})
@@ -113,7 +131,7 @@ def show(
         _print(registry, found, place, origins)
 
 
-def _resolved(registry: Registry, tenant: Tenant, environment: Environment) -> dict[str, Any]:
+def _resolved(registry: "Registry", tenant: "Tenant", environment: "Environment") -> dict[str, Any]:
     datasets = [_dataset(registry, tenant, dataset, environment) for dataset in tenant.datasets]
     names = registry.names(tenant.id, environment.name).resources()
     place = {"environment": environment.name, "cell": environment.cell_name}
@@ -121,7 +139,7 @@ def _resolved(registry: Registry, tenant: Tenant, environment: Environment) -> d
     return tenant.model_dump(mode="json", exclude={"cells"}) | {"datasets": datasets, **place, "names": names}
 
 
-def _dataset(registry: Registry, tenant: Tenant, dataset: Dataset, environment: Environment) -> dict[str, Any]:
+def _dataset(registry: "Registry", tenant: "Tenant", dataset: "Dataset", environment: "Environment") -> dict[str, Any]:
     """What holds for a dataset here: `max_wait` is the environment's, if that is shorter."""
     plan = registry.contract(tenant.id, dataset.name).plan(dataset.name)
     return dataset.model_dump() | {
@@ -132,8 +150,8 @@ def _dataset(registry: Registry, tenant: Tenant, dataset: Dataset, environment: 
     }
 
 
-def _origins(document: Document, tenant: Tenant) -> dict[str, str]:
-    """Where each value was written: file and line, or `built in`."""
+def _origins(document: "Document", tenant: "Tenant", spread: Iterable[str]) -> dict[str, str]:
+    """Where each value was written: file and line, or `built in`; `spread`: environments of several cells."""
     position = [item["id"] for item in document.value["tenants"]].index(tenant.id)
     own = ("tenants", position)
 
@@ -145,10 +163,11 @@ def _origins(document: Document, tenant: Tenant) -> dict[str, str]:
     origins["tier"] = first((*own, "tier"), ("defaults", "tier"))
     for zone in ("raw", "processed", "quarantine"):
         origins[f"retention.{zone}"] = first((*own, "retention", zone), ("defaults", "retention", zone))
+    origins |= {f"cells.{name}": first((*own, "cells", name)) for name in spread}
     return origins | {key: first(("tiers", tenant.tier, key)) for key in TIER_VALUES}
 
 
-def _ceilings(tenant: Tenant, environment: Environment) -> Iterator[tuple[str, str]]:
+def _ceilings(tenant: "Tenant", environment: "Environment") -> Iterator[tuple[str, str]]:
     """Where the environment keeps less than the tenant asks for."""
     here = environment.retention_of(tenant).model_dump()
     for zone, days in tenant.retention.model_dump().items():
@@ -156,10 +175,13 @@ def _ceilings(tenant: Tenant, environment: Environment) -> Iterator[tuple[str, s
             yield f"retention.{zone}", f"at most, in {environment.name}"
 
 
-def _print(registry: Registry, tenant: Tenant, environment: Environment, origins: dict[str, str]) -> None:
+def _print(registry: "Registry", tenant: "Tenant", environment: "Environment", origins: dict[str, str]) -> None:
+    from tenants.quantities import size_text
+
     values = {key: getattr(tenant, key) for key in ("id", "name", "owner", "tier", "state")}
     values |= {f"retention.{zone}": f"{days} days" for zone, days in tenant.retention.model_dump().items()}
     values |= {key: getattr(tenant, key) for key in TIER_VALUES}
+    values |= {f"cells.{name}": registry.cell_of(tenant.id, name).cell_name for name in registry.further_cells}
     values["query_bytes_limit"] = size_text(tenant.query_bytes_limit)
     output.print_table(["value", "is", "from"], [(key, value, origins[key]) for key, value in values.items()])
     print()
@@ -175,6 +197,8 @@ def _print(registry: Registry, tenant: Tenant, environment: Environment, origins
 
 def _line(dataset: dict[str, Any]) -> tuple[Any, ...]:
     """A schedule stands where the wait would: one of them says when a batch closes."""
+    from tenants.quantities import duration_text, size_text
+
     return (
         dataset["name"],
         dataset["contract"],
@@ -189,6 +213,9 @@ def _line(dataset: dict[str, Any]) -> tuple[Any, ...]:
 @app.command()
 def validate(*, json: JsonOption = False) -> None:
     """Check tenants.yaml, environments.yaml and every contract, and tell all problems at once."""
+    from tenants.errors import RegistryError
+    from tenants.registry import load
+
     try:
         registry = load(tenants_folder())
     except RegistryError as error:

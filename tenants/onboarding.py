@@ -9,6 +9,7 @@ import yaml
 
 from tenants.document import parse
 from tenants.errors import Problem, RegistryError
+from tenants.registry import MOST_BYTES
 
 __all__ = ["with_tenant"]
 
@@ -33,7 +34,7 @@ def with_tenant(
 
     `cells`: the cell that the tenant is placed in, by environment.
     """
-    parse(text.encode(), shown)  # nothing that we would refuse to read is worth changing
+    parse(text.encode(), shown, max_bytes=MOST_BYTES)  # nothing that we would refuse to read is worth changing
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     newline = "\r\n" if "\r\n" in text else "\n"
     lines = text.splitlines(keepends=True)

@@ -109,6 +109,7 @@ def test_list_tells_every_tenant(tenant):
             "tier": "standard",
             "state": "active",
             "datasets": ["orders"],
+            "cells": [],
         }
     ]
 
