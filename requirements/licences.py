@@ -37,6 +37,7 @@ LOCKS = (
     Lock("requirements/audit.lock", "the tools of `make audit`, in an environment of their own", ".tools/audit"),
     Lock("requirements/bootstrap.lock", "the installer", ".tools/uv"),
     Lock("tests/oracle/package-lock.json", "the second opinion on isolation: a process of its own, in tests only"),
+    Lock("tests/cdk_cli/package-lock.json", "the CDK command line, which tests let read assemblies; in tests only"),
 )
 RUNTIME = ("requirements/project.lock", "requirements/jars.lock", "requirements/emulator.lock")
 

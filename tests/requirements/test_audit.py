@@ -36,11 +36,12 @@ def calls(tools: Path) -> list[str]:
 def test_every_lock_file_is_asked_about_and_a_package_that_cannot_be_is_a_failure(tools: Path):
     audit.main(str(tools / "node"))
 
-    *python, npm = calls(tools)
+    *python, oracle, cdk = calls(tools)
     assert [line.rpartition("/")[2] for line in python] == [f"{name}.lock" for name in audit.LOCKS]
     assert all(" --strict --disable-pip --require-hashes " in line for line in python)
-    assert npm.startswith(f"{ROOT}/tests/oracle ")
-    assert " audit --package-lock-only --audit-level=low" in npm
+    assert [line.partition(" ")[0] for line in (oracle, cdk)] == [f"{ROOT}/tests/oracle", f"{ROOT}/tests/cdk_cli"]
+    assert all(" audit --package-lock-only --audit-level=low" in line for line in (oracle, cdk))
+    assert set(audit.NPM) == {str(path.parent.relative_to(ROOT)) for path in ROOT.glob("tests/*/package-lock.json")}
     assert set(audit.LOCKS) == {path.stem for path in (ROOT / "requirements").glob("*.lock")} - {"jars"}
 
 
@@ -51,7 +52,7 @@ def test_a_hole_in_one_fails_after_all_have_been_asked(tools: Path, hole: str):
     with pytest.raises(SystemExit, match="audit: holes, or packages that nobody could be asked about"):
         audit.main(str(tools / "node"))
 
-    assert len(calls(tools)) == len(audit.LOCKS) + 1
+    assert len(calls(tools)) == len(audit.LOCKS) + len(audit.NPM)
 
 
 def test_a_hole_that_is_lived_with_is_named_to_the_tool_until_its_day(tmp_path: Path):
