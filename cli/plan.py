@@ -1,7 +1,7 @@
 """`lake plan`: what a deploy is going to do, with its cost, before anything happens."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -12,14 +12,12 @@ from cli.errors import WrongInput
 from cli.exit_codes import ExitCode
 from cli.options import EnvironmentOption, JsonOption
 from cli.planning import planned as planned_for
-from deployment.assembly import Stack
 from deployment.changes import ResourceChange
 from deployment.plans import Action, Change, Plan, Refusal
 from deployment.quotas import Use, binding
-from deployment.stacks import Stacks, Standing, Wanted
 from lineage.text import visible
 
-__all__ = ["Planned", "ReplaceOption", "ending", "lake_plan", "plan", "show"]
+__all__ = ["ReplaceOption", "ending", "lake_plan", "sentence", "show"]
 
 ReplaceOption = Annotated[
     list[str] | None,
@@ -123,13 +121,12 @@ def in_markdown(plan: Plan) -> Iterator[str]:
     yield ""
     yield from (f"- **Refused**: {plain(sentence(each))}" for each in plan.refusals)
     yield from (f"- {plain(line)}" for line in consequences(plan))
-    for cell in plan.cells:
-        for stacks, change in alike(cell.pending):
-            lines = list(details(change))
-            yield ""
-            yield f"<details><summary>{plain(stacks)}: {change.action} ({len(lines):,})</summary>"
-            yield ""
-            yield from ("```diff", *map(in_diff, lines), "```", "</details>")
+    for stacks, change in (each for cell in plan.cells for each in alike(cell.pending)):
+        lines = list(details(change))
+        yield ""
+        yield f"<details><summary>{plain(stacks)}: {change.action} ({len(lines):,})</summary>"
+        yield ""
+        yield from ("```diff", *map(in_diff, lines), "```", "</details>")
 
 
 def sentence(refusal: Refusal) -> str:
@@ -182,8 +179,12 @@ def room(plan: Plan) -> Iterator[tuple[str, Use]]:
 def alike(changes: Iterable[Change]) -> Iterator[tuple[str, Change]]:
     """Stacks that change in the same way, with one of their changes."""
     groups: dict[Any, list[Change]] = {}
+    equal: dict[tuple[ResourceChange, ...], int] = {}
+    seen: dict[int, int] = {}  # most share one tuple, which need not be looked through again
     for change in changes:
-        key = (change.action, id(change.resources) if change.resources else 0, change.sections, change.entries)
+        if id(change.resources) not in seen:
+            seen[id(change.resources)] = equal.setdefault(change.resources, len(equal))
+        key = (change.action, seen[id(change.resources)], change.sections, change.entries)
         groups.setdefault(key, []).append(change)
     for group in groups.values():
         names = ", ".join(change.stack for change in group[:NAMED])
@@ -202,59 +203,3 @@ def remark(change: ResourceChange) -> str:
     if change.replaces:
         return " (is replaced, and what it holds is given up)" if change.holds_data else " (is replaced)"
     return " (what it holds is given up)" if change.gives_up_data else ""
-
-
-ADDED, CHANGED, REMOVED = "+", "~", "-"
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One stack: `create`, `update` or `unchanged`, and its changes.
-
-    Such as `+ Lake5F1B88EA AWS::S3::Bucket`, and `~ contract of orders changed: …` for what the ledger is told.
-    """
-
-    stack: str
-    action: str
-    changes: tuple[str, ...] = ()
-
-
-def plan(
-    stacks: Stacks,
-    wanted: Iterable[Stack],
-    standing: Mapping[str, Standing],
-    entries: Callable[[str], Iterable[str]] = lambda _stack: (),
-) -> list[Planned]:
-    """`entries`: changes of what the ledger is told, by stack."""
-    return [with_entries(planned(stacks, stack, standing.get(stack.name)), entries(stack.name)) for stack in wanted]
-
-
-def with_entries(each: Planned, entries: Iterable[str]) -> Planned:
-    told = tuple(f"{CHANGED} {change}" for change in entries)
-    if not told:
-        return each
-    action = "update" if each.action == "unchanged" else each.action
-    return Planned(each.stack, action, each.changes + told)
-
-
-def planned(stacks: Stacks, stack: Stack, standing: Standing | None) -> Planned:
-    wanted = Wanted(stack, stacks.adaptation)
-    if wanted.is_met_by(standing):
-        return Planned(stack.name, "unchanged")
-    after = stacks.adaptation.apply(stack.template)
-    if standing is None:
-        return Planned(stack.name, "create", tuple(changes({}, after)))
-    deployed = stacks.clients.cloudformation.get_template(StackName=stack.name)["TemplateBody"]
-    return Planned(stack.name, "update", tuple(changes(deployed, after)))
-
-
-def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterable[str]:
-    """Differences of two templates by resource; `-` on something that holds data leaves the data behind."""
-    old, new = before.get("Resources", {}), after.get("Resources", {})
-    for name in sorted({*old, *new}):
-        if name not in old:
-            yield f"{ADDED} {name} {new[name]['Type']}"
-        elif name not in new:
-            yield f"{REMOVED} {name} {old[name]['Type']}"
-        elif old[name] != new[name]:
-            yield f"{CHANGED} {name} {new[name]['Type']}"

@@ -19,7 +19,7 @@ from deployment.errors import BootstrapError
 from deployment.limits import excesses
 from deployment.live import LiveStacks
 from deployment.loads import loads
-from deployment.moulds import own_words
+from deployment.moulds import OwnWords
 from deployment.planner import Intent, Sight, Told, plan_of
 from deployment.plans import Action, Group, Plan, Refusal
 from deployment.quotas import CellLoad, Limits, Use, doubtful, live, refusals, shipped, uses
@@ -165,7 +165,7 @@ def intent_of(
 ) -> Intent:
     names = connection.names(tenant.id)
     stack = assembly.stack(names.stack)
-    return Intent(stack, mark(stack), tenant.id, tenant.state, digests.of(tenant), own_words(names, tenant.owner))
+    return Intent(stack, mark(stack), tenant.id, tenant.state, digests.of(tenant), OwnWords.of(names, tenant.owner))
 
 
 def difference_of(group: Group) -> Cost:

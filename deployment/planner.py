@@ -11,7 +11,7 @@ from typing import Any
 from deployment.assembly import Stack
 from deployment.changes import Difference, ResourceChange, difference
 from deployment.errors import StuckError
-from deployment.moulds import mould
+from deployment.moulds import OwnWords, mould
 from deployment.plans import Action, CellPlan, Change, Group, Plan, Refusal
 from deployment.records import Record, Recorded
 from deployment.repairs import SETTLED, Step, step
@@ -38,7 +38,7 @@ class Intent:
     tenant: str | None = None
     state: str | None = None
     entries: str | None = None
-    own: tuple[str, ...] = ()
+    own: OwnWords = field(default_factory=OwnWords)
 
     @property
     def name(self) -> str:

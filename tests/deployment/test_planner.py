@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from deployment.assembly import Stack
-from deployment.moulds import mould
+from deployment.moulds import OwnWords, mould
 from deployment.planner import Intent, Sight, Told, plan_of
 from deployment.plans import Action, Refusal
 from deployment.records import Record, Recorded
@@ -44,7 +44,7 @@ class Cell:
 
     def intent(self, tenant, contents, state="active", entries="e1", **more):
         stack = self.stack(f"mycompany-{tenant}-prod-tenant", contents, **more)
-        own = (f"mycompany-{tenant}-prod", json.dumps(tenant))
+        own = OwnWords((f"mycompany-{tenant}-prod",), tenant)
         return Intent(stack, Adaptation().mark(stack), tenant, state, entries, own)
 
     def platform_intent(self, contents=None):
@@ -285,7 +285,7 @@ def test_a_vanished_tenant_whose_stack_is_gone_too_is_only_forgotten(cell):
 
 
 def test_a_stack_of_a_tenant_that_no_record_and_no_file_names_is_found_on_refresh(cell):
-    acme, globex = (cell.intent(tenant, resources(tenant)) for tenant in ("acme", "globex"))
+    acme = cell.intent("acme", resources("acme"))
     cell.deploy(acme)
     cell.deployed |= {GLOBEX: ({}, "d"), "somebody-elses": ({}, "d")}
 
