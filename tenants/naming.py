@@ -12,6 +12,7 @@ from tenants.errors import InvalidName
 
 __all__ = [
     "FIRST_CELL",
+    "RESERVED_CELLS",
     "RESERVED_TENANTS",
     "PlatformNames",
     "TenantNames",

@@ -95,6 +95,28 @@ def agreed_of(environment: str, *more: str) -> dict[str, Agreed]:
         return agreed(load(write_registry(Path(folder) / "tenants", *more)), environment)
 
 
+def write_cells(folder: Path) -> Path:
+    """A registry whose environment prod has a further cell, b, in the same account: acme-eu is placed there."""
+    write_registry(folder)
+    placed = TENANTS.replace("tier: premium", "tier: premium\n    cells: {prod: b}")
+    cells = 'region: eu-central-1, cells: {b: {account: "777788889999", region: eu-west-1}}'
+    (folder / "tenants.yaml").write_text(placed)
+    (folder / "environments.yaml").write_text(ENVIRONMENTS.replace("region: eu-central-1", cells))
+    return folder
+
+
+@cache
+def synthesised_in_cells() -> Templates:
+    with TemporaryDirectory() as folder:
+        return synthesise(Path(folder), write_cells(Path(folder) / "tenants"), "prod")
+
+
+@cache
+def agreed_in_cells() -> dict[str, Agreed]:
+    with TemporaryDirectory() as folder:
+        return agreed(load(write_cells(Path(folder) / "tenants")), "prod")
+
+
 @cache
 def committed(environment: str) -> Templates:
     """Templates of the tenants that stand in tenants/tenants.yaml."""

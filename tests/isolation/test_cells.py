@@ -1,36 +1,22 @@
 """Cells that lie in one account: nothing in one reaches what is in another."""
 
 from copy import deepcopy
-from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from isolation.cells import report_of_cells
 from isolation.errors import IsolationError, UnknownType
 from isolation.template import Place, Stack
-from tests.templates import ENVIRONMENTS, synthesise, write_registry
+from tests.templates import synthesised_in_cells
 
 FIRST, B = Place("777788889999", "eu-central-1"), Place("777788889999", "eu-west-1")
 IN_B = {"mycompany-prod-platform-b", "mycompany-acme-eu-prod-tenant"}
 PLATFORM_B, ACME_EU = "mycompany-prod-platform-b", "mycompany-acme-eu-prod-tenant"
 
 
-@cache
-def synthesised():
-    with TemporaryDirectory() as folder:
-        registry = write_registry(Path(folder) / "tenants")
-        tenants = (registry / "tenants.yaml").read_text()
-        (registry / "tenants.yaml").write_text(tenants.replace("tier: premium", "tier: premium\n    cells: {prod: b}"))
-        cell = "         cells: {b: {account: '777788889999', region: eu-west-1}},\n         notification:"
-        (registry / "environments.yaml").write_text(ENVIRONMENTS.replace(" notification:", f"\n{cell}"))
-        return synthesise(Path(folder), registry, "prod")
-
-
 @pytest.fixture
 def templates():
-    return deepcopy(synthesised())
+    return deepcopy(synthesised_in_cells())
 
 
 def report(templates, tenants=()):

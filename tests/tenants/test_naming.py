@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from lineage.table import TENANT_PREFIX
 from tenants.errors import InvalidName
 from tenants.naming import (
+    RESERVED_CELLS,
     RESERVED_TENANTS,
     PlatformNames,
     TenantNames,
@@ -259,6 +260,78 @@ def reached(mine, theirs):
         for name in every_name(theirs)
         if name.casefold().startswith(tuple(own.casefold() + sign for sign in DELIMITERS))
     ]
+
+
+cells = st.one_of(
+    st.sampled_from(["b", "c", "age", "dev", "prod", "platform", "dea"]),
+    st.from_regex(r"[a-z][a-z0-9]{0,7}", fullmatch=True),
+)
+
+
+def fits(cell, environments):
+    return fits_all("xyz", environments) and cell not in RESERVED_CELLS | environments
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(ids, close_ids), environment_sets, st.lists(cells, min_size=2, max_size=4, unique=True), st.data())
+def test_names_of_two_cells_and_of_a_tenant_are_never_equal(tenant, environments, names, data):
+    assume(fits_all(tenant, environments) and all(fits(cell, environments) for cell in names))
+    environment, elsewhere = (data.draw(st.sampled_from(sorted(environments))) for _ in range(2))
+    owners = [PlatformNames("lake", environment, cell) for cell in (None, *names)]
+    owners += [TenantNames("lake", tenant, each) for each in environments]
+    if elsewhere != environment:
+        owners += [PlatformNames("lake", elsewhere, cell) for cell in (None, *names)]
+
+    for mine in owners:
+        for theirs in owners:
+            if mine != theirs:
+                assert {name.casefold() for name in every_name(mine)}.isdisjoint(every_name(theirs))
+
+
+@settings(max_examples=200, deadline=None)
+@given(environment_sets, cells, cells, st.data())
+def test_a_pattern_that_ends_at_a_name_and_a_sign_that_no_name_holds_reaches_one_cell(environments, one, other, data):
+    environment = data.draw(st.sampled_from(sorted(environments)))
+    assume(one != other and fits(one, environments) and fits(other, environments))
+    owners = [PlatformNames("lake", environment, cell) for cell in (None, one, other)]
+
+    assert [
+        (name, theirs)
+        for mine in owners
+        for foreign in owners
+        if mine != foreign
+        for name in every_name(mine)
+        for theirs in every_name(foreign)
+        if theirs.startswith(tuple(name + sign for sign in DELIMITERS if sign != "-"))
+    ] == []
+
+
+@given(environment_sets, cells, st.data())
+def test_the_patterns_for_all_tenants_of_an_environment_reach_no_cell_of_the_platform(environments, cell, data):
+    assume(fits(cell, environments))
+    environment, elsewhere = (data.draw(st.sampled_from(sorted(environments))) for _ in range(2))
+    patterns = [
+        f"lake-*-{environment}-{word}" for word in ("job", "analyst", "datalake", "tenant", "alerts", "arrivals")
+    ]
+
+    assert [
+        (pattern, name)
+        for name in every_name(PlatformNames("lake", elsewhere, cell))
+        for pattern in patterns
+        if fnmatchcase(name, pattern)
+    ] == []
+
+
+def test_names_of_a_further_cell_end_in_its_name():
+    assert PlatformNames("mycompany", "prod", "b").dead_letter_queue == "mycompany-prod-arrivals-dead-b"
+    assert PlatformNames("mycompany", "prod", "b").key_alias == "alias/mycompany-prod-platform-b"
+    assert PlatformNames("mycompany", "prod").stack == PlatformNames("mycompany", "prod", None).stack
+
+
+@pytest.mark.parametrize("cell", ["", "B", "b-c", "ninechars", "1b", "first", "dead", "code", "tenant", "b\n"])
+def test_a_bad_cell_is_refused(cell):
+    with pytest.raises(InvalidName, match="cell"):
+        PlatformNames("mycompany", "prod", cell)
 
 
 @given(st.one_of(ids, close_ids), environment_sets, st.data())

@@ -1,0 +1,47 @@
+"""Promotion: what is deployed in one environment is deployed in the next, and only its values are others."""
+
+import json
+
+import pytest
+
+from tests.templates import committed
+
+ACCOUNTS = {"dev": "111122223333", "hom": "444455556666", "prod": "777788889999"}
+# Whether data stays behind when its stack is deleted.
+KEPT = {"DeletionPolicy", "UpdateReplacePolicy", "RecursiveDeleteOption"}
+
+
+def without_values(environment):
+    """Templates by stack in which the environment's name and account stand as what they are."""
+    text = json.dumps(committed(environment), sort_keys=True)
+    for word, meaning in ((ACCOUNTS[environment], "<account>"), (environment, "<environment>")):
+        text = text.replace(word, meaning)
+    return json.loads(text)
+
+
+def structure(value):
+    """A template without what says how long its resources outlive their stack."""
+    if isinstance(value, list):
+        return [structure(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: structure(each) for key, each in value.items() if key not in KEPT}
+
+
+@pytest.fixture(scope="module")
+def environments():
+    return {name: without_values(name) for name in ACCOUNTS}
+
+
+def test_the_same_stacks_are_deployed_everywhere(environments):
+    assert set(environments["dev"]) == set(environments["hom"]) == set(environments["prod"])
+
+
+def test_hom_and_prod_differ_in_nothing_but_name_and_account(environments):
+    assert environments["hom"] == environments["prod"]
+
+
+def test_dev_differs_from_prod_only_in_what_outlives_a_stack(environments):
+    for stack, template in environments["dev"].items():
+        assert structure(template) == structure(environments["prod"][stack]), stack
+    assert environments["dev"] != environments["prod"]
