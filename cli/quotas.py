@@ -11,6 +11,7 @@ import typer
 from cli import output
 from cli.connection import LOCAL, Connection, cloud_home
 from cli.errors import LakeError, WrongInput, explain
+from cli.exit_codes import ExitCode
 from cli.options import EnvironmentOption, JsonOption, tenants_folder
 from cli.synthesis import synthesise
 from deployment.costs import PRICES, Cost, cost
@@ -37,7 +38,10 @@ def quotas(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what stacks take of service quotas, how many more tenants fit, and what it all costs before it is used."""
+    """Show what stacks take of service quotas, how many more tenants fit, and what it all costs before it is used.
+
+    Ends with 11 if what is in tenants.yaml does not fit.
+    """
     found = budget(environment, tenants)
     limits, said = (shipped(found.loads), None) if defaults else asked(found)
     if as_json:
@@ -46,6 +50,8 @@ def quotas(
         show(found, limits)
     if said:
         output.message(said, style="yellow")
+    if tenants is None and refusals(found.uses(limits)):
+        raise typer.Exit(ExitCode.REFUSED)
 
 
 @dataclass(frozen=True)

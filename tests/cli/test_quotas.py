@@ -206,3 +206,18 @@ def test_another_account_is_not_asked_for_this_ones_quotas(quotas, account, monk
     assert "prod, prod/b: AWS's defaults; the credentials in use are of account 123456789012" in answer.stderr
     assert asked == []
     assert not any(each["live"] for each in as_json(answer)["quotas"])
+
+
+def test_a_registry_that_does_not_fit_ends_as_refused(quotas, folder, tmp_path, monkeypatch):
+    import shutil
+
+    full = tmp_path / "full"
+    shutil.copytree(folder, full, ignore=shutil.ignore_patterns("home"))
+    lines = "".join(TENANT.format(f"t{number:03}", "") for number in range(297))
+    (full / "tenants.yaml").write_text(f"organization: mycompany\ntenants:\n{lines}")
+    monkeypatch.setenv("LAKE_TENANTS", str(full))
+
+    answer = quotas("-e", "dev", "--defaults")
+
+    assert answer.exit_code == 11
+    assert "Does not fit: 111122223333/eu-central-1: 301 events rules" in answer.stdout
