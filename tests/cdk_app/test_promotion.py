@@ -1,6 +1,7 @@
 """Promotion: what is deployed in one environment is deployed in the next, and only its values are others."""
 
 import json
+import re
 
 import pytest
 
@@ -14,9 +15,8 @@ KEPT = {"DeletionPolicy", "UpdateReplacePolicy", "RecursiveDeleteOption"}
 def without_values(environment):
     """Templates by stack in which the environment's name and account stand as what they are."""
     text = json.dumps(committed(environment), sort_keys=True)
-    for word, meaning in ((ACCOUNTS[environment], "<account>"), (environment, "<environment>")):
-        text = text.replace(word, meaning)
-    return json.loads(text)
+    text = text.replace(ACCOUNTS[environment], "<account>")
+    return json.loads(re.sub(rf"(?<![a-zA-Z0-9]){environment}(?![a-zA-Z0-9])", "<environment>", text))
 
 
 def structure(value):
