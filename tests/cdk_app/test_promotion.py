@@ -8,8 +8,8 @@ import pytest
 from tests.templates import committed
 
 ACCOUNTS = {"dev": "111122223333", "hom": "444455556666", "prod": "777788889999"}
-# Whether data stays behind when its stack is deleted.
-KEPT = {"DeletionPolicy", "UpdateReplacePolicy", "RecursiveDeleteOption"}
+# Whether data stays behind when its stack, or whatever holds it, is deleted.
+KEPT = {"DeletionPolicy", "UpdateReplacePolicy", "RecursiveDeleteOption", "DeletionProtectionEnabled"}
 
 
 def without_values(environment):
