@@ -182,12 +182,18 @@ class Recovery:
 
     def _deploy(self, facts: dict[str, Any]) -> str:
         from cli.deploy import Deployment
+        from cli.plan import sentence
+        from cli.planning import Prospect
+        from cli.progress import Progress
         from cli.rollout import Rollout
 
-        tenants = [self.connection.tenant(tenant) for tenant in self.tenants]
-        # The record is an object: it came back as it was at the kill, and tells more than the stacks remember.
-        rollout = Rollout(self.connection, self._assembly(facts), tenants, lambda _subject, _what: None, refresh=True)
-        report = Deployment([rollout]).run()
+        tenants, assembly = [self.connection.tenant(tenant) for tenant in self.tenants], self._assembly(facts)
+        rollout = Rollout(self.connection, assembly, tenants, Progress(lambda _text: None))
+        # The record is an object: it came back as it was at the kill, and tells of more than the stacks remember.
+        prospect = Prospect([self.connection], assembly, tuple(self.tenants), refresh=True)
+        report = Deployment([rollout], prospect).run()
+        if report.refused is not None:
+            raise LakeError("; ".join(map(sentence, report.refused.refusals)))
         if report.failures:
             raise LakeError("; ".join(str(each.error) for each in report.failures))
         changed = [each.stack for each in report.lines if each.action != "unchanged"]

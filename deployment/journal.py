@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from deployment.locks import Lock
 from deployment.records import Record, Recorded, Shelf
@@ -34,10 +35,29 @@ class Journal:
     def note(self, *stands: Recorded) -> None:
         """Enter stacks that are as they shall be, and everything their tenants' entries say; may write at once."""
         with self.one_at_a_time:
+            if not stands:
+                return
             self.record = self.record.having(*stands)
             self.unwritten = True
             if self.clock() - self.written_at >= self.every:
                 self._write()
+
+    def doubt(self, *stacks: str) -> None:
+        """Before these are changed: whatever becomes of this deploy, the next one asks how they stand."""
+        with self.one_at_a_time:
+            known = [self.record.stacks[name] for name in stacks if name in self.record.stacks]
+            if known:
+                self.record = self.record.having(
+                    *(replace(each, digest="", entries=None, mould=None) for each in known)
+                )
+                self._write()
+
+    def drop(self, *stacks: str) -> None:
+        """Take out what does not stand any more."""
+        with self.one_at_a_time:
+            if stacks:
+                self.record = self.record.lacking(*stacks)
+                self.unwritten = True
 
     def write(self) -> None:
         """Write what was noted since the last time."""

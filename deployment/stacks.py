@@ -28,6 +28,7 @@ __all__ = [
     "FAILED",
     "NOT_BEGUN",
     "SETTLED",
+    "UNCHANGED",
     "Adaptation",
     "Clients",
     "Outcome",
@@ -40,7 +41,7 @@ STEPS = 4  # of repair, before a stack's update or creation
 TURNS = 4  # of a stack that failed because some service was too busy
 
 NOTHING_TO_DO = "No updates are to be performed"
-FAILED, NOT_BEGUN = "failed", "not begun"
+FAILED, NOT_BEGUN, UNCHANGED = "failed", "not begun", "unchanged"
 THROTTLED = frozenset(
     {"Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException", "SlowDown"}
 )
@@ -207,21 +208,16 @@ class Stacks:
         stacks: Sequence[Stack],
         done: Callable[[Outcome], Outcome] = lambda outcome: outcome,
         *,
-        standing: Mapping[str, Standing] | None = None,
         stood: Collection[str] = (),
         waves: Waves | None = None,
     ) -> list[Outcome]:
-        """Deploy one wave: stacks that do not depend on each other.
-
-        `standing` is what is known of them: one that is right is not asked for. `stood`: those that were right once.
+        """Deploy one wave: stacks that do not depend on each other. `stood`: those known to have been right once.
         `done` is called for each, in a thread, and may make another outcome of it. Once more have failed than `waves`
         tolerates, no further one is begun.
         """
         tolerates = (waves or Waves()).tolerates
-        known = standing or {}
         for stack in stacks:
-            if not Wanted(stack, self.adaptation).is_met_by(known.get(stack.name)):
-                self.publish(stack.assets, stack.account)
+            self.publish(stack.assets, stack.account)
         failures: list[Outcome] = []
         halted = threading.Event()
 
@@ -229,10 +225,7 @@ class Stacks:
             with self.gate.passed():
                 if halted.is_set():
                     return done(Outcome(stack.name, NOT_BEGUN, 0.0, "the wave was stopped by failures of other stacks"))
-                wanted = Wanted(stack, self.adaptation)
-                if wanted.is_met_by(known.get(stack.name)):
-                    return done(Outcome(stack.name, "unchanged", 0.0))
-                outcome = done(self._attempt(wanted, stood=stack.name in stood))
+                outcome = done(self._attempt(Wanted(stack, self.adaptation), stood=stack.name in stood))
             if outcome.action == FAILED:
                 failures.append(outcome)
                 if not tolerates(len(failures), len(stacks)):
@@ -284,7 +277,7 @@ class Stacks:
         standing = self._look(name)
         for _ in range(STEPS):
             if wanted.is_met_by(standing):
-                return "unchanged"
+                return UNCHANGED
             needed = step(name, standing.status if standing else None, stood=stood)
             if standing is None or needed is Step.CREATE:
                 return self._create(wanted)
@@ -329,7 +322,7 @@ class Stacks:
             self._change("update_stack", self._request(wanted))
         except ClientError as e:
             if NOTHING_TO_DO in str(e):
-                return "unchanged"
+                return UNCHANGED
             raise
         self._expect(name, "UPDATE_COMPLETE", since=last)
         return "updated"

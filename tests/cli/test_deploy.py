@@ -146,7 +146,7 @@ def test_deploying_again_changes_nothing(deployed):
 
 
 @pytest.mark.cloud
-def test_a_line_more_makes_that_tenants_stack_and_a_line_less_deletes_none(deployed):
+def test_a_line_more_makes_that_tenants_stack_and_a_line_less_is_refused(deployed):
     deployed.write(TENANTS + GLOBEX)
     assert deployed("deploy", "--json").actions == {
         "mycompany-local-platform": "unchanged",
@@ -155,9 +155,19 @@ def test_a_line_more_makes_that_tenants_stack_and_a_line_less_deletes_none(deplo
     }
 
     deployed.write(TENANTS)
-    fewer = deployed("deploy", "--json")
-    assert set(fewer.actions) == {"mycompany-local-platform", "mycompany-acme-local-tenant"}
-    assert "mycompany-globex-local-tenant: its tenant is not in the registry" in fewer.err
+    fewer = deployed("deploy")
+    assert (fewer.code, fewer.out) == (ExitCode.REFUSED, "")
+    assert (
+        "refused: mycompany-globex-local-tenant: tenant globex is deployed and no longer in tenants.yaml" in fewer.err
+    )
+    others = {"mycompany-local-platform": "unchanged", "mycompany-acme-local-tenant": "unchanged"}
+    assert deployed("deploy", "acme", "--json").actions == others
+
+    deployed.run(
+        "import boto3, json; cloudformation = boto3.client('cloudformation');"
+        "cloudformation.delete_stack(StackName='mycompany-globex-local-tenant'); print(json.dumps(None))"
+    )
+    assert deployed("deploy", "--json").actions == others
 
 
 @pytest.mark.cloud
@@ -165,7 +175,7 @@ def test_a_change_of_one_tenant_updates_its_stack_and_a_dry_run_names_the_resour
     deployed.write(TENANTS + "    retention: {raw: 7 days}\n")
 
     planned = deployed("deploy", "--dry-run").out
-    assert "mycompany-acme-local-tenant: update\n    ~ Lake5F1B88EA AWS::S3::Bucket\n" in planned
+    assert "mycompany-acme-local-tenant: update\n    ~ Lake5F1B88EA AWS::S3::Bucket LifecycleConfiguration\n" in planned
     assert deployed("deploy", "acme", "--json").actions == {
         "mycompany-local-platform": "unchanged",
         "mycompany-acme-local-tenant": "updated",
@@ -179,7 +189,7 @@ def test_a_contract_that_changed_is_told_though_no_stack_differs(deployed):
     changed = "contract of orders changed: new fingerprint "
 
     planned = deployed("deploy", "--dry-run").out
-    assert "mycompany-local-platform: unchanged\n" in planned
+    assert planned.endswith("environment local: 1 to update, 1 unchanged\n")
     assert f"mycompany-acme-local-tenant: update\n    ~ {changed}" in planned
 
     done = deployed("deploy", "--json")
@@ -274,6 +284,7 @@ def test_the_credentials_have_to_be_of_the_environments_account(tmp_path, monkey
 
     from cli.deploy import prepare
     from cli.errors import LakeError
+    from cli.progress import Progress
 
     lake = Lake(tmp_path)
     monkeypatch.setenv("LAKE_HOME", str(lake.home))
@@ -281,10 +292,9 @@ def test_the_credentials_have_to_be_of_the_environments_account(tmp_path, monkey
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    with moto.mock_aws():
-        deployment = prepare("prod", [], lambda _subject, _what: None)
-        with pytest.raises(LakeError, match=r"environment prod is account 777788889999.*account 123456789012"):
-            deployment.run()
+    mistaken = pytest.raises(LakeError, match=r"environment prod is account 777788889999.*account 123456789012")
+    with moto.mock_aws(), mistaken:
+        prepare("prod", [], Progress(lambda _text: None))
 
 
 @pytest.mark.cloud

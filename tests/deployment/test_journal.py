@@ -1,0 +1,101 @@
+"""The record of a cell while a deploy is at work: never ahead of what stands, and in one hand."""
+
+import boto3
+import moto
+import pytest
+
+from deployment.errors import Overtaken
+from deployment.journal import Journal
+from deployment.locks import Holder, Lock
+from deployment.records import Recorded, Shelf
+from lineage.bucket_owner import insisting
+
+BUCKET, PLATFORM = "cdk-hnb659fds-assets-123456789012-us-east-1", "mycompany-prod-platform"
+
+
+@pytest.fixture
+def s3(monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with moto.mock_aws():
+        client = insisting(boto3.client("s3", region_name="us-east-1"), "123456789012")
+        client.create_bucket(Bucket=BUCKET)
+        yield client
+
+
+class Clock:
+    def __init__(self):
+        self.at = 0.0
+
+    def __call__(self):
+        return self.at
+
+
+def begun(s3, **more):
+    shelf, lock = Shelf(s3, BUCKET, PLATFORM), Lock(s3, BUCKET, PLATFORM, Holder("ada"))
+    lock.take(above=shelf.read()[0].fence)
+    return Journal(shelf, lock, **more)
+
+
+def a_stack(name, digest="d1"):
+    return Recorded(name, name, digest, "e1", "active", "2026-01-01T00:00:00+00:00", "deploy", "m1")
+
+
+def on_the_shelf(s3):
+    return {name: each.digest for name, each in Shelf(s3, BUCKET, PLATFORM).read()[0].stacks.items()}
+
+
+def test_what_was_noted_is_written_now_and_then_and_in_the_end(s3):
+    clock = Clock()
+    journal = begun(s3, every=2, clock=clock)
+    journal.note(a_stack("one"))
+    assert on_the_shelf(s3) == {}
+
+    clock.at = 2.0
+    journal.note(a_stack("two"))
+    assert on_the_shelf(s3) == {"one": "d1", "two": "d1"}
+
+    journal.note(a_stack("three"))
+    journal.write()
+    assert set(on_the_shelf(s3)) == {"one", "two", "three"}
+
+
+def test_before_a_stack_is_changed_the_record_no_longer_says_how_it_is(s3):
+    journal = begun(s3)
+    journal.note(a_stack("one"), a_stack("two"))
+    journal.write()
+
+    journal.doubt("one", "new")
+
+    found = Shelf(s3, BUCKET, PLATFORM).read()[0].stacks
+    assert (found["one"].digest, found["one"].entries, found["one"].mould, found["one"].state) == (
+        "",
+        None,
+        None,
+        "active",
+    )
+    assert found["two"] == a_stack("two")
+    assert "new" not in found
+
+
+def test_what_stands_no_more_is_taken_out(s3):
+    journal = begun(s3)
+    journal.note(a_stack("one"), a_stack("two"))
+    journal.drop("one", "unknown")
+    journal.write()
+
+    assert on_the_shelf(s3) == {"two": "d1"}
+
+
+def test_who_lost_the_lock_writes_nothing(s3):
+    journal = begun(s3)
+    journal.note(a_stack("one"))
+    Lock(s3, BUCKET, PLATFORM, Holder("bob", None), lease=60)._write(
+        journal.lock.held.__class__(9, "x", "bob", None, "", 60), journal.lock.etag
+    )
+
+    with pytest.raises(Overtaken, match="lock 9 is bob's"):
+        journal.lock.beat()
+    with pytest.raises(Overtaken):
+        journal.write()
+    assert on_the_shelf(s3) == {}
