@@ -74,7 +74,7 @@ def by_shape(stacks: Iterable[Stack], measure: Callable[[Mapping[str, Any]], M])
     examples: dict[Hashable, Stack] = {}
     number: Counter[Hashable] = Counter()
     for stack in stacks:
-        shape = getattr(stack, "shape", None) or (stack.name,)
+        shape = stack.shape or (stack.name,)
         examples.setdefault(shape, stack)
         number[shape] += 1
     return [(measure(stack.template), number[shape]) for shape, stack in examples.items()]

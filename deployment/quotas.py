@@ -36,7 +36,7 @@ DEFAULT_BUS_RULE = "a rule of the default bus"
 class Quota:
     """How many of something an account or one of its Regions may have.
 
-    `ceiling`: the most that AWS is known to grant. `seen`: the month in which `default` was read at `source`.
+    `ceiling`: the most that AWS says it grants. `seen`: the month in which `default` was read at `source`.
     """
 
     service: str

@@ -1,18 +1,13 @@
 """Loads of cells from an assembly: a template read per shape, and what an ordinary tenant takes."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from deployment.assembly import Stack
 from deployment.loads import PLATFORM_STACK, TENANT_STACK, by_shape, expected, loads
 from deployment.quotas import demand, room_left
-
-
-class Shaped(Stack):
-    """A stack whose assembly says which shape it has."""
-
-    shape: str | None = None
 
 
 @pytest.fixture
@@ -22,9 +17,7 @@ def a_stack(tmp_path):
         if readable:
             resources = {f"Role{number}": {"Type": "AWS::IAM::Role"} for number in range(roles)}
             template.write_text(json.dumps({"Resources": resources}))
-        made = Shaped(name, template, "111122223333", region, {}, False, None, "bucket", ())
-        object.__setattr__(made, "shape", shape)
-        return made
+        return Stack(name, template, "111122223333", region, {}, False, None, "bucket", (), shape=shape)
 
     return make
 
@@ -87,11 +80,8 @@ def test_ten_thousand_tenants_are_counted_in_milliseconds(committed, a_stack):
     import time
 
     acme = committed.stack("mycompany-acme-prod-tenant")
-    stacks = [committed.stack("mycompany-prod-platform")]
-    for number in range(10_000):
-        made = Shaped(f"t{number}", acme.template_file, acme.account, acme.region, {}, False, None, "bucket", ())
-        object.__setattr__(made, "shape", f"s{number % 5}")
-        stacks.append(made)
+    tenants = [replace(acme, name=f"t{number}", shape=f"s{number % 5}") for number in range(10_000)]
+    stacks = [committed.stack("mycompany-prod-platform"), *tenants]
     began = time.process_time()
 
     (found,) = loads(stacks, {"mycompany-prod-platform": "prod"})
