@@ -17,6 +17,7 @@ from cdk_app.app import PROJECT, context
 from cdk_app.holes import HoleError
 from cdk_app.node import prepare
 from cdk_app.shapes import PLATFORM, Request, Shape
+from cdk_app.stencils import HOLE
 from cdk_app.values import Site
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def tenant(app: "cdk.App", *, site: Site, code: "Code", shape: Shape) -> None:
 
 def reason(error: Exception) -> str:
     """One line; of what nobody foresaw also the kind, and the line of ours that it came through."""
-    said = str(error).strip().partition("\n")[0]
+    said = HOLE.sub(lambda found: f"<{found['text']}>", str(error).strip().partition("\n")[0])
     if isinstance(error, HoleError):
         return said
     ours = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(str(PROJECT))]

@@ -9,7 +9,7 @@ from typing import Any
 
 from cdk_app.holes import FIRST_NUMBER, MARK, HoleInKey, HoleLost, HoleMistaken, HoleUnfit
 
-__all__ = ["Stencil", "encoded", "refuse_holes_in", "refuse_keys"]
+__all__ = ["HOLE", "Stencil", "encoded", "refuse_holes_in", "refuse_keys"]
 
 # A free text holds a quote: the backslashes before it tell in how many texts of JSON the hole stands.
 NUMBERS = str(FIRST_NUMBER)[:-2]

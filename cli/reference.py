@@ -54,7 +54,7 @@ counts end at 1,000 |
 | `rollback` | `{from, to, rows_before, rows_after, batches_out, snapshots_out}` |
 | `maintain`, `rebuild-ledger` | the result of the tenant's errand; with `--all` `{tenant: result}` |
 | `prove` | `{environment, holds, counts, leaks, shapes, differences, deputies, actions, assumptions, …}` |
-| `synth` | `{folder, stacks: […]}`, stacks in the order in which they have to stand |
+| `synth` | `{folder, stacks: […], failures: {tenant: reason}}`, stacks in the order in which they have to stand |
 | `doctor` | `{checks: [{name, value, ok, advice}], differences: […], unchecked_rights: […], cannot_show: […]}` |
 
 States of a file: RECEIVED (waits for its batch), HELD (tenant suspended), UNROUTED (no contract takes its key),

@@ -4,20 +4,23 @@ import json
 import shutil
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli import output
 from cli.connection import LOCAL, cloud_home
-from cli.errors import NotFound, WrongInput
+from cli.errors import LakeError, NotFound, WrongInput
 from cli.options import EnvironmentOption, JsonOption, tenants_folder
-from cli.synthesis import synthesise_into
+from cli.synthesis import load_registry, synthesise_into, told
 from deployment.assembly import Assembly, Stack
+from deployment.limits import INLINE_LIMIT, excesses
+
+if TYPE_CHECKING:
+    from tenants.registry import Registry
 
 __all__ = ["Format", "plain", "synth"]
 
-INLINE_LIMIT = 51_200  # bytes of a template that CloudFormation takes with the call
 ASSETS = "assets.json"
 
 
@@ -50,24 +53,54 @@ def synth(
     ] = Format.ASSEMBLY,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the templates of an environment, as `lake deploy` would deploy them; needs no cloud."""
-    from tenants.naming import check_environment
-    from tenants.registry import load
+    """Write the templates of all cells of an environment, as `lake deploy` would deploy them; needs no cloud.
 
-    check_environment(environment)
+    Fails, after writing the others, for tenants whose templates cannot be made or are over a limit of CloudFormation.
+    """
+    from tenants.naming import check_environment
+
+    name, _, cell = environment.partition("/")
+    check_environment(name)
+    if cell:
+        raise WrongInput(f"{environment}: all cells are written together; give -e {name}")
     if tenants is not None and not tenants.is_file():
         raise NotFound(f"{tenants}: no such file; expected one like tenants/tenants.yaml")
     target = folder or DEFAULTS[form]
     refuse_foreign(target, form)
     scratch = target if form is Format.ASSEMBLY else cloud_home() / "assembly" / f"{environment}-templates"
-    made = synthesise_into(scratch, environment, lambda: load(tenants_folder(), tenants=tenants), cloud_home())
+    made = synthesise_into(scratch, environment, lambda: registry(tenants), cloud_home())
+    wrong = [*([told(made.failures)] if made.failures else []), *over_limits(made)]
     if form is Format.TEMPLATES:
         write_templates(made, target)
         shutil.rmtree(scratch)
     if as_json:
-        output.print_json({"folder": str(target), "stacks": [stack.name for stack in made.stacks]})
+        names = [stack.name for stack in made.stacks]
+        output.print_json({"folder": str(target), "stacks": names, "failures": dict(made.failures)})
     else:
         print(f"{target}: {output.counted(len(made.stacks), 'stack')}")
+    if wrong:
+        raise LakeError("\n".join(wrong))
+
+
+def registry(tenants: Path | None) -> "Registry":
+    """The registry, with another file in place of tenants.yaml if one is given."""
+    from tenants.registry import load
+
+    return load(tenants_folder(), tenants=tenants) if tenants else load_registry(tenants_folder(), cloud_home())
+
+
+def over_limits(assembly: Assembly) -> list[str]:
+    """What CloudFormation or IAM would refuse, of the longest template of each shape: names alone differ in length."""
+    longest: dict[str, Stack] = {}
+    for stack in assembly.stacks:
+        shape = stack.shape or stack.name
+        if shape not in longest or size(stack) > size(longest[shape]):
+            longest[shape] = stack
+    return [said for stack in longest.values() for said in excesses(stack.name, stack.template, size(stack))]
+
+
+def size(stack: Stack) -> int:
+    return stack.template_file.stat().st_size
 
 
 def refuse_foreign(folder: Path, form: Format) -> None:
