@@ -10,7 +10,11 @@ import pytest
 import typer.main
 
 from cli.app import app
+from tenants.cells import overlapping
 from tenants.contract import read_contract
+from tenants.document import parse
+from tenants.entries import EnvironmentsFile
+from tenants.validation import checked
 from tests.isolation.mutants import CONTROLS, MUTANTS, table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,8 +127,24 @@ def test_an_unknown_command_option_and_target_would_be_found():
     assert "destroy" not in TARGETS
 
 
+def examples(page: str, word: str) -> str:
+    """The first YAML of a page that holds a word."""
+    blocks = (match[3] for match in FENCE.finditer(text_of(ROOT / "docs" / page)) if match[2] == "yaml")
+    return next(block for block in blocks if word in block)
+
+
+def test_the_cells_in_the_documents_can_be_used():
+    document = parse(f"environments:\n{examples('tenants.md', 'cells:')}".encode(), "environments.yaml")
+
+    found, problems = checked(document, EnvironmentsFile)
+
+    assert [*problems, *overlapping(document)] == []
+    assert found is not None
+    assert list(found.environments["prod"].cells) == ["b", "c"]
+
+
 def test_the_contract_in_the_documents_can_be_used(tmp_path):
-    example = next(match[3] for match in FENCE.finditer(text_of(ROOT / "docs" / "tenants.md")) if match[2] == "yaml")
+    example = examples("tenants.md", "apiVersion")
     path = tmp_path / "invoices.yaml"
     path.write_text(example, encoding="utf-8")
 
