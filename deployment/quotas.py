@@ -1,7 +1,7 @@
 """Service quotas of cells: what their templates use, for how many tenants there is room, and which quota ends it."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -302,12 +302,14 @@ def uses(cells: Iterable[CellLoad], limits: Limits) -> tuple[Use, ...]:
         for quota in QUOTAS:
             sharing = [each for each in known if each.account == cell.account] if quota.per_account else [cell]
             if sharing[0] == cell:
-                found.append(use(quota, sharing, limits))
+                found.append(use(quota, sharing, limits, known))
     return tuple(found)
 
 
-def use(quota: Quota, sharing: list[CellLoad], limits: Limits) -> Use:
+def use(quota: Quota, sharing: Sequence[CellLoad], limits: Limits, known: Sequence[CellLoad]) -> Use:
+    """Of a quota that cells are `sharing`; where no tenant is yet, others show what one takes."""
     first = sharing[0]
+    going_by = sharing if any(each.number for each in sharing) else known
     return Use(
         quota=quota,
         cells=tuple(each.name for each in sharing),
@@ -315,7 +317,7 @@ def use(quota: Quota, sharing: list[CellLoad], limits: Limits) -> Use:
         region=first.region,
         limit=limits[first.name, quota.key],
         used=sum(each.used(quota) for each in sharing),
-        per_tenant=max(each.per_tenant(quota) for each in sharing),
+        per_tenant=max(each.per_tenant(quota) for each in going_by),
     )
 
 

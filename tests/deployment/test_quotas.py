@@ -95,6 +95,12 @@ def test_no_room_is_guessed_before_there_is_a_tenant():
     assert binding(uses([cell], shipped([cell])), "prod") is None
 
 
+def test_an_empty_cell_has_room_for_tenants_like_those_elsewhere():
+    cells = [a_cell("a"), CellLoad("b", "444455556666", "eu-west-1", PLATFORM)]
+
+    assert room_left("b", cells) == 296
+
+
 def test_roles_of_all_cells_of_an_account_add_up():
     cells = [a_cell("a", region="eu-central-1", tenants=100), a_cell("b", region="eu-west-1", tenants=150)]
 
