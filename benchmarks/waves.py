@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,10 +28,10 @@ LAKE = (sys.executable, "-m", "cli.app")
 RULES = 300  # of a bus, by default: what binds first
 AT_ONCE = 25  # of the CDK CLI
 MOST_RUNS = 30
-LARGER = (1_000, 1_990)  # workgroups and stacks of an account and Region, by default
+WORKGROUPS = 1_000  # of a Region, one of them Athena's own: what binds once others are raised
 TURNS = 4  # of a stack whose services were asked too often
 HEARTBEAT_S = 10.0  # of the lock
-CELLS_AT_ONCE = 8  # of `lake deploy`, after the first; the CDK CLI takes stacks in the assembly's order
+JOBS = 8  # commands beside each other, each with a cell (`-e prod/b`); one command takes cell after cell
 RECORD_S = 2.0  # between two writes of the record, at most
 FIRST = Waves()
 CREATE, UPDATE = "CreateStack", "UpdateStack"
@@ -216,14 +216,14 @@ class Cdk(Deploy):
 
 
 Tool = type[Lake] | type[Cdk]
+Scenario = tuple[str, Sequence[Blueprint], str, int | None]
 
 
 @dataclass
 class Result:
     """What bringing all cells to what they shall be took."""
 
-    cells_at_once: int = 1
-    first_alone: bool = False
+    jobs: int = 1
     cells: list[float] = field(default_factory=list)
     client: int = 0
     client_refused: int = 0
@@ -235,12 +235,11 @@ class Result:
 
     @property
     def seconds(self) -> float:
-        """Each cell as soon as there is a place; `lake` takes the first alone."""
-        first = self.cells[0] if self.first_alone else 0.0
-        places = [0.0] * self.cells_at_once
-        for seconds in self.cells[1 if self.first_alone else 0 :]:
-            heapq.heapreplace(places, places[0] + seconds)
-        return first + max(places)
+        """Each cell as soon as a job is free."""
+        jobs = [0.0] * self.jobs
+        for seconds in self.cells:
+            heapq.heapreplace(jobs, jobs[0] + seconds)
+        return max(jobs)
 
     def add(self, cell: Cell, deploys: Sequence[Deploy], left: int) -> None:
         client = sum(sum(deploy.client.values()) for deploy in deploys)
@@ -278,10 +277,11 @@ def simulate(
     wanted: int | None,
     *,
     seed: int,
+    jobs: int = 1,
     rates: Sequence[Rate] = RATES,
 ) -> Result:
     """All cells; `wanted` of the first cell's stacks differ, or all stacks of all cells."""
-    result = Result(CELLS_AT_ONCE, first_alone=True) if tool is Lake else Result()
+    result = Result(jobs)
     for number, size in enumerate(sizes):
         cell = Cell(rates, seed + number)
         stacks = [kinds[place % len(kinds)] for place in range(size)]
@@ -292,7 +292,9 @@ def simulate(
             cell.clock.run()
             result.add(cell, [deploy], 0)
         else:
-            result.add(cell, *deployed(tool, cell, stacks, verb, differ, waves=LATER if number else FIRST))
+            result.add(
+                cell, *deployed(tool, cell, stacks, verb, differ, waves=LATER if number and jobs == 1 else FIRST)
+            )
     return result
 
 
@@ -369,48 +371,43 @@ def main() -> None:
     platform, *tenants = templates(options.templates)
     rules = sum(resource["Type"] == "AWS::Events::Rule" for resource in platform["Resources"].values())
     sizes = cut(options.tenants, RULES - rules)[: 1 if options.quick else None]
-    fleet(sizes, tenants, options.seed)
-    if not options.quick:
-        larger_cells([blueprint(template) for template in tenants], options.seed)
-    other_rates(sizes[0], [blueprint(template) for template in tenants], options.seed)
-
-
-def fleet(sizes: Sequence[int], tenants: Sequence[dict[str, Any]], seed: int) -> None:
     created = [blueprint(template) for template in tenants]
     updated = [changed(template, "AWS::Glue::Job") for template in tenants]
-    scenarios: tuple[tuple[str, Sequence[Blueprint], str, int | None], ...] = (
-        ("create all", created, CREATE, None),
-        ("update the jobs of all", updated, UPDATE, None),
-        ("update one of all", updated, UPDATE, 1),
+    creation: Scenario = ("create all", created, CREATE, None)
+    fleet(
+        sizes,
+        [creation, ("update the jobs of all", updated, UPDATE, None), ("update one of all", updated, UPDATE, 1)],
+        options.seed,
     )
+    if not options.quick:
+        larger = cut(options.tenants, WORKGROUPS - 1)
+        fleet(larger, [creation], options.seed)
+        binding(larger[0], created)
+    other_rates(sizes[0], created, options.seed)
+
+
+def fleet(sizes: Sequence[int], scenarios: Iterable[Scenario], seed: int) -> None:
     print(f"{sum(sizes):,} tenants in {len(sizes)} cells of at most {sizes[0]}, seed {seed}:\n\n{HEAD}")
     for what, kinds, verb, wanted in scenarios:
-        for way, tool in TOOLS:
-            result = simulate(tool, sizes, kinds, verb, wanted, seed=seed)
-            print(row(what, way, result), flush=True)
-        beside = replace(result, cells_at_once=CELLS_AT_ONCE)
-        print(row(what, f"cdk, {CELLS_AT_ONCE} cells at once", beside), flush=True)
+        for jobs in (1, JOBS):
+            for way, tool in TOOLS:
+                result = simulate(tool, sizes, kinds, verb, wanted, seed=seed, jobs=jobs)
+                print(row(what, f"{way}, {jobs} jobs" if jobs > 1 else way, result), flush=True)
+    print()
 
 
-def larger_cells(kinds: Sequence[Blueprint], seed: int) -> None:
-    print(f"\nLarger cells, once their quotas are raised; all created:\n\n{HEAD}")
-    for size in LARGER:
-        for way, tool in TOOLS:
-            print(row(f"{size:,} tenants", way, simulate(tool, [size], kinds, CREATE, None, seed=seed)), flush=True)
-    seconds, rate = bound([kinds[place % len(kinds)] for place in range(LARGER[0])], [*filter(published, RATES)])
-    print(f"\nBy published rates alone {LARGER[0]:,} tenants need {clock(seconds)}: {', '.join(rate.operations)}.")
+def binding(size: int, kinds: Sequence[Blueprint]) -> None:
+    known = [rate for rate in RATES if rate.is_published]
+    seconds, rate = bound([kinds[place % len(kinds)] for place in range(size)], known)
+    print(f"By published rates alone {size:,} tenants need {clock(seconds)}: {', '.join(rate.operations)}.\n")
 
 
 def other_rates(size: int, kinds: Sequence[Blueprint], seed: int) -> None:
-    print(f"\nOne cell of {size}, all created, with other values for the rates that are assumed:\n\n{HEAD}")
+    print(f"One cell of {size}, all created, with other values for the rates that are assumed:\n\n{HEAD}")
     for factor in (0.5, 1.0, 2.0):
         for way, tool in TOOLS:
             found = simulate(tool, [size], kinds, CREATE, None, seed=seed, rates=scaled(factor))
             print(row(f"× {factor:g}", way, found), flush=True)
-
-
-def published(rate: Rate) -> bool:
-    return rate.is_published
 
 
 if __name__ == "__main__":

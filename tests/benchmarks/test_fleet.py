@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from benchmarks.fleet import Cell, Part, blueprint, changed
 from benchmarks.service_rates import RATES, Rate, scaled
-from benchmarks.waves import CELLS_AT_ONCE, CREATE, UPDATE, Cdk, Lake, Result, cut, deployed, simulate
+from benchmarks.waves import CREATE, UPDATE, Cdk, Lake, Result, cut, deployed, simulate
 
 ALARMS = Rate(("PutMetricAlarm",), 3, 3, "published")
 STACK = (
@@ -158,15 +158,8 @@ def test_tenants_are_cut_into_full_cells():
     assert cut(700, 296) == [296, 296, 108]
 
 
-def test_the_first_cell_goes_alone_and_the_others_side_by_side():
+def test_jobs_beside_each_other_take_cells_as_they_become_free():
     cells = [10.0, 5.0, 7.0, 3.0]
 
-    assert Result(2, first_alone=True, cells=cells).seconds == 10 + max(5 + 3, 7)
-    assert Result(2, cells=cells).seconds == 10 + 3
-    assert Result(1, cells=cells).seconds == 25
-
-
-def test_as_many_cells_are_simulated_at_once_as_lake_deploy_takes():
-    import cli.deploy
-
-    assert CELLS_AT_ONCE == cli.deploy.CELLS_AT_ONCE
+    assert Result(2, cells).seconds == 10 + 3
+    assert Result(1, cells).seconds == 25
