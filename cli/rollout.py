@@ -4,6 +4,7 @@ import hashlib
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,11 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli import output
+from cli.canary import drive
 from cli.connection import Connection
 from cli.entries import Digests, Entries
 from cli.errors import explain
 from cli.progress import Progress
 from deployment.assembly import Assembly, Stack
+from deployment.canary import Proof, state_of
 from deployment.errors import Overtaken
 from deployment.journal import Journal
 from deployment.locks import Holder, Lock
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Line", "Rollout", "adaptation"]
 
+DRIVEN_FILE = "file of the canary"
 LOCAL_LOOKS = Looks(per_second=1_000)
 LOCAL_PACE = {"limit": 4.0, "most": 4.0, "gap": 0.0}
 """The local cloud is one process: a stack is a matter of its CPU, and more at once only wait for each other."""
@@ -72,6 +76,7 @@ class Rollout:
             if tenant.id not in self.assembly.failures
         }
         self.platform = connection.platform.stack
+        self.bucket = bucket_of(connection.environment.account, connection.environment.region)
         self.adaptation = adaptation(connection)
         self.complete = completion(connection, self.assembly)
         self.digests = Digests(connection)
@@ -88,9 +93,8 @@ class Rollout:
         environment = self.connection.environment
         if self.connection.is_local:
             bootstrap(self.clients.s3, self.connection.client("ssm"), environment.account, environment.region)
-        bucket = bucket_of(environment.account, environment.region)
-        shelf = Shelf(self.clients.s3, bucket, self.platform)
-        self.lock = Lock(self.clients.s3, bucket, self.platform, holder(), is_dead=is_dead)
+        shelf = Shelf(self.clients.s3, self.bucket, self.platform)
+        self.lock = Lock(self.clients.s3, self.bucket, self.platform, holder(), is_dead=is_dead)
         self.lock.take(above=shelf.read()[0].fence, wait=self.wait, say=lambda text: self.progress(self.place, text))
         with self.lock:
             self.journal = Journal(shelf, self.lock)
@@ -106,13 +110,56 @@ class Rollout:
         self._keep([change for change in plan.changes if change.stack in self._mine and change.stack not in due], plan)
         self.progress.expect(self.place, len(due))
         stacks = self._stacks()
-        if self.platform in due and not self._wave(stacks, [self.platform], waves, "platform"):
-            self._not_begun([stack for stack in due if stack != self.platform], "the platform's stack failed")
+        for stage, wave in self._first(due):
+            if not self._wave(stacks, wave, waves, stage):
+                self._not_begun([stack for stack in due if stack not in self._told], f"{stage} failed")
+                return False
+        if not self._drive():
+            self._not_begun([stack for stack in due if stack not in self._told], "no file came through the canary")
             return False
-        tenants = [stack for stack in due if stack != self.platform]
-        if tenants:
+        return self._in_waves(stacks, [stack for stack in due if stack not in self._told], waves)
+
+    def _first(self, due: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+        """What is deployed alone and before anything else: the platform, and the tenant of the driven file."""
+        if self.platform in due:
+            yield "platform", [self.platform]
+        if set(due) - {self.platform}:
             self.fleet = {entry.tenant: entry for entry in self.connection.ledger.tenants()}
-        return self._in_waves(stacks, tenants, waves)
+        if self.canary is not None and self.canary in due:
+            yield "canary", [self.canary]
+
+    def _drive(self) -> bool:
+        """Whether a file comes through the canary, if one is named and deployed; not twice with the same stacks."""
+        name, known = self.connection.environment.canary, self._way()
+        if name is None or known is None:
+            return True
+        state, began = state_of(known), time.monotonic()
+        proof = Proof(self.clients.s3, self.bucket, self.platform)
+        if proof.holds_for(state):
+            return True
+        self.progress.begin(f"a file is driven through {name}")
+        try:
+            driven = drive(self.connection, name, lambda text: self.progress(name, text))
+        except Exception as error:
+            said = explain(error)[0]
+            self._add(Line(self.place, name, DRIVEN_FILE, FAILED, round(time.monotonic() - began, 2), said))
+            return False
+        self.lock.check()
+        proof.write(state, driven)
+        self._add(Line(self.place, name, DRIVEN_FILE, "driven", round(time.monotonic() - began, 2)))
+        return True
+
+    def _way(self) -> list[Recorded] | None:
+        """The stacks that a file goes through, as they stand; None if one of them does not, or nobody knows."""
+        known = self.journal.known.stacks
+        found = [known[name] for name in (self.platform, self.canary) if name and name in known and known[name].digest]
+        return found if len(found) == 2 else None
+
+    @property
+    def canary(self) -> str | None:
+        """The stack of the platform's own tenant."""
+        name = self.connection.environment.canary
+        return None if name is None else self.connection.names(name).stack
 
     @property
     def _mine(self) -> Collection[str]:
@@ -202,9 +249,16 @@ class Rollout:
             outcome.error,
             changes,
         )
+        self._add(line)
+        self.progress.end(outcome.stack, outcome.action, failed=outcome.action == FAILED)
+
+    def _add(self, line: Line) -> None:
         with self.one_at_a_time:
             self.lines.append(line)
-        self.progress.end(outcome.stack, outcome.action, failed=outcome.action == FAILED)
+
+    @property
+    def _told(self) -> Collection[str]:
+        return {line.stack for line in self.lines}
 
     def _not_begun(self, stacks: Sequence[str], why: str) -> None:
         for stack in stacks:
@@ -217,7 +271,7 @@ class Rollout:
     def ordered(self) -> list[Line]:
         """`lines` in the order of the registry, the platform's first."""
         order = {name: number for number, name in enumerate((self.platform, *self.owners))}
-        return sorted(self.lines, key=lambda line: order[line.stack])
+        return sorted(self.lines, key=lambda line: order.get(line.stack, 0))
 
     def _enter(self, stack: str) -> tuple[str, ...]:
         """A tenant whose stack is as it was may be another all the same: its contracts are not in the template."""
