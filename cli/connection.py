@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from tenants.naming import PlatformNames, TenantNames
     from tenants.registry import Registry
 
-__all__ = ["LOCAL", "Connection", "cells", "cloud_home", "connect", "running_cloud", "suffix_of", "within_reach"]
+__all__ = [
+    "LOCAL",
+    "Connection",
+    "cell_of",
+    "cells",
+    "cloud_home",
+    "connect",
+    "running_cloud",
+    "suffix_of",
+    "within_reach",
+]
 
 LOCAL = "local"
 
@@ -153,16 +163,23 @@ def connect(environment: str, tenant: str | None = None) -> Connection:
     """
     name, found = environment.partition("/")[0], cells(environment)
     if tenant is not None:
-        own = found[0].registry.cell_of(tenant, name)
+        own = cell_of(found[0].registry, tenant, environment)
         found = [each for each in found if each.environment == own]
-        if not found:
-            raise WrongInput(f"tenant {tenant} is not in cell {environment}, but in {name}/{own.cell_name}: -e {name}")
     elif len(found) > 1:
         known = ", ".join(f"-e {name}/{each.environment.cell_name}" for each in found)
         raise WrongInput(f"environment {name} has several cells: name the one that is meant, {known}")
     (connection,) = found
     _be_in(connection)
     return connection
+
+
+def cell_of(registry: "Registry", tenant: str, environment: str) -> "Environment":
+    """The cell that a tenant is placed in; raises WrongInput if `environment` names another."""
+    name, _, named = environment.partition("/")
+    own = registry.cell_of(tenant, name)
+    if named and registry.cell(environment) != own:
+        raise WrongInput(f"tenant {tenant} is not in cell {environment}, but in {name}/{own.cell_name}: -e {name}")
+    return own
 
 
 def cells(environment: str) -> list[Connection]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli import output
+from cli.connection import cell_of
 from cli.exit_codes import ExitCode
 from cli.options import EnvironmentOption, JsonOption, TenantArgument, tenants_folder
 from cli.placement import placements
@@ -121,7 +122,7 @@ def show(
     if plan is not None:
         output.print_json(registry.contract(tenant, plan).plan(plan).with_fingerprint())
         return
-    found, place = registry.tenant(tenant), registry.cell_of(tenant, environment)
+    found, place = registry.tenant(tenant), cell_of(registry, tenant, environment)
     path = tenants_folder() / TENANTS
     origins = _origins(_document(path), found, registry.further_cells) | dict(_ceilings(found, place))
     found = found.model_copy(update={"retention": place.retention_of(found)})

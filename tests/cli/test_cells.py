@@ -305,4 +305,8 @@ def test_the_list_and_the_page_of_a_tenant_say_where_it_is_placed(lake, folder):
     assert [line.split("\t")[-1] for line in listed[1:]] == ["prod/first", "prod/first", "prod/b"]
     assert [line for line in shown.splitlines() if line.startswith("cells.prod\tb\t")]
     assert "cell\tb\naccount\t123456789012\nregion\teu-west-1\n" in shown
-    assert json.loads(lake("tenant", "show", "globex", "-e", "prod", "--json").stdout)["region"] == "eu-west-1"
+    assert json.loads(lake("tenant", "show", "globex", "-e", "prod/b", "--json").stdout)["region"] == "eu-west-1"
+    assert (
+        "tenant globex is not in cell prod/first, but in prod/b"
+        in lake("tenant", "show", "globex", "-e", "prod/first").stderr
+    )
