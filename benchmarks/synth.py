@@ -1,51 +1,62 @@
-"""How long templates take, by the CDK app that makes a stack per tenant and by stamping shapes.
+"""How long templates take: by the CDK app that makes a stack per tenant, in Python and in TypeScript, and by stamping.
 
-`python -m benchmarks.synth [TENANTS [NAIVE]]` prints a Markdown table for TENANTS (default 1,000) and five times as
-many tenants of six shapes; the CDK app gets NAIVE of them (default 100), and what it would take for all is reckoned
-from that and marked. Each row is a process of its own; memory is the most that it and its children had at once, where
-what they share counts once (PSS).
+`python -m benchmarks.synth [TENANTS … [--peers TENANTS …]]` prints a Markdown table: stamping for TENANTS (1,000
+and 5,000) of six shapes, the apps for as many as `--peers` says (100); what they would take for the most that
+are stamped is reckoned from that and marked. Each row is a process of its own. CPU is what it and its children used.
+Memory is the most that they had at once, where what they share counts once (PSS).
 """
 
+import argparse
 import json
-import os
+import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import peers
+from cdk_app.code import pack
 from cli.options import PROJECT
-from cli.synthesis import app_environment, synthesise, synthesise_into
+from cli.synthesis import app_environment
 from tenants.registry import load
 from tests import registries
 
 ENVIRONMENT = "prod"
 TICK = 0.05  # seconds between two looks at the memory
+TIMES = 3  # rows are medians of as many runs; peers run once
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One process: seconds from start to end and megabytes at its peak; `parts` are seconds that it told of."""
+    """One process: seconds from start to end, of the processors, and megabytes at its peak."""
 
     seconds: float
+    cpu: float
     megabytes: float
-    parts: dict[str, float]
 
 
-def measured(command: list[str], variables: dict[str, str]) -> Measured:
-    began = time.perf_counter()
-    process = subprocess.Popen(command, cwd=PROJECT, env=variables, stdout=subprocess.PIPE, text=True)
+def measured(command: list[str], variables: dict[str, str], given: str = "") -> Measured:
+    used, began = cpu(), time.perf_counter()
+    with tempfile.TemporaryFile("w+") as stdin:
+        stdin.write(given)
+        stdin.seek(0)
+        process = subprocess.Popen(command, cwd=PROJECT, env=variables, stdin=stdin, stdout=subprocess.DEVNULL)
     peak = 0.0
     while process.poll() is None:
         peak = max(peak, sum(map(proportional, tree(process.pid))))
         time.sleep(TICK)
-    seconds = time.perf_counter() - began
-    assert process.stdout is not None
-    said = process.stdout.read()
     if process.returncode:
         raise SystemExit(f"{' '.join(command)}: ended with {process.returncode}")
-    return Measured(seconds, peak / 1e3, json.loads(said) if said else {})
+    return Measured(time.perf_counter() - began, cpu() - used, peak / 1e3)
+
+
+def cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def tree(pid: int) -> list[int]:
@@ -65,73 +76,95 @@ def proportional(pid: int) -> int:
         return 0
 
 
-def naive(folder: Path, tenants: Path) -> Measured:
+def in_python(scratch: Path, tenants: Path) -> Measured:
     context = {"environment": ENVIRONMENT, "tenants": str(tenants)}
-    variables = app_environment() | {"CDK_OUTDIR": str(folder), "CDK_CONTEXT_JSON": json.dumps(context)}
-    return measured([sys.executable, "-m", "cdk_app.app"], variables)
+    variables = {"CDK_OUTDIR": str(scratch / "python"), "CDK_CONTEXT_JSON": json.dumps(context)}
+    found = measured([sys.executable, "-m", "cdk_app.app"], app_environment() | variables)
+    shutil.rmtree(scratch / "python")
+    return found
 
 
-def stamped(kind: str, home: Path, folder: Path, tenants: Path) -> Measured:
-    command = [sys.executable, "-m", "benchmarks.synth", kind, str(home), str(folder), str(tenants)]
-    return measured(command, dict(os.environ))
+def in_typescript(scratch: Path, tenants: Path) -> Measured:
+    """Neither YAML nor names nor code are its business: they come ready."""
+    app, out = scratch / "app", scratch / "typescript"
+    if not app.exists():
+        peers.install(app)
+    asked = peers.request(load(tenants), ENVIRONMENT, pack(PROJECT, scratch))
+    found = measured(peers.command(app), peers.variables(out, validated=False), asked)
+    shutil.rmtree(out)
+    return found
 
 
-def one(kind: str, home: Path, folder: Path, tenants: Path) -> None:
-    """What a measured process does; it tells how long reading the registry took, and all after it."""
-    began = time.perf_counter()
-    parts = {"registry": 0.0}
-
-    def registry():  # noqa: ANN202
-        start = time.perf_counter()
-        loaded = load(tenants)
-        parts["registry"] = time.perf_counter() - start
-        return loaded
-
-    if kind == "unchanged":
-        synthesise(ENVIRONMENT, tenants, home)
-    else:
-        synthesise_into(folder, ENVIRONMENT, registry, home)
-    parts["rest"] = time.perf_counter() - began - parts["registry"]
-    print(json.dumps(parts))
+def stamped(tenants: Path, home: Path) -> Measured:
+    command = [sys.executable, "-m", "benchmarks.stamped", ENVIRONMENT, str(tenants), str(home)]
+    return measured(command, app_environment())
 
 
-def main(count: int, naive_count: int) -> None:
-    print(
-        "| templates of | way | s | of it registry + stamping and reading back | peak MB |\n|---|---|---|---|---|",
-        flush=True,
-    )
-    with tempfile.TemporaryDirectory() as scratch:
-        few = registries.write(Path(scratch, "few"), registries.tenants(naive_count))
-        alone = naive(Path(scratch, "naive"), few)
-        row(naive_count, "`cdk_app.app`, a stack per tenant", alone)
-        nothing = naive(
-            Path(scratch, "nothing"), registries.write(Path(scratch, "none"), registries.HEAD.replace("tenants:\n", ""))
+PEERS: dict[str, Callable[[Path, Path], Measured]] = {
+    "`cdk_app.app`, a stack per tenant": in_python,
+    "the same in TypeScript": in_typescript,
+}
+
+
+def main(counts: Sequence[int], peer_counts: Sequence[int]) -> None:
+    print("| tenants | way | s | CPU s | peak MB |\n|---:|---|---:|---:|---:|", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        nothing = registries.write(scratch / "none", registries.HEAD.replace("tenants:\n", ""))
+        for way, app in PEERS.items():
+            base = app(scratch, nothing)
+            for count in peer_counts:
+                found = app(scratch, registries.write(scratch / f"{way[-6:]}-{count}", registries.tenants(count)))
+                row(count, way, [found])
+            reckon(way, base, found, (peer_counts[-1], max(counts)))
+        for count in counts:
+            rows(scratch / str(count), count)
+
+
+def reckon(way: str, base: Measured, found: Measured, counts: tuple[int, int]) -> None:
+    """From what the app takes for nobody and for some to what it would take for the most."""
+    some, most = counts
+    if some < most:
+        seconds, used = (
+            (part(found) - part(base)) / some for part in (lambda each: each.seconds, lambda each: each.cpu)
         )
-        if naive_count < count:
-            each = (alone.seconds - nothing.seconds) / naive_count
-            reckoned = nothing.seconds + each * count
-            print(f"| {count:,} | the same, reckoned: {each * 1000:.0f} ms per tenant | {reckoned:.0f} | | |")
-        for number in (count, 5 * count):
-            rows(Path(scratch, str(number)), number)
+        print(
+            f"| {most:,} | *{way}, reckoned: {1000 * used:.0f} ms of CPU per tenant* "
+            f"| *{base.seconds + most * seconds:.0f}* | *{base.cpu + most * used:.0f}* | |",
+            flush=True,
+        )
 
 
 def rows(folder: Path, count: int) -> None:
-    tenants = registries.write(folder / "tenants", registries.tenants(count))
-    home = folder / "home"
-    row(count, "stamped, cold: no shape known", stamped("new", home, folder / "out", tenants))
-    row(count, "warm, all stamped again", stamped("new", home, folder / "out", tenants))
-    row(count, "warm, into a new folder", stamped("new", home, folder / "out2", tenants))
-    synthesise(ENVIRONMENT, tenants, home)
-    row(count, "nothing changed", stamped("unchanged", home, folder, tenants))
+    tenants, home = registries.write(folder / "tenants", registries.tenants(count)), folder / "home"
+
+    def repeat(before: Callable[[int], None]) -> list[Measured]:
+        found = []
+        for number in range(TIMES):
+            before(number)
+            found.append(stamped(tenants, home))
+        return found
+
+    def edit(number: int) -> None:
+        file = tenants / "tenants.yaml"
+        text = file.read_text(encoding="utf-8")
+        first, changed = f"  - id: abc{number}\n", f"  - id: abc{number + 1}\n"
+        file.write_text(text.replace(first, changed).replace('  - id: "abc"\n', changed), encoding="utf-8")
+
+    row(count, "stamped, cold: nothing known", repeat(lambda _: shutil.rmtree(home, ignore_errors=True)))
+    row(count, "warm: all stamped, into a new folder", repeat(lambda _: shutil.rmtree(home / "assembly")))
+    row(count, "warm: one tenant is another", repeat(edit))
+    row(count, "warm: nothing changed", repeat(lambda _: None))
 
 
-def row(count: int, way: str, found: Measured) -> None:
-    parts = " + ".join(f"{seconds:.2f}" for seconds in found.parts.values())
-    print(f"| {count:,} | {way} | {found.seconds:.2f} | {parts} | {found.megabytes:.0f} |", flush=True)
+def row(count: int, way: str, found: Sequence[Measured]) -> None:
+    middle = sorted(found, key=lambda each: each.seconds)[len(found) // 2]
+    print(f"| {count:,} | {way} | {middle.seconds:.2f} | {middle.cpu:.2f} | {middle.megabytes:.0f} |", flush=True)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 3:
-        one(sys.argv[1], *map(Path, sys.argv[2:]))
-    else:
-        main(*[*map(int, sys.argv[1:]), *(1_000, 100)[len(sys.argv) - 1 :]])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.synth")
+    parser.add_argument("tenants", nargs="*", type=int, default=[1_000, 5_000])
+    parser.add_argument("--peers", nargs="*", type=int, default=[100])
+    given = parser.parse_args()
+    main(given.tenants, given.peers)

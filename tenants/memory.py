@@ -8,8 +8,10 @@ nothing is remembered and the whole file is read, so that people are told the sa
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pydantic
@@ -45,10 +47,12 @@ class Memory:
     def keep(self, tenants: Mapping[str, Tenant]) -> None:
         """These and no others."""
         self.tenants = dict(tenants)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        new = self.path.with_name(f".{self.path.name}.new")
-        new.write_text(json.dumps(noted(self.context, self.tenants), ensure_ascii=False), encoding="utf-8")
-        new.replace(self.path)
+        with suppress(OSError):  # where nothing can be written, all is read again the next time
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # Under a name of its own: commands that run at the same time write it too.
+            with NamedTemporaryFile("w", encoding="utf-8", dir=self.path.parent, delete=False) as new:
+                new.write(json.dumps(noted(self.context, self.tenants), ensure_ascii=False))
+            Path(new.name).replace(self.path)
 
 
 def context_of(blocks: Blocks, files: Iterable[Path]) -> str:

@@ -1,6 +1,7 @@
 """With a memory the registry is what it is without one, and so is whatever is wrong with it."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -137,6 +138,21 @@ def test_a_memory_that_holds_something_else_is_no_memory(folder, tmp_path, conte
     (tmp_path / "memory.json").write_text(content)
 
     assert load(folder, memory=tmp_path / "memory.json") == load(folder)
+
+
+def test_without_a_place_to_keep_it_everything_is_read_as_before(folder, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+
+    assert load(folder, memory=tmp_path / "file" / "memory.json") == load(folder)
+
+
+def test_commands_at_the_same_time_keep_their_memories_one_after_the_other(folder, tmp_path):
+    memory = tmp_path / "memory.json"
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: load(folder, memory=memory), range(24)))
+
+    assert found == [load(folder)] * 24
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["memory.json"]
 
 
 def test_the_same_id_in_two_places_is_refused_with_both_lines(folder, tmp_path):
