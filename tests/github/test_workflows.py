@@ -124,10 +124,23 @@ def test_deploy_passes_the_chosen_tenants_on(checkout: Path):
     assert (checkout / "arguments").read_text().split() == ["deploy", "--environment", "dev", "acme", "skyline"]
 
 
-def test_deploy_of_all_names_no_tenant_and_a_plan_is_a_dry_run(checkout: Path):
+def test_deploy_of_all_names_no_tenant_and_a_plan_changes_nothing(checkout: Path):
     deploy(checkout, "plan", "prod", "all")
 
-    assert (checkout / "arguments").read_text().split() == ["deploy", "--environment", "prod", "--dry-run"]
+    assert (checkout / "arguments").read_text().split() == ["plan", "--markdown", "--environment", "prod"]
+
+
+@pytest.mark.parametrize(("said", "status"), [("0", 0), ("10", 0), ("11", 11), ("1", 1)])
+def test_a_plan_with_changes_goes_on_and_a_refused_one_ends_the_workflow(checkout: Path, said: str, status: int):
+    assert deploy(checkout, "plan", "dev", "all", LAKE_EXIT=said).returncode == status
+
+
+def test_a_plan_is_the_summary(checkout: Path):
+    (checkout / ".venv/bin/lake").write_text("#!/usr/bin/env bash\necho '### Plan for dev'\nexit 10\n")
+
+    deploy(checkout, "plan", "dev", "all", GITHUB_STEP_SUMMARY=str(checkout / "summary"))
+
+    assert (checkout / "summary").read_text() == "### Plan for dev\n"
 
 
 def test_a_failing_deployment_fails_the_step_and_is_in_the_summary(checkout: Path):
