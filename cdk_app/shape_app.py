@@ -3,6 +3,7 @@
 Each shape has an app and a folder of its own, so that nothing in it depends on which other shapes there are.
 """
 
+import gc
 import json
 import os
 import sys
@@ -31,6 +32,7 @@ __all__ = ["main"]
 def main() -> int:
     """Writes, below the folder `CDK_OUTDIR` and the position of each request, an assembly per shape and its digest."""
     prepare(os.environ, PROJECT)
+    gc.disable()  # what is imported stays, and everything else is small
     import aws_cdk  # noqa: F401  (starts Node; whoever asks may find out in the meantime what to ask for)
 
     from cdk_app.code import pack
