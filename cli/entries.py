@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lineage.ledger import Ledger
     from lineage.values import DatasetEntry, TenantEntry
     from tenants.model import Dataset, Tenant
+    from tenants.naming import TenantNames
     from tenants.registry import Registry
 
 __all__ = ["Digests", "Entries"]
@@ -116,37 +117,43 @@ def _shown(value: Any) -> str:
 
 
 class Digests:
-    """What the ledger shall be told of tenants, each as a digest: no call, and a contract is compiled once."""
+    """What the ledger shall be told of tenants, each as a digest: no call, and what they share is reckoned once."""
 
     def __init__(self, connection: "Connection") -> None:
         self.connection = connection
-        self.compiled: dict[tuple[str, str], tuple[Compiled, str]] = {}
+        self.plans: dict[tuple[str, str], Compiled] = {}
+        # By identity, which is right as long as the registry is there: tenants with the same dataset share it.
+        self.datasets: dict[int, str] = {}
+        self.encode = json.JSONEncoder(sort_keys=True).encode
 
-    def of(self, tenant: "Tenant") -> str:
-        facts: list[dict[str, Any]] = [dict(vars(tenant_entry(self.connection, tenant)))]
-        for dataset in sorted(tenant.datasets, key=lambda each: each.name):
-            compiled, digest = self._compiled(dataset)
-            facts.append({**vars(dataset_entry(self.connection, tenant, dataset, compiled)), "plan": digest})
-        return _hash(json.dumps(facts, sort_keys=True))
+    def of(self, tenant: "Tenant", names: "TenantNames | None" = None) -> str:
+        told = vars(tenant_entry(self.connection, tenant, names))
+        datasets = sorted((dataset.name, self._dataset(tenant, dataset)) for dataset in tenant.datasets)
+        return _hash(self.encode([told, datasets]))
 
-    def _compiled(self, dataset: "Dataset") -> tuple["Compiled", str]:
+    def _dataset(self, tenant: "Tenant", dataset: "Dataset") -> str:
+        if id(dataset) not in self.datasets:
+            entry = dataset_entry(self.connection, tenant, dataset, self._compiled(dataset))
+            self.datasets[id(dataset)] = _hash(self.encode(vars(entry) | {"tenant": None}))
+        return self.datasets[id(dataset)]
+
+    def _compiled(self, dataset: "Dataset") -> "Compiled":
         key = (dataset.contract, dataset.name)
-        if key not in self.compiled:
-            compiled = compiled_for(self.connection.registry, dataset)
-            self.compiled[key] = compiled, _hash(compiled.plan)
-        return self.compiled[key]
+        if key not in self.plans:
+            self.plans[key] = compiled_for(self.connection.registry, dataset)
+        return self.plans[key]
 
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def tenant_entry(connection: "Connection", tenant: "Tenant") -> "TenantEntry":
+def tenant_entry(connection: "Connection", tenant: "Tenant", names: "TenantNames | None" = None) -> "TenantEntry":
     from glue_scripts.arguments import JOBS, MAINTAIN
     from lineage.values import TenantEntry
     from tenants.naming import arn
 
-    names, environment = connection.names(tenant.id), connection.environment
+    names, environment = names or connection.names(tenant.id), connection.environment
     return TenantEntry(
         tenant=tenant.id,
         state=tenant.state,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cli.connection import Connection, cloud_home, within_reach
 from cli.entries import Digests, Entries
@@ -24,6 +24,7 @@ from deployment.planner import Intent, Sight, Told, plan_of
 from deployment.plans import Action, Group, Plan, Refusal
 from deployment.quotas import CellLoad, Limits, Use, doubtful, live, refusals, shipped, uses
 from deployment.records import Record, Shelf, bucket_of
+from deployment.stacks import Standing
 
 if TYPE_CHECKING:
     from tenants.model import Tenant
@@ -45,10 +46,8 @@ def planned(
     connections = within_reach(environment)
     for tenant in tenants:
         refuse_unplaced(tenant, connections, environment)
-    for connection in connections:
-        connection.check_account()
     say("registry", "synthesising")
-    assembly = synthesise(connections[0].environment.name, tenants_folder(), cloud_home())
+    assembly = synthesise(connections[0].environment.name, tenants_folder(), cloud_home(), partly=True)
     return Prospect(connections, assembly, tuple(tenants), frozenset(replacing), refresh).plan()
 
 
@@ -72,7 +71,7 @@ class Prospect:
         environment = self.connections[0].environment.name
         made = plan_of(
             environment,
-            [(CellSight(connection).sight(), self._intents(connection)) for connection in self.connections],
+            [(CellSight(connection).sight(), self.intents(connection)) for connection in self.connections],
             self._placed,
             refresh=self.refresh,
             chosen=[self._stack(tenant) for tenant in self.tenants] if self.tenants else None,
@@ -81,7 +80,8 @@ class Prospect:
         self._refuse_needless(made)
         groups = [group for cell in made.cells for group in cell.groups]
         made = replace(made, cost=Cost.total(map(difference_of, groups)), quotas=self._quotas(made))
-        found = [*made.refusals, *self._failures(), *limit_refusals(groups), *quota_refusals(made)]
+        places = {each.environment.place: each.platform.stack for each in self.connections}
+        found = [*made.refusals, *self._failures(), *limit_refusals(groups), *quota_refusals(made, places)]
         return replace(made, refusals=tuple(self._located(found)))
 
     def _located(self, refusals: Sequence[Refusal]) -> Iterable[Refusal]:
@@ -101,7 +101,7 @@ class Prospect:
         platforms = [(registry.platform_names(cell.place).stack, cell) for cell in registry.cells(name)]
         return {self._stack(each.id): stack for stack, cell in platforms for each in registry.tenants_in(cell)}
 
-    def _intents(self, connection: Connection) -> list[Intent]:
+    def intents(self, connection: Connection) -> list[Intent]:
         adapted, digests = adaptation(connection), Digests(connection)
         platform = self.assembly.stack(connection.platform.stack)
         return [
@@ -165,7 +165,9 @@ def intent_of(
 ) -> Intent:
     names = connection.names(tenant.id)
     stack = assembly.stack(names.stack)
-    return Intent(stack, mark(stack), tenant.id, tenant.state, digests.of(tenant), OwnWords.of(names, tenant.owner))
+    return Intent(
+        stack, mark(stack), tenant.id, tenant.state, digests.of(tenant, names), OwnWords.of(names, tenant.owner)
+    )
 
 
 def difference_of(group: Group) -> Cost:
@@ -175,17 +177,25 @@ def difference_of(group: Group) -> Cost:
 
 def limit_refusals(groups: Iterable[Group]) -> Iterable[Refusal]:
     for group in groups:
-        for text in excesses(group.stacks[0], group.new, group.size):
+        for text in excesses(max(group.stacks, key=len), group.new, group.size):
             subject, _, reason = text.removeprefix("stack ").partition(": ")
             yield Refusal(subject, reason)
 
 
-def quota_refusals(made: Plan) -> Iterable[Refusal]:
-    """Only of a plan that makes something: what stands has found room."""
-    if made.counts[Action.CREATE]:
-        for text in refusals(made.quotas):
-            place, _, reason = text.partition(": ")
-            yield Refusal(place, reason)
+def quota_refusals(made: Plan, cells: Mapping[str, str]) -> Iterable[Refusal]:
+    """Only of a plan that makes something: what stands has found room. `cells`: platform's stack by place."""
+    for use, text in zip((each for each in made.quotas if each.is_exceeded), refusals(made.quotas), strict=True):
+        platforms = {cells[place] for place in use.cells if place in cells}
+        new = [
+            change.tenant
+            for cell in made.cells
+            if cell.platform in platforms
+            for change in cell.changes
+            if change.action is Action.CREATE and change.tenant
+        ]
+        if new:
+            _, _, reason = text.partition(": ")
+            yield Refusal(f"tenant {new[0]}", f"does not fit into {use.place}: {reason}")
 
 
 class Lines:
@@ -205,11 +215,19 @@ class Lines:
 
 
 class CellSight:
-    """How a plan looks at one cell."""
+    """How a plan looks at one cell. Clients are made, and the login checked, when the first look is needed."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.stacks = LiveStacks(connection.client("cloudformation"), forgets_updates=connection.is_local)
+
+    @cached_property
+    def reached(self) -> Connection:
+        self.connection.check_account()
+        return self.connection
+
+    @cached_property
+    def stacks(self) -> LiveStacks:
+        return LiveStacks(self.reached.client("cloudformation"), forgets_updates=self.connection.is_local)
 
     def sight(self) -> Sight:
         environment, platform = self.connection.environment, self.connection.platform
@@ -219,23 +237,36 @@ class CellSight:
             account=environment.account,
             region=environment.region,
             record=self._record(),
-            live=self.stacks.standing,
-            template=self.stacks.template,
+            live=self._live,
+            template=self._template,
             told=self._told,
             adaptation=adaptation(self.connection),
             is_tenants=lambda name: name.startswith(f"{platform.organization}-") and name.endswith(ending),
         )
 
+    def _live(self, names: Collection[str] | None) -> Mapping[str, Standing]:
+        return self.stacks.standing(names)
+
+    def _template(self, name: str) -> Mapping[str, Any]:
+        return self.stacks.template(name)
+
     def _record(self) -> Record:
+        """The bucket has to be of the cell's account, so a login to another one comes to light here."""
+        from botocore.exceptions import ClientError
+
         environment = self.connection.environment
         bucket = bucket_of(environment.account, environment.region)
         shelf = Shelf(self.connection.client("s3"), bucket, self.connection.platform.stack)
         try:
             return shelf.read()[0]
         except BootstrapError:
+            self.connection.check_account()
             if not self.connection.is_local:
                 raise
             return Record(unread="is not there yet")  # the first deploy makes the bucket of a local cloud
+        except ClientError:
+            self.connection.check_account()
+            raise
 
     def _told(self, intent: Intent) -> Told:
         """Nothing of a tenant that the ledger does not know, or where no ledger is yet."""
@@ -245,7 +276,7 @@ class CellSight:
 
         tenant = self.connection.tenant(str(intent.tenant))
         try:
-            known = self.connection.ledger.tenant(tenant.id)
+            known = self.reached.ledger.tenant(tenant.id)
             entries = Entries.of(self.connection, tenant, {tenant.id: known})
         except NotInLedger:
             return Told(None, ("not in the ledger yet",))

@@ -13,6 +13,9 @@ from deployment.errors import DeployError
 __all__ = ["Assembly", "Asset", "Stack", "read"]
 
 
+SORTED = json.JSONEncoder(sort_keys=True)
+
+
 @dataclass(frozen=True)
 class Asset:
     """A file on this machine, and the object it becomes."""
@@ -62,7 +65,7 @@ class Stack:
     def digest(self) -> str:
         """Tells what the stack shall be: two stacks of one name and digest are the same. No template is parsed."""
         template = self.template_hash or hashlib.sha256(self.template_file.read_bytes()).hexdigest()
-        facts = json.dumps([template, self.tags, self.execution_role, self.termination_protection], sort_keys=True)
+        facts = SORTED.encode([template, self.tags, self.execution_role, self.termination_protection])
         return hashlib.sha256(facts.encode()).hexdigest()[:32]
 
     @cached_property

@@ -89,7 +89,12 @@ class Knowledge:
         """Every stack, if the record is not to be relied on; else those that it does not know."""
         if self.looks_at_all:
             return self._sound(self.sight.live(None))
-        return self.look(self.names - self.sight.record.stacks.keys())
+        return self.look({name for name in self.names if not self._is_sure(name)})
+
+    def _is_sure(self, name: str) -> bool:
+        """Not of a stack that a deploy was at when it ended: what it came to has not been recorded."""
+        recorded = self.recorded(name)
+        return recorded is not None and recorded.digest != ""
 
     def look(self, names: Collection[str]) -> Mapping[str, Standing]:
         """Those of `names` that stand."""
@@ -111,13 +116,13 @@ class Knowledge:
             return True
 
     def stands(self, name: str) -> bool:
-        return name in self.live or (not self.looks_at_all and self.recorded(name) is not None)
+        return name in self.live or (not self.looks_at_all and self._is_sure(name))
 
     def digest(self, intent: Intent) -> str | None:
         """What the stack was last brought to; None for one that does not stand, or has to be deployed anyhow."""
         standing, recorded = self.live.get(intent.name), self.recorded(intent.name)
         if standing is None:
-            return recorded.digest if recorded and not self.looks_at_all else None
+            return recorded.digest if recorded and recorded.digest and not self.looks_at_all else None
         is_protected = standing.termination_protection == intent.stack.termination_protection
         return standing.digest if standing.status in SETTLED and is_protected else None
 
@@ -198,7 +203,8 @@ class CellPlanner:
         return (before or intent.name, after)
 
     def _compared(self, alike: Sequence[Intent]) -> Group:
-        first, names = alike[0], tuple(intent.name for intent in alike)
+        # Of the longest name, since policies grow with it and have limits.
+        first, names = max(alike, key=lambda intent: len(intent.name)), tuple(intent.name for intent in alike)
         new = self.sight.adaptation.apply(first.stack.template)
         old = self.sight.template(first.name) if self.knowledge.stands(first.name) else None
         differs = difference(old or {}, new, self.table)

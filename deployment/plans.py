@@ -44,7 +44,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Group:
-    """Stacks that change in one way; the templates are those of the first. `old` is None for new stacks."""
+    """Stacks that change in one way; the templates are those of the longest name. `old` is None for new stacks."""
 
     stacks: tuple[str, ...]
     old: Mapping[str, Any] | None

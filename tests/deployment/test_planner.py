@@ -1,7 +1,7 @@
 """Plans of pretended cells whose looks are counted."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -136,7 +136,7 @@ def test_of_tenants_that_change_alike_one_template_is_asked_for(cell):
 
     assert plan.counts == {Action.UPDATE: 30}
     assert {tuple(each.logical_id for each in change.resources) for change in plan.cells[0].pending} == {("Topic",)}
-    assert cell.asked == [("template", "mycompany-tenant0-prod-tenant")]
+    assert cell.asked == [("template", "mycompany-tenant10-prod-tenant")]  # the first of those with the longest name
     assert [len(group.stacks) for group in plan.cells[0].groups] == [30]
 
 
@@ -161,6 +161,20 @@ def test_a_stack_that_the_record_does_not_know_is_asked_for_and_not_made_again(c
 
     assert actions(plan) == {ACME: "unchanged", GLOBEX: "unchanged", new.name: "create"}
     assert cell.asked[0] == ("live", [globex.name, new.name])
+
+
+def test_a_stack_that_a_deploy_was_at_when_it_ended_is_looked_at(cell):
+    acme, globex, initech = (cell.intent(tenant, resources(tenant)) for tenant in ("acme", "globex", "initech"))
+    cell.deploy(acme, globex, initech)
+    cell.record = cell.record.having(
+        *(replace(cell.record.stacks[each.name], digest="", entries=None, mould=None) for each in (acme, globex))
+    )
+    del cell.deployed[GLOBEX]  # not begun with
+
+    plan = planned(cell, acme, globex, initech)
+
+    assert actions(plan) == {ACME: "unchanged", GLOBEX: "create", initech.name: "unchanged"}
+    assert cell.asked == [("live", [ACME, GLOBEX]), ("told", "acme")]
 
 
 def test_many_unknown_stacks_are_listed_at_once(cell):
