@@ -96,7 +96,7 @@ def finding(stack: str, rule: str, detail: str, resource: str) -> Finding:
 
 def nameless(owner: Owner, text: str) -> str:
     """Names of a tenant, of the organization and of the account as what they are."""
-    names = {owner.platform: "<platform>"}
+    names = {owner.platform.stack.removesuffix("-platform"): "<platform>"}
     if owner.tenant:
         names = {
             owner.prefix: "<workgroup>",

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -187,6 +187,53 @@ def test_other_sources_make_everything_again_and_what_was_made_from_the_old_ones
 
     assert len(asked) == 2
     assert [path.name for path in stamped.cache.iterdir()] == ["s2"]
+
+
+@pytest.fixture
+def filled(monkeypatch):
+    """Stacks whose templates were made, in order."""
+    found = []
+    make = Pattern.template_of
+    monkeypatch.setattr(
+        Pattern, "template_of", lambda self, values: (found.append(values["stack"]), make(self, values))[1]
+    )
+    return found
+
+
+def test_only_templates_that_are_not_there_as_they_shall_be_are_made(stamped, registry, filled, tmp_path):
+    acme, europe = "mycompany-acme-prod-tenant", "mycompany-acme-eu-prod-tenant"
+    stamped(registry)
+    filled.clear()
+
+    stamped(registry)
+    assert filled == []
+    change(registry / "tenants.yaml", "state: suspended", "state: active")
+    stamped(registry)
+    assert filled == [europe]
+    (stamped.folder / f"{acme}.template.json").write_text("{}")
+    (stamped.folder / f"{europe}.assets.json").unlink()
+    stamped(registry)
+    assert filled[1:] == [acme, europe]
+    change(registry / "contracts" / "orders.yaml", "LIMIT 10", "LIMIT 11")
+    stamped(registry)
+    assert filled[3:] == [acme, europe, acme, europe]  # the first two for the guardrails
+
+    assert_same(stamped.folder, full(registry, "prod", tmp_path))
+
+
+def test_a_tenant_whose_value_does_not_fit_fails_alone(stamped, registry):
+    loaded = load(registry)
+    acme, europe = loaded.tenants
+    odd = replace(loaded, tenants=(acme.model_copy(update={"owner": "\ud800@acme.example"}), europe))
+    stamped(registry)  # so that the shape of acme is known
+
+    failures = stamp(lambda: odd, "prod", stamped.folder, cache=stamped.cache, sources="s1", variables=VARIABLES)
+
+    assert failures.keys() == {"acme"}
+    assert "is no text of Unicode" in failures["acme"]
+    assert stacks(stamped.folder) == ["mycompany-prod-platform", "mycompany-acme-eu-prod-tenant"]
+    shapes = json.loads((stamped.folder / "shapes.json").read_text())
+    assert list(shapes) == ["mycompany-acme-eu-prod-tenant"]
 
 
 def test_a_platform_that_breaks_an_invariant_is_refused_and_not_kept(stamped, registry, asked, monkeypatch):

@@ -3,23 +3,30 @@
 What they find stands in cdk_app/suppressions.yaml, with the reason and the test that makes it safe, or is mended.
 """
 
+import os
 from dataclasses import replace
 from datetime import date
 
 import pytest
 
+from cdk_app.stamping import stamp
 from tenants.registry import load
 from tests.cdk_app.conftest import flags
 from tests.cdk_app.scanners import Finding, linted, nameless, one_per_shape, reported, synthesised, with_webhook
 from tests.cdk_app.suppressions import FILE, difference, faults, read
 
 REGION = "eu-central-1"
+VARIABLES = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_"))}
 TODAY = date(2026, 12, 1)
 
 
 @pytest.fixture(scope="module")
-def assembly(tmp_path_factory):
-    registry = with_webhook(one_per_shape(load()), "prod")
+def registry():
+    return with_webhook(one_per_shape(load()), "prod")
+
+
+@pytest.fixture(scope="module")
+def assembly(registry, tmp_path_factory):
     return synthesised(registry, "prod", tmp_path_factory.mktemp("scanned"), flags())
 
 
@@ -32,6 +39,20 @@ def test_what_scanners_find_is_what_is_suppressed(assembly, suppressions):
     found = {*reported(assembly), *linted(assembly, REGION)}
 
     assert difference(suppressions, found) == []
+
+
+def test_what_scanners_look_at_is_what_is_stamped(assembly, registry, tmp_path):
+    failures = stamp(
+        lambda: registry, "prod", tmp_path / "stamped", cache=tmp_path / "cache", sources="s", variables=VARIABLES
+    )
+
+    assert failures == {}
+    assert templates(tmp_path / "stamped") == templates(assembly)
+    assert len(templates(assembly)) == len(registry.tenants) + 1
+
+
+def templates(folder):
+    return {path.name: path.read_bytes() for path in folder.glob("*.template.json")}
 
 
 def test_every_suppression_has_a_reason_an_owner_a_test_that_exists_and_time_left(suppressions):
