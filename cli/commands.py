@@ -43,6 +43,7 @@ def mount() -> None:
         cloud,
         demo,
         deploy,
+        diff,
         doctor,
         drift,
         files,
@@ -68,6 +69,7 @@ def mount() -> None:
     app.add_typer(tenant.app, name="tenant", help="The tenants of tenants/tenants.yaml.", rich_help_panel="Tenants")
     app.command("plan", rich_help_panel="Tenants")(plan.lake_plan)
     app.command(rich_help_panel="Tenants")(deploy.deploy)
+    app.command(rich_help_panel="Tenants")(diff.diff)
     app.command(rich_help_panel="Tenants")(synth.synth)
     app.command(rich_help_panel="Tenants")(prove.prove)
     for of_environments in (quotas.quotas, drift.drift):

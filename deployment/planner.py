@@ -75,8 +75,10 @@ class Sight:
 class Knowledge:
     """How the stacks of a cell stand: by its record, or by a look at them where that does not say it."""
 
-    def __init__(self, sight: Sight, names: Iterable[str], *, refresh: bool) -> None:
-        self.sight, self.names = sight, frozenset(names)
+    def __init__(
+        self, sight: Sight, names: Iterable[str], *, refresh: bool, chosen: Collection[str] | None = None
+    ) -> None:
+        self.sight, self.names, self.chosen = sight, frozenset(names), chosen
         self.looks_at_all = refresh or not sight.record.is_known
         self.note = how(refresh=refresh, unread=sight.record.unread)
         self.refusals: list[Refusal] = []
@@ -86,9 +88,9 @@ class Knowledge:
 
     @cached_property
     def live(self) -> Mapping[str, Standing]:
-        """Every stack, if the record is not to be relied on; else those that it does not know."""
+        """Every stack that is meant, if the record is not to be relied on; else those that it does not know."""
         if self.looks_at_all:
-            return self._sound(self.sight.live(None))
+            return self._asked(None if self.chosen is None else self.names.union(self.chosen))
         return self.look({name for name in self.names if not self._is_sure(name)})
 
     def _is_sure(self, name: str) -> bool:
@@ -100,12 +102,13 @@ class Knowledge:
         """Those of `names` that stand."""
         if not names or self.looks_at_all:
             return {name: self.live[name] for name in names if name in self.live}
-        found = self.sight.live(names if len(names) <= ASKED_SINGLY else None)
-        return self._sound({name: each for name, each in found.items() if name in names})
+        return self._asked(names)
 
-    def _sound(self, found: Mapping[str, Standing]) -> Mapping[str, Standing]:
-        """Without stacks whose creation never succeeded."""
-        return {name: each for name, each in found.items() if self._is_sound(name, each)}
+    def _asked(self, names: Collection[str] | None) -> Mapping[str, Standing]:
+        """Of stacks whose creation never succeeded, nothing."""
+        found = self.sight.live(names if names is not None and len(names) <= ASKED_SINGLY else None)
+        meant = found if names is None else {name: each for name, each in found.items() if name in names}
+        return {name: each for name, each in meant.items() if self._is_sound(name, each)}
 
     def _is_sound(self, name: str, standing: Standing) -> bool:
         try:
@@ -148,6 +151,8 @@ class CellPlanner:
     named: Collection[str]
     """Resources that may be given up with what is in them."""
     refresh: bool
+    chosen: Collection[str] | None = None
+    """The stacks that are meant; None for all, so that one too many is told."""
     table: Replacements = field(default_factory=replacements)
     refusals: list[Refusal] = field(default_factory=list)
     found: dict[str, tuple[Group, Difference]] = field(default_factory=dict)
@@ -156,16 +161,25 @@ class CellPlanner:
 
     @cached_property
     def knowledge(self) -> Knowledge:
-        return Knowledge(self.sight, (intent.name for intent in self.intents), refresh=self.refresh)
+        return Knowledge(self.sight, (intent.name for intent in self.intents), refresh=self.refresh, chosen=self.chosen)
 
-    def plan(self, chosen: Collection[str] | None) -> CellPlan:
+    def plan(self) -> CellPlan:
         differing = [intent for intent in self.intents if self.knowledge.digest(intent) != intent.digest]
         groups = [self._compared(alike) for alike in self._grouped(differing)]
         changes = tuple(self._change(intent) for intent in self.intents)
-        gone = self._gone(chosen)
+        gone, strange = self._astray()
         self.refusals += self.knowledge.refusals
         sight = self.sight
-        return CellPlan(sight.platform, sight.account, sight.region, changes, tuple(groups), gone, self.knowledge.note)
+        return CellPlan(
+            platform=sight.platform,
+            account=sight.account,
+            region=sight.region,
+            changes=changes,
+            groups=tuple(groups),
+            gone=gone,
+            strange=strange,
+            note=self.knowledge.note,
+        )
 
     def _change(self, intent: Intent) -> Change:
         name, is_told = intent.name, self.knowledge.is_told(intent)
@@ -224,19 +238,19 @@ class CellPlanner:
             elif each.gives_up_data and bad:
                 self.refusals.append(Refusal(f"{several(bad)}/{each.logical_id}", loss(each, bad[0])))
 
-    def _gone(self, chosen: Collection[str] | None) -> tuple[str, ...]:
-        """Recorded stacks that do not stand any more; those that stand and should not, or not here, are refused."""
+    def _astray(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Recorded stacks that do not stand any more, and those that stand and should not, or not here: refused."""
         recorded, placed, knowledge = self.sight.record.stacks, self.placed, self.knowledge
         here = {each.stack for each in recorded.values() if each.tenant is not None}
         here |= set(filter(self.sight.is_tenants, knowledge.live))
         strange = {name for name in here if placed.get(name) != self.sight.platform}
-        strange = strange if chosen is None else strange.intersection(chosen)
+        strange = strange if self.chosen is None else strange.intersection(self.chosen)
         standing = knowledge.look(strange)
         self.elsewhere |= standing.keys() & placed.keys()
         for name in sorted(standing):
             refusal = moved(name, self.sight) if name in placed else lost(name, recorded.get(name))
             self.refusals.append(refusal)
-        return tuple(sorted(strange - standing.keys()))
+        return tuple(sorted(strange - standing.keys())), tuple(sorted(standing))
 
 
 def several(stacks: Sequence[str]) -> str:
@@ -278,9 +292,9 @@ def plan_of(
     chosen: Collection[str] | None = None,
     named: Collection[str] = (),
 ) -> Plan:
-    """`chosen`: the stacks that are meant; None for all, so that one too many is told. For the rest see CellPlanner."""
-    planners = [CellPlanner(sight, intents, placed, named, refresh) for sight, intents in cells]
-    made = [planner.plan(chosen) for planner in planners]
+    """For what is given see CellPlanner."""
+    planners = [CellPlanner(sight, intents, placed, named, refresh, chosen) for sight, intents in cells]
+    made = [planner.plan() for planner in planners]
     elsewhere = {name for planner in planners for name in planner.elsewhere}
     plans = tuple(without_second(cell, elsewhere) for cell in made)
     return Plan(environment, plans, tuple(refusal for planner in planners for refusal in planner.refusals))

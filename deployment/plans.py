@@ -55,7 +55,10 @@ class Group:
 
 @dataclass(frozen=True)
 class CellPlan:
-    """The changes of one cell, the platform's first. `gone` are recorded stacks that do not stand any more."""
+    """The changes of one cell, the platform's first.
+
+    `gone` are recorded stacks that do not stand any more, `strange` ones that stand and should not, or not here.
+    """
 
     platform: str
     account: str
@@ -63,6 +66,7 @@ class CellPlan:
     changes: tuple[Change, ...]
     groups: tuple[Group, ...] = ()
     gone: tuple[str, ...] = ()
+    strange: tuple[str, ...] = ()
     note: str | None = None
     """How it is known what is deployed, where that is not by the record."""
 

@@ -236,6 +236,14 @@ def test_refresh_sees_what_was_changed_beside_the_record(cell):
     assert actions(planned(cell, acme, globex, refresh=True)) == {ACME: "update", GLOBEX: "create"}
 
 
+def test_refresh_of_one_tenant_asks_for_no_other(cell):
+    intents = [cell.intent(f"tenant{n}", resources(f"tenant{n}")) for n in range(30)]
+    cell.deploy(*intents)
+
+    assert planned(cell, intents[3], refresh=True, chosen=[intents[3].name]).is_empty
+    assert cell.asked == [("live", [intents[3].name])]
+
+
 def test_refresh_finds_a_stack_whose_last_update_was_taken_back(cell):
     acme = cell.intent("acme", resources("acme"))
     cell.deploy(acme)
