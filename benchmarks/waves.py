@@ -157,7 +157,9 @@ class Lake(Deploy):
         return False
 
     def _brought(self, place: int, *, again: bool) -> Process:
-        asked = ("DescribeStacks", "DescribeStackEvents", UPDATE) if self.verb == UPDATE else ("DescribeStacks", CREATE)
+        asked: tuple[str, ...] = ("DescribeStacks", CREATE)
+        if self.verb == UPDATE:
+            asked = ("DescribeStacks", "DescribeStackEvents", UPDATE)
         if again and self.verb == CREATE:  # what the failed creation left is removed first
             asked = ("DescribeStacks", "DescribeStackEvents", "DeleteStack", "DescribeStacks", CREATE)
         for name in asked:
@@ -258,7 +260,8 @@ def deployed(
     tool: Tool, cell: Cell, stacks: Sequence[Blueprint], verb: str, wanted: Iterable[int], *, waves: Waves = FIRST
 ) -> tuple[list[Deploy], int]:
     """Runs of the tool in one cell until all stands, and how many stacks do not even then."""
-    left, deploys = sorted(wanted), []
+    left = sorted(wanted)
+    deploys: list[Deploy] = []
     while left and len(deploys) < MOST_RUNS:
         deploy = tool(cell, stacks, verb)
         deploy.waves = waves
