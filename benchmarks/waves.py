@@ -13,7 +13,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -367,9 +367,7 @@ def main() -> None:
     parser.add_argument("--rates", action="store_true", help="print the rates with their sources, and nothing else")
     options = parser.parse_args()
     if options.rates:
-        print("| calls | per second | at once | source |\n|---|---|---|---|")
-        for rate in RATES:
-            print(f"| {', '.join(rate.operations)} | {rate.per_second:g} | {rate.burst:g} | {rate.source} |")
+        print("\n".join(rates()))
         return
     platform, *tenants = templates(options.templates)
     rules = sum(resource["Type"] == "AWS::Events::Rule" for resource in platform["Resources"].values())
@@ -387,6 +385,12 @@ def main() -> None:
         fleet(larger, [creation], options.seed)
         binding(larger[0], created)
     other_rates(sizes[0], created, options.seed)
+
+
+def rates() -> Iterator[str]:
+    yield from ("| calls | per second | at once | source |", "|---|---|---|---|")
+    for rate in RATES:
+        yield f"| {', '.join(rate.operations)} | {rate.per_second:g} | {rate.burst:g} | {rate.source} |"
 
 
 def fleet(sizes: Sequence[int], scenarios: Iterable[Scenario], seed: int) -> None:

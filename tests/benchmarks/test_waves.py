@@ -2,18 +2,20 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 
 from benchmarks.fleet import Cell, Part
-from benchmarks.waves import CREATE, UPDATE, Lake
+from benchmarks.waves import CREATE, UPDATE, Lake, rates
 from deployment.assembly import Stack
 from deployment.stacks import Adaptation, Clients, Stacks
 from deployment.waves import Looks, Pace
 
 REGION = "eu-central-1"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "scaling.md"
 
 
 class Answers:
@@ -90,3 +92,7 @@ def test_a_creation_and_an_update_ask_what_the_simulation_says(cloudformation, t
         assert real == said
         assert looks == 2  # before, and one look at what stands at once
         assert more > 2
+
+
+def test_the_page_lists_the_rates_that_the_simulation_goes_by():
+    assert "\n".join(rates()) in PAGE.read_text(encoding="utf-8")
