@@ -20,67 +20,70 @@ WRITTEN = re.compile(r"(.+\.(template|assets|metadata)\.json|asset\..+|tree\.jso
 
 
 class AssemblyFiles:
-    """`known`: of files that stand as they were written, the key of what they were made from, and a note."""
+    """`known`: files that stand as they were written: a key of what they were made from, a note, size and time."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         written = read_index(folder / INDEX)
         self.old: set[str] = set()
-        self.known: dict[str, tuple[str, str]] = {}
+        self.known: dict[str, list[Any]] = {}
         for entry in os.scandir(folder):
             if WRITTEN.match(entry.name):
                 self.old.add(entry.name)
                 if entry.name in written and stamp_of(entry.stat()) == written[entry.name][2:]:
-                    key, note, *_ = written[entry.name]
-                    self.known[entry.name] = key, note
-        self.new: dict[str, tuple[str, str] | None] = {}
+                    self.known[entry.name] = written[entry.name]
+        self.new: set[str] = set()
+        self.rows: dict[str, list[Any]] = {}
         (folder / MANIFEST).unlink(missing_ok=True)
 
     def note(self, key: str, *names: str) -> str | None:
         """What was noted when these files were made from the same; None if one of them was not, or was changed."""
-        found = {self.known.get(name) for name in names}
-        first = found.pop()
-        return first[1] if not found and first is not None and first[0] == key else None
+        made_from = {tuple(self.known[name][:2]) if name in self.known else None for name in names}
+        first = made_from.pop()
+        return first[1] if not made_from and first is not None and first[0] == key else None
 
-    def leave(self, key: str, note: str, *names: str) -> None:
+    def leave(self, *names: str) -> None:
         """These stand as they shall."""
         for name in names:
-            self.new[name] = key, note
+            self.new.add(name)
+            self.rows[name] = self.known[name]
 
     def put(self, name: str, content: bytes, made_from: tuple[str, str] | None = None) -> None:
         """Whatever is there and right is read, which is faster than writing it."""
-        self.new[name] = made_from
+        self.new.add(name)
         path = self.folder / name
         if name not in self.old:
             with path.open("xb") as file:
                 file.write(content)
-            return
-        # Not emptied and written again: some file systems wait for the disk then.
-        with path.open("r+b") as file:
-            if file.read() != content:
-                file.seek(0)
-                file.write(content)
-                file.truncate()
+        else:
+            overwrite(path, content)
+        if made_from:
+            self.rows[name] = [*made_from, *stamp_of(path.stat())]
 
     def close(self, manifest: str, shapes: dict[str, str], failures: dict[str, str]) -> None:
         """What was there before and is no more goes; the manifest comes last."""
-        for name in self.old - self.new.keys():
+        for name in self.old - self.new:
             (self.folder / name).unlink()
-        rows = {name: [*made_from, *self._stamp(name)] for name, made_from in self.new.items() if made_from}
-        self._list(INDEX, rows)
+        self._list(INDEX, self.rows)
         self._list(SHAPES, shapes)
         self._list(FAILURES, failures)
         (self.folder / MANIFEST).write_text(manifest, encoding="utf-8")
-
-    def _stamp(self, name: str) -> list[int]:
-        return stamp_of((self.folder / name).stat())
 
     def _list(self, name: str, content: dict[str, Any]) -> None:
         if content:
             (self.folder / name).write_text(json.dumps(content), encoding="utf-8")
         else:
             (self.folder / name).unlink(missing_ok=True)
+
+
+def overwrite(path: Path, content: bytes) -> None:
+    """Not emptied and written again: some file systems wait for the disk then."""
+    with path.open("r+b") as file:
+        if file.read() != content:
+            file.seek(0)
+            file.write(content)
+            file.truncate()
 
 
 def stamp_of(found: os.stat_result) -> list[int]:

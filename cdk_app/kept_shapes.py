@@ -44,12 +44,8 @@ class KeptShapes:
 
     def pattern(self, shape: Shape) -> Pattern:
         if shape not in self.patterns:
-            self.patterns[shape] = self.cut(shape, self.read(shape.digest))
+            self.patterns[shape] = Pattern(self.read(shape.digest)["texts"], shape.label)
         return self.patterns[shape]
-
-    def cut(self, shape: Shape, record: Mapping[str, Any]) -> Pattern:
-        """Raises HoleError."""
-        return Pattern.of(record["texts"], self.site, where=shape.label)
 
     @cached_property
     def platform(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,31 +25,59 @@ EXACT = 2**53
 
 @dataclass(frozen=True)
 class Pattern:
-    """A shape as the CDK library synthesised it: template, list of assets, entries of the manifest."""
+    """A shape as the CDK library synthesised it: texts of template, list of assets, entries of the manifest.
 
-    template: Stencil
-    assets: Stencil
-    artifacts: Stencil
-    destination: Stencil
+    Raises HoleError where one of them is used that does not hold what it should.
+    """
+
+    texts: Mapping[str, str]
+    where: str
 
     @classmethod
     def of(cls, texts: Mapping[str, str], site: Site, *, where: str) -> "Pattern":
-        """From the texts of a record; raises HoleInKey and HoleLost."""
-        named = {FIRST_NUMBER + position: name for name, position in numbers().items()}
+        """From the texts of a record that nobody has looked at; raises HoleInKey and HoleLost."""
         refuse_keys(texts["template"], where=where)
-        cut = {name: Stencil.cut(text, named, where=where) for name, text in texts.items()}
-        refuse_missing(cut["template"], site, where=where)
-        return cls(**cut)
+        found = cls(texts, where)
+        refuse_missing(found.template, site, where=where)
+        return found
+
+    @cached_property
+    def template(self) -> Stencil:
+        """Not cut where nobody needs a template, as it is the longest by far."""
+        return self._cut("template")
+
+    @cached_property
+    def assets(self) -> Stencil:
+        return self._cut("assets")
+
+    @cached_property
+    def artifacts(self) -> Stencil:
+        return self._cut("artifacts")
+
+    @cached_property
+    def destination(self) -> Stencil:
+        return self._cut("destination")
+
+    def _cut(self, name: str) -> Stencil:
+        named = {FIRST_NUMBER + position: name for name, position in numbers().items()}
+        return Stencil.cut(self.texts[name], named, where=self.where)
 
     def template_of(self, filled: Mapping[str, str]) -> bytes:
         """One tenant's template; `filled` as `fillings` gives it."""
         return self.template.fill(filled).encode()
 
-    def around(self, filled: Mapping[str, str], digest: str) -> tuple[bytes, str]:
-        """The tenant's list of assets and its entries in the manifest; `digest` is that of its template."""
+    def assets_of(self, filled: Mapping[str, str], digest: str) -> bytes:
+        """The tenant's list of assets; `digest` is that of its template."""
+        return self.assets.fill(self._derived(filled, digest)).encode()
+
+    def artifacts_of(self, filled: Mapping[str, str], digest: str) -> str:
+        """The tenant's entries in the manifest."""
+        return self.artifacts.fill(self._derived(filled, digest))
+
+    def _derived(self, filled: Mapping[str, str], digest: str) -> dict[str, str]:
         derived = {**filled, TEMPLATE: digest, DESTINATION: ""}
         derived[DESTINATION] = short(self.destination.fill(derived))
-        return self.assets.fill(derived).encode(), self.artifacts.fill(derived)
+        return derived
 
 
 def refuse_missing(template: Stencil, site: Site, *, where: str) -> None:

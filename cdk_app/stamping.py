@@ -129,7 +129,7 @@ def add_platform(place: Place, folder: Path, told: Mapping[str, Agreed]) -> None
 
 def add_shape(place: Place, shape: Shape, folder: Path, told: Mapping[str, Agreed]) -> None:
     record = made(folder, shape.digest, holed=True)
-    pattern = place.kept.cut(shape, record)
+    pattern = Pattern.of(record["texts"], place.kept.site, where=shape.label)
     filled = fillings(place.firsts()[shape])
     check(filled["stack"], pattern.template_of(filled), told)
     place.kept.patterns[shape] = pattern
@@ -202,11 +202,10 @@ def write_tenant(files: AssemblyFiles, values: TenantValues, pattern: Pattern, s
     if known is None:
         template = pattern.template_of(filled)
         digest = hashlib.sha256(template).hexdigest()
-        assets, artifacts = pattern.around(filled, digest)
         files.put(names[0], template, (key, digest))
-        files.put(names[1], assets, (key, digest))
+        files.put(names[1], pattern.assets_of(filled, digest), (key, digest))
     else:
-        _, artifacts = pattern.around(filled, known)
-        files.leave(key, known, *names)
-    listed.artifacts.append(artifacts)
+        digest = known
+        files.leave(*names)
+    listed.artifacts.append(pattern.artifacts_of(filled, digest))
     listed.shapes[stack] = shape.rpartition("/")[2]

@@ -17,7 +17,7 @@ def write(tmp_path):
         if known is None:
             files.put(STACK, content.encode(), (key, note))
         else:
-            files.leave(key, known, STACK)
+            files.leave(STACK)
         files.close("manifest", {}, {})
         return known
 
