@@ -1,8 +1,6 @@
 """A deploy in one cell: under its lock, platform first, then tenants in waves, each written down once it stands."""
 
 import hashlib
-import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -10,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
-from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,16 +16,18 @@ from cli.canary import drive
 from cli.connection import Connection
 from cli.entries import Digests, Entries
 from cli.errors import explain
+from cli.holder import holder, is_dead
 from cli.progress import Progress
 from deployment.assembly import Assembly, Stack
 from deployment.canary import Proof, state_of
 from deployment.errors import Overtaken
 from deployment.journal import Journal
-from deployment.locks import Holder, Lock
+from deployment.locks import Lock
 from deployment.moulds import OwnWords, mould
 from deployment.plans import CellPlan, Change
+from deployment.publishing import bootstrap
 from deployment.records import Recorded, Shelf, bucket_of
-from deployment.stacks import FAILED, NOT_BEGUN, UNCHANGED, Adaptation, Clients, Outcome, Stacks, bootstrap
+from deployment.stacks import FAILED, NOT_BEGUN, UNCHANGED, Adaptation, Clients, Outcome, Stacks
 from deployment.waves import Looks, Pace, Waves
 
 if TYPE_CHECKING:
@@ -284,37 +283,6 @@ class Rollout:
             self.lock.check()
             entries.write(self.connection.ledger)
         return changes
-
-
-def holder() -> Holder:
-    """Who deploys: a person at a machine, or the run of a workflow."""
-    from local_cloud.processes import Identity
-
-    workflow = os.environ.get("GITHUB_RUN_ID")
-    name = f"workflow run {workflow} of {os.environ.get('GITHUB_REPOSITORY')}" if workflow else f"{getuser()}"
-    here, own = machine(), Identity.of(os.getpid())
-    return Holder(
-        f"{name}@{socket.gethostname()} (process {own.pid})", f"{here}/{own.pid}/{own.created}" if here else None
-    )
-
-
-def is_dead(process: str) -> bool:
-    """Whether a process of this very machine, container and boot has ended; of others nothing is known."""
-    from local_cloud.processes import Identity, is_alive
-
-    place, _, number = process.rpartition("/")
-    place, _, pid = place.rpartition("/")
-    return place == machine() and not is_alive(Identity(int(pid), float(number)))
-
-
-@cache
-def machine() -> str | None:
-    """Names the machine since it was booted, and within it the container; None where that cannot be told."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{socket.gethostname()}/{boot}/{Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return None
 
 
 def adaptation(connection: Connection) -> Adaptation:

@@ -1,26 +1,25 @@
 """Stacks in CloudFormation: brought to their template, and left alone when they already have it."""
 
 import hashlib
-import io
 import itertools
 import json
 import random
 import threading
 import time
 import uuid
-import zipfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from deployment.assembly import Asset, Stack
-from deployment.errors import BootstrapError, DeployError, Overtaken, StackError, StuckError
+from deployment.assembly import Stack
+from deployment.errors import DeployError, Overtaken, StackError, StuckError
+from deployment.gate import THROTTLED, Gate
+from deployment.limits import INLINE_LIMIT
+from deployment.publishing import Publisher
 from deployment.repairs import SETTLED, Step, step
 from deployment.waves import Backoff, Looks, Pace, Waves
 
@@ -33,18 +32,13 @@ __all__ = [
     "Clients",
     "Outcome",
     "Stacks",
-    "bootstrap",
 ]
 
-INLINE_LIMIT = 51_200  # bytes of a template that may be sent with the call
 STEPS = 4  # of repair, before a stack's update or creation
 TURNS = 4  # of a stack that failed because some service was too busy
 
 NOTHING_TO_DO = "No updates are to be performed"
 FAILED, NOT_BEGUN, UNCHANGED = "failed", "not begun", "unchanged"
-THROTTLED = frozenset(
-    {"Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException", "SlowDown"}
-)
 BUSY = ("Rate exceeded", "Throttling", "TooManyRequests", "Too Many Requests")
 """How a resource of a failed stack says that another service was asked too often."""
 
@@ -132,38 +126,6 @@ class Wanted:
         )
 
 
-class Gate:
-    """Lets as many threads in at once as the pace allows at that moment, and one after the other."""
-
-    def __init__(self, pace: Pace) -> None:
-        self.pace, self.inside, self.next = pace, 0, 0.0
-        self.changed = threading.Condition()
-
-    @contextmanager
-    def passed(self) -> Iterator[None]:
-        with self.changed:
-            self.changed.wait_for(lambda: self.inside < self.pace.at_once)
-            self.inside += 1
-            begin = max(time.monotonic(), self.next)
-            self.next = begin + self.pace.gap
-        try:
-            time.sleep(max(0.0, begin - time.monotonic()))
-            yield
-        finally:
-            with self.changed:
-                self.inside -= 1
-                self.changed.notify_all()
-
-    def succeeded(self) -> None:
-        with self.changed:
-            self.pace.succeeded()
-            self.changed.notify_all()
-
-    def refused(self) -> None:
-        with self.changed:
-            self.pace.refused(time.monotonic())
-
-
 class Stacks:
     """Brings stacks to their templates, several at once, and asks CloudFormation no more than it must.
 
@@ -187,9 +149,9 @@ class Stacks:
         self.forgets_updates = forgets_updates
         self.gate = Gate(pace or Pace())
         self.looks, self.backoff = looks or Looks(), backoff or Backoff()
-        self.published: set[tuple[str, str]] = set()
+        self.publisher = Publisher(clients.s3, say, guard)
         self.stopped = threading.Event()
-        listen(clients.cloudformation, self.gate)
+        self.gate.listen(clients.cloudformation)
 
     def standing(self) -> dict[str, Standing]:
         """Every stack of the account and Region by name."""
@@ -217,20 +179,24 @@ class Stacks:
         """
         tolerates = (waves or Waves()).tolerates
         for stack in stacks:
-            self.publish(stack.assets, stack.account)
+            self.publisher.publish(stack.assets, stack.account)
         failures: list[Outcome] = []
         halted = threading.Event()
 
         def attempt(stack: Stack) -> Outcome:
             with self.gate.passed():
-                if halted.is_set():
-                    return done(Outcome(stack.name, NOT_BEGUN, 0.0, "the wave was stopped by failures of other stacks"))
-                outcome = done(self._attempt(Wanted(stack, self.adaptation), stood=stack.name in stood))
-            if outcome.action == FAILED:
-                failures.append(outcome)
-                if not tolerates(len(failures), len(stacks)):
-                    halted.set()
-            return outcome
+                if halted.is_set() or self.stopped.is_set():
+                    return done(Outcome(stack.name, NOT_BEGUN, 0.0, "the wave was stopped before"))
+                try:
+                    outcome = done(self._attempt(Wanted(stack, self.adaptation), stood=stack.name in stood))
+                except BaseException:
+                    self.stopped.set()  # before the next one is let in
+                    raise
+                if outcome.action == FAILED:
+                    failures.append(outcome)
+                    if not tolerates(len(failures), len(stacks)):
+                        halted.set()
+                return outcome
 
         return self._all(attempt, stacks)
 
@@ -333,10 +299,13 @@ class Stacks:
             self._change("update_termination_protection", request)
 
     def _change(self, operation: str, request: Mapping[str, Any]) -> Any:
-        """A call that changes something: guarded, and made again after a pause while CloudFormation is too busy."""
+        return self._ask(operation, request, before=self.guard)
+
+    def _ask(self, operation: str, request: Mapping[str, Any], before: Callable[[], None] = lambda: None) -> Any:
+        """A call, made again after a pause while CloudFormation is too busy."""
         refusals = 0
         while True:
-            self.guard()
+            before()
             try:
                 return getattr(self.clients.cloudformation, operation)(**request)
             except ClientError as e:
@@ -348,7 +317,7 @@ class Stacks:
     def _give_way(self, refusals: int) -> None:
         self.gate.refused()
         if self.stopped.wait(self.backoff.pause(refusals, random.random())):  # noqa: S311 - spreads callers, no secret
-            raise StackError("stopped")
+            raise StackError("no longer waited for: this deploy was stopped")
 
     def _request(self, wanted: Wanted) -> dict[str, Any]:
         stack = wanted.stack
@@ -366,10 +335,8 @@ class Stacks:
     def _template(self, wanted: Wanted) -> dict[str, str]:
         if len(wanted.body.encode()) <= INLINE_LIMIT:
             return {"TemplateBody": wanted.body}
-        self.guard()
         bucket, key = wanted.stack.template_bucket, f"templates/{wanted.stack.name}-{wanted.digest}.json"
-        self._put(bucket, key, wanted.body.encode(), wanted.stack.account)
-        return {"TemplateURL": f"{self.clients.s3.meta.endpoint_url}/{bucket}/{key}"}
+        return {"TemplateURL": self.publisher.put_template(bucket, key, wanted.body.encode(), wanted.stack.account)}
 
     def _clear(self, name: str, standing: Standing) -> None:
         self._protect(name, standing, wanted=False)
@@ -415,7 +382,7 @@ class Stacks:
 
     def _look(self, name: str) -> Standing | None:
         try:
-            described = self.clients.cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+            described = self._ask("describe_stacks", {"StackName": name})["Stacks"][0]
         except ClientError as e:
             if "does not exist" in str(e):
                 return None
@@ -423,7 +390,7 @@ class Stacks:
         return self._standing({"StackName": name, **described})
 
     def _last_event(self, name: str) -> str | None:
-        events = self.clients.cloudformation.describe_stack_events(StackName=name)["StackEvents"]
+        events = self._ask("describe_stack_events", {"StackName": name})["StackEvents"]
         return str(events[0]["EventId"]) if events else None
 
     def _reason(self, name: str, status: str, since: str | None) -> str:
@@ -454,68 +421,3 @@ class Stacks:
             if "does not exist" not in str(e):
                 raise
         return events
-
-    def publish(self, assets: Iterable[Asset], account: str) -> None:
-        """Put what is not there yet; an object's key is the hash of its content."""
-        for asset in assets:
-            place = (asset.bucket, asset.key)
-            if place not in self.published and not self._is_there(asset):
-                self.guard()
-                self.say(asset.bucket, f"publishing {asset.source.name}")
-                self._put(asset.bucket, asset.key, content(asset), account)
-            self.published.add(place)
-
-    def _is_there(self, asset: Asset) -> bool:
-        try:
-            self.clients.s3.head_object(Bucket=asset.bucket, Key=asset.key)
-        except ClientError as e:
-            if e.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
-                return False
-            raise
-        return True
-
-    def _put(self, bucket: str, key: str, body: bytes, account: str) -> None:
-        try:
-            self.clients.s3.put_object(Bucket=bucket, Key=key, Body=body)
-        except ClientError as e:
-            if e.response["Error"]["Code"] != "NoSuchBucket":
-                raise
-            raise BootstrapError(
-                f"bucket {bucket}: does not exist; bootstrap the account once with "
-                f"`npx aws-cdk@2.1148.1 bootstrap aws://{account}/{self.clients.s3.meta.region_name}`"
-            ) from e
-
-
-def listen(cloudformation: Any, gate: Gate) -> None:
-    """Let the pace hear of every refusal for asking too often, those too that botocore makes good by asking again."""
-
-    def hear(response: tuple[Any, Mapping[str, Any]] | None, **_: Any) -> None:
-        if response is not None and response[1].get("Error", {}).get("Code") in THROTTLED:
-            gate.refused()
-
-    cloudformation.meta.events.register("needs-retry.cloudformation", hear, unique_id=f"lake-pace-{id(gate)}")
-
-
-def content(asset: Asset) -> bytes:
-    """The object's bytes; a folder becomes a zip archive."""
-    if asset.packaging != "zip":
-        return asset.source.read_bytes()
-    return zipped(asset.source)
-
-
-def zipped(folder: Path) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            archive.write(path, path.relative_to(folder).as_posix())
-    return buffer.getvalue()
-
-
-def bootstrap(s3: Any, ssm: Any, account: str, region: str) -> None:
-    """What `cdk bootstrap` leaves and stacks ask for: for the local cloud, which has no other user."""
-    bucket = f"cdk-hnb659fds-assets-{account}-{region}"
-    try:
-        s3.head_bucket(Bucket=bucket)
-    except ClientError:
-        s3.create_bucket(Bucket=bucket)
-    ssm.put_parameter(Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String", Overwrite=True)

@@ -10,7 +10,8 @@ from botocore.hooks import HierarchicalEmitter
 
 from deployment.assembly import Asset, Stack
 from deployment.errors import BootstrapError, Overtaken, StuckError
-from deployment.stacks import Adaptation, Clients, Stacks, Wanted, bootstrap
+from deployment.publishing import bootstrap
+from deployment.stacks import Adaptation, Clients, Stacks, Wanted
 from deployment.waves import Backoff, Looks, Pace
 from lineage.bucket_owner import insisting
 
@@ -390,6 +391,17 @@ def test_nothing_is_changed_once_the_guard_refuses(a_stack):
     with pytest.raises(Overtaken):
         deployer(Clients(cloudformation, None), guard=guard).deploy([a_stack("late", {})])
     assert cloudformation.asked == []
+
+
+def test_after_an_interruption_no_further_stack_is_begun(a_stack):
+    def interrupted(_outcome):
+        raise KeyboardInterrupt
+
+    cloudformation = Scripted(described("CREATE_COMPLETE"), described("UPDATE_COMPLETE"))
+    stacks = [a_stack(f"s{number}", {}) for number in range(5)]
+    with pytest.raises(KeyboardInterrupt):
+        deployer(Clients(cloudformation, None), pace=Pace(limit=1, most=1, gap=0)).deploy(stacks, interrupted)
+    assert cloudformation.asked == ["update"]
 
 
 def test_a_wave_with_too_many_failures_begins_no_further_stack(a_stack):
