@@ -5,7 +5,9 @@ import re
 
 import pytest
 
-from tests.templates import committed
+from cdk_app.values import TenantValues
+from tenants.registry import load
+from tests.templates import committed, write_registry
 
 ACCOUNTS = {"dev": "111122223333", "hom": "444455556666", "prod": "777788889999"}
 # Whether data stays behind when its stack, or whatever holds it, is deleted.
@@ -39,6 +41,19 @@ def test_the_same_stacks_are_deployed_everywhere(environments):
 
 def test_hom_and_prod_differ_in_nothing_but_name_and_account(environments):
     assert environments["hom"] == environments["prod"]
+
+
+def test_ceilings_on_retention_reach_the_templates(tmp_path):
+    registry = write_registry(tmp_path / "tenants")
+    file = registry / "environments.yaml"
+    file.write_text(file.read_text().replace("prod: {", "prod: {retention: {raw: 30 days, processed: 60 days}, "))
+    loaded = load(registry)
+
+    acme, acme_eu = (TenantValues.of(tenant, loaded, "prod") for tenant in loaded.tenants)
+
+    assert (acme.raw_days, acme.processed_days, acme.quarantine_days) == (30, 60, 30)
+    assert (acme_eu.raw_days, acme_eu.processed_days) == (7, 60)
+    assert TenantValues.of(loaded.tenants[0], loaded, "local").raw_days == 90
 
 
 def test_dev_differs_from_prod_only_in_what_outlives_a_stack(environments):

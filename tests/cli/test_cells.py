@@ -157,6 +157,16 @@ def test_the_ledgers_of_two_cells_are_apart(deployed):
     assert b.ledger.tenant("globex").topic.startswith("arn:aws:sns:eu-west-1:")
 
 
+def test_the_ledger_is_told_how_long_objects_stay_under_the_environments_ceilings(aws, folder):
+    text = ENVIRONMENTS.replace("  prod:\n", "  prod:\n    retention: {raw: 30 days}\n")
+    (folder / "environments.yaml").write_text(text)
+    connection = connect("prod", "globex")
+
+    entry = tenant_entry(connection, connection.tenant("globex"))
+
+    assert entry.retention == {"raw": 30, "processed": 365, "quarantine": 30}
+
+
 def test_the_status_goes_over_all_cells(lake, deployed):
     put_dead_letter(deployed[1], "{}")
 

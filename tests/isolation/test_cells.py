@@ -4,14 +4,15 @@ from copy import deepcopy
 
 import pytest
 
-from isolation.cells import report_of_cells
+from isolation.cells import between, report_of_cells
 from isolation.errors import IsolationError, UnknownType
 from isolation.template import Place, Stack
 from tests.templates import synthesised_in_cells
 
 FIRST, B = Place("777788889999", "eu-central-1"), Place("777788889999", "eu-west-1")
 IN_B = {"mycompany-prod-platform-b", "mycompany-acme-eu-prod-tenant"}
-PLATFORM_B, ACME_EU = "mycompany-prod-platform-b", "mycompany-acme-eu-prod-tenant"
+PLATFORM_B = "mycompany-prod-platform-b"
+ACME, ACME_EU = "mycompany-acme-prod-tenant", "mycompany-acme-eu-prod-tenant"
 
 
 @pytest.fixture
@@ -20,8 +21,11 @@ def templates():
 
 
 def report(templates, tenants=()):
-    stacks = [Stack.of(name, each, place_of(name)) for name, each in templates.items()]
-    return report_of_cells(sorted(stacks, key=lambda each: each.place.region), tenants)
+    return report_of_cells(sorted(stacks_of(templates), key=lambda each: each.place.region), tenants)
+
+
+def stacks_of(templates):
+    return [Stack.of(name, each, place_of(name)) for name, each in templates.items()]
 
 
 def place_of(stack):
@@ -57,25 +61,35 @@ def test_rights_in_a_further_cell_are_reviewed_as_those_in_the_first(templates):
     assert report(templates).differences == ()
 
 
-def test_a_role_that_reaches_into_another_cell_of_its_account_is_a_leak(templates):
-    without_boundaries(templates[ACME_EU])
-    rights_of_job(templates[ACME_EU]).append(
-        {
-            "Sid": "Astray",
-            "Effect": "Allow",
-            "Action": "athena:StartQueryExecution",
-            "Resource": "arn:aws:athena:eu-central-1:777788889999:workgroup/mycompany-acme-prod",
-        }
+def let_astray(template, region, other):
+    """Rights of a job on another tenant's workgroup, and no boundary; gives the workgroup's ARN."""
+    workgroup = f"arn:aws:athena:{region}:777788889999:workgroup/mycompany-{other}-prod"
+    without_boundaries(template)
+    rights_of_job(template).append(
+        {"Sid": "Astray", "Effect": "Allow", "Action": "athena:StartQueryExecution", "Resource": workgroup}
     )
+    return workgroup
+
+
+def test_a_role_of_the_first_cell_that_reaches_into_a_further_one_is_a_leak(templates):
+    workgroup = let_astray(templates[ACME], B.region, "acme-eu")
+    cells = {place: [each for each in stacks_of(templates) if each.place == place] for place in (FIRST, B)}
+
+    ((account, together),) = between(cells, [])
+
+    assert account == "777788889999"
+    assert {each.name for each in together.leaks} == {workgroup}
+
+
+def test_a_role_that_reaches_into_another_cell_of_its_account_is_a_leak(templates):
+    workgroup = let_astray(templates[ACME_EU], FIRST.region, "acme")
 
     found = report(templates)
 
     ((_, together),) = found.between
     assert not found.holds
     assert [each.proof.leaks for each in found.reports] == [(), ()]
-    assert {each.name for each in together.leaks} == {
-        "arn:aws:athena:eu-central-1:777788889999:workgroup/mycompany-acme-prod"
-    }
+    assert {each.name for each in together.leaks} == {workgroup}
     assert "all cells of account 777788889999: isolation: 2 tenants" in found.text()
     assert "may athena:StartQueryExecution on" in found.markdown().partition("# Isolation between cells")[2]
 

@@ -236,12 +236,11 @@ def test_an_environment_caps_how_long_tenants_keep_their_objects(folder):
 
 
 def test_a_ceiling_makes_nothing_longer(folder):
-    edit(
-        folder / "environments.yaml", ("region: eu-central-1", "region: eu-central-1, retention: {quarantine: 90 days}")
-    )
+    ceilings = "retention: {raw: 91 days, processed: 366 days, quarantine: 31 days}"
+    edit(folder / "environments.yaml", ("region: eu-central-1", f"region: eu-central-1, {ceilings}"))
     registry = load(folder)
 
-    assert registry.environment("dev").retention_of(registry.tenant("acme")).quarantine == 30
+    assert registry.environment("dev").retention_of(registry.tenant("acme")) == registry.tenant("acme").retention
 
 
 @pytest.mark.parametrize("retention", ["{processed: 30 days}", "{raw: 31 days, processed: 30 days}"])
