@@ -7,6 +7,7 @@ import os
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,11 +39,20 @@ class SynthesisError(LakeError):
     """Raised when the CDK app makes no assembly."""
 
 
-def synthesise(environment: str, tenants: Path, home: Path, *, partly: bool = False) -> Assembly:
+def synthesise(
+    environment: str,
+    tenants: Path,
+    home: Path,
+    *,
+    partly: bool = False,
+    registry: "Callable[[], Registry] | None" = None,
+) -> Assembly:
     """The assembly of `environment`, kept below `home`; raises WrongInput for an invalid registry.
 
     Where tenants have no templates it raises SynthesisError, or leaves that to `Assembly.failures` if `partly`.
+    `registry`: how to come by the registry in `tenants`, for who has it already.
     """
+    load = registry or partial(load_registry, tenants, home)
     folder = home / "assembly" / environment
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
@@ -50,7 +60,7 @@ def synthesise(environment: str, tenants: Path, home: Path, *, partly: bool = Fa
         key, stamp = fingerprint(environment, tenants, sources), folder / KEY
         if not stamp.exists() or stamp.read_text(encoding="utf-8") != key:
             stamp.unlink(missing_ok=True)
-            failures = make(environment, lambda: load_registry(tenants, home), folder, home, sources)
+            failures = make(environment, load, folder, home, sources)
             if failures and not partly:
                 raise SynthesisError(told(failures))
             if not failures:
