@@ -4,8 +4,8 @@
 command as a whole process, synthesis included; calls are those to CloudFormation and to the record and lock in S3.
 """
 
-import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -27,9 +27,10 @@ class Measured:
     def __init__(self, cloud: Lake, tenants: Path, log: Path) -> None:
         self.cloud, self.tenants, self.log = cloud, tenants, log
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str, fault: str = "") -> "subprocess.Popen[str]":
         self.log.unlink(missing_ok=True)
         variables = {"LAKE_TENANTS": str(self.tenants), "LAKE_FAULT_LOG": str(self.log), "PYTHONPATH": str(SITE)}
+        variables["LAKE_FAULT"] = fault
         command = [sys.executable, "-m", "cli.app", "deploy", *arguments]
         return subprocess.Popen(
             command,
@@ -41,13 +42,14 @@ class Measured:
         )
 
     def row(self, what: str, *arguments: str) -> None:
-        began = time.perf_counter()
+        began, used, cloud = time.perf_counter(), own_cpu(), self.cloud.cpu_seconds()
         process = self.start(*arguments)
         said = process.communicate()[1]
         seconds = time.perf_counter() - began
+        cpu = f"{own_cpu() - used:.1f} + {self.cloud.cpu_seconds() - cloud:.1f}"
         if process.returncode:
             raise SystemExit(f"{what}: exit {process.returncode}\n{said}")
-        print(f"| {what} | {seconds:.1f} | {said.strip().splitlines()[-1]} | {self.calls()} |", flush=True)
+        print(f"| {what} | {seconds:.1f} | {cpu} | {said.strip().splitlines()[-1]} | {self.calls()} |", flush=True)
 
     def calls(self) -> str:
         made = Counter(line.split()[2].split(".")[0] for line in self.log.read_text().splitlines())
@@ -58,15 +60,16 @@ class Measured:
         file.write_text(re.sub(pattern, put, file.read_text(), count=count))
 
     def killed_after(self, stacks: int) -> None:
-        process = self.start()
-        assert process.stderr is not None
-        done = 0
-        for line in process.stderr:
-            done += line.rstrip().endswith(": updated")
-            if done == stacks:
-                break
-        os.kill(process.pid, signal.SIGKILL)
+        process = self.start(fault=f"kill_before:{stacks + 1}@cloudformation.UpdateStack")
         process.communicate()
+        if process.returncode != -signal.SIGKILL:
+            raise SystemExit(f"it was to be killed, and ended with {process.returncode}")
+
+
+def own_cpu() -> float:
+    """Of all processes that were waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main(count: int) -> None:
@@ -74,7 +77,7 @@ def main(count: int) -> None:
         tenants = registries.write(Path(scratch, "tenants"), registries.tenants(count))
         cloud("up", "--spares", "0")
         measured = Measured(cloud, tenants, Path(scratch, "calls"))
-        print(f"| {count} tenants | s | stacks | calls |\n|---|---|---|---|")
+        print(f"| {count} tenants | s | CPU s, of it + of the cloud | stacks | calls |\n|---|---|---|---|---|")
         measured.row("all new, no shape known")
         measured.row("nothing changed")
         measured.row("nothing changed, live stacks asked", "--refresh")

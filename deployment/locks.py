@@ -130,7 +130,7 @@ class Lock:
             if found.is_free(self.is_dead):
                 continue
             if self.clock() >= deadline:
-                raise Locked(self._who(found))
+                raise Locked(f"{f'waited {wait:.0f} s: ' if wait else ''}{self._who(found)}")
             if not told:
                 say(self._who(found))
                 told = True

@@ -118,6 +118,13 @@ def test_who_waits_gets_it_when_it_is_free(s3):
     assert said[0].startswith("ada has been deploying")
 
 
+def test_who_waited_in_vain_is_told_so(s3):
+    a_lock(s3, "ada").take()
+
+    with pytest.raises(Locked, match=r"^waited 1 s: ada has been deploying"):
+        a_lock(s3, "bob", lease=1).take(wait=1)
+
+
 def test_a_dead_process_of_this_machine_is_not_waited_for(s3):
     a_lock(s3, "ada", holder={"process": "here/17"}).take()
 
