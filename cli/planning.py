@@ -47,7 +47,9 @@ def planned(
     for tenant in tenants:
         refuse_unplaced(tenant, connections, environment)
     say("registry", "synthesising")
-    assembly = synthesise(connections[0].environment.name, tenants_folder(), cloud_home(), partly=True)
+    registry = connections[0].registry
+    name = connections[0].environment.name
+    assembly = synthesise(name, tenants_folder(), cloud_home(), partly=True, registry=lambda: registry)
     return Prospect(connections, assembly, tuple(tenants), frozenset(replacing), refresh).plan()
 
 
