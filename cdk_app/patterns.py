@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -15,7 +15,7 @@ from cdk_app.stencils import Stencil, encoded, refuse_keys
 from cdk_app.values import Site, TenantValues
 from glue_scripts.arguments import SCRIPTS
 
-__all__ = ["Pattern", "fillings", "number", "record_of"]
+__all__ = ["Pattern", "fillings", "key_of", "number", "record_of"]
 
 TEMPLATE, DESTINATION = "template", "destination"
 # Signs of names; none of them is written otherwise in JSON.
@@ -58,6 +58,11 @@ class Pattern:
     def destination(self) -> Stencil:
         return self._cut("destination")
 
+    @cached_property
+    def outside(self) -> frozenset[str]:
+        """Holes of the entries in the manifest."""
+        return frozenset(self.artifacts.names | self.destination.names)
+
     def _cut(self, name: str) -> Stencil:
         named = {FIRST_NUMBER + position: name for name, position in numbers().items()}
         return Stencil.cut(self.texts[name], named, where=self.where)
@@ -89,31 +94,39 @@ def refuse_missing(template: Stencil, site: Site, *, where: str) -> None:
         raise HoleLost(f"{where}: the template lacks {', '.join(missing)}")
 
 
-def fillings(values: TenantValues) -> dict[str, str]:
-    """What goes into the holes, as it stands in JSON; raises HoleUnfit."""
+def fillings(values: TenantValues, wanted: Collection[str] | None = None) -> dict[str, str]:
+    """What goes into the holes, or those that are wanted, as it stands in JSON; raises HoleUnfit."""
     names = values.names
-    found = {name: getattr(names, name) for name in NAMES}
+    made = {name: getattr(names, name) for name in NAMES if wanted is None or name in wanted}
     for script in SCRIPTS:
-        found[f"job_{script}"] = names.job(script)
+        if wanted is None or f"job_{script}" in wanted:
+            made[f"job_{script}"] = names.job(script)
     for name in texts():
-        found[name] = getattr(values, name)
-    for name in FREE:
-        found[name] = encoded(found[name])
-    refuse_signs(found, values.tenant)
-    for name, beginning in BEGINNINGS.items():
-        found[name] = found[name].removeprefix(beginning)
+        if wanted is None or name in wanted:
+            text = getattr(values, name)
+            made[name] = encoded(text) if name in FREE else text
+    for name, text in made.items():
+        made[name] = fitting(name, text, values.tenant)
     for name in numbers():
-        found[name] = number(getattr(values, name))
-    return found
+        if wanted is None or name in wanted:
+            made[name] = number(getattr(values, name))
+    return made
 
 
-def refuse_signs(found: Mapping[str, str], tenant: str) -> None:
-    for name, value in found.items():
-        if name not in FREE and not PLAIN.match(value):
-            raise HoleUnfit(f"{name} of {tenant}: {value!a} holds signs that no name has")
-    for name, beginning in BEGINNINGS.items():
-        if not found[name].startswith(beginning):
-            raise HoleUnfit(f"{name} of {tenant}: {found[name]!a} does not begin with {beginning}")
+def fitting(name: str, text: str, tenant: str) -> str:
+    """As it goes into its hole."""
+    if name not in FREE and not PLAIN.match(text):
+        raise HoleUnfit(f"{name} of {tenant}: {text!a} holds signs that no name has")
+    beginning = BEGINNINGS.get(name, "")
+    if not text.startswith(beginning):
+        raise HoleUnfit(f"{name} of {tenant}: {text!a} does not begin with {beginning}")
+    return text.removeprefix(beginning)
+
+
+def key_of(shape: str, values: TenantValues) -> str:
+    """Digest of all that a tenant's part of an assembly is made from; `shape` names the pattern and the site."""
+    facts = (shape, *(getattr(values, name) for name in (*texts(), *numbers())))
+    return hashlib.sha256(repr(facts).encode(errors="surrogatepass")).hexdigest()
 
 
 def number(value: int) -> str:

@@ -16,7 +16,7 @@ from cdk_app.assembly_files import AssemblyFiles
 from cdk_app.guardrails import Agreed, agreed, findings
 from cdk_app.holes import HoleError
 from cdk_app.kept_shapes import KeptShapes, forget_others
-from cdk_app.patterns import Pattern, fillings, record_of
+from cdk_app.patterns import Pattern, fillings, key_of, record_of
 from cdk_app.shapes import PLATFORM, Request, Shape, ShapeError
 from cdk_app.synthesis import Ask, synthesis
 from cdk_app.values import SavedQuery, Site, TenantValues, saved_queries
@@ -194,18 +194,16 @@ def write_platform(files: AssemblyFiles, kept: KeptShapes, listed: Listed) -> No
 
 def write_tenant(files: AssemblyFiles, values: TenantValues, pattern: Pattern, shape: str, listed: Listed) -> None:
     """Whatever was made from the same shape and values stands there already; its digest is known."""
-    filled = fillings(values)
-    stack = filled["stack"]
+    stack, key = values.names.stack, key_of(shape, values)
     names = f"{stack}.template.json", f"{stack}.assets.json"
-    key = hashlib.sha256("\0".join((shape, *filled.values())).encode()).hexdigest()
-    known = files.note(key, *names)
-    if known is None:
+    digest = files.note(key, *names)
+    filled = fillings(values, None if digest is None else pattern.outside)
+    if digest is None:
         template = pattern.template_of(filled)
         digest = hashlib.sha256(template).hexdigest()
         files.put(names[0], template, (key, digest))
         files.put(names[1], pattern.assets_of(filled, digest), (key, digest))
     else:
-        digest = known
         files.leave(*names)
     listed.artifacts.append(pattern.artifacts_of(filled, digest))
     listed.shapes[stack] = shape.rpartition("/")[2]
