@@ -1,7 +1,9 @@
 """How a plan comes about: the registry and its templates, and against them the record and the ledger of each cell."""
 
+import gc
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -43,6 +45,25 @@ def planned(
     refresh: bool = False,
 ) -> Plan:
     """What a deploy of these tenants, or all, is going to do. `replacing`: what may be given up, as STACK/LOGICALID."""
+    with uncollected():
+        return prospect(environment, tenants, say, frozenset(replacing), refresh=refresh).plan()
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without the collector of garbage: so much is kept that looking through it takes a fifth of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def prospect(
+    environment: str, tenants: Sequence[str], say: Say, replacing: frozenset[str], *, refresh: bool
+) -> "Prospect":
     connections = within_reach(environment)
     for tenant in tenants:
         refuse_unplaced(tenant, connections, environment)
@@ -50,7 +71,7 @@ def planned(
     registry = connections[0].registry
     name = connections[0].environment.name
     assembly = synthesise(name, tenants_folder(), cloud_home(), partly=True, registry=lambda: registry)
-    return Prospect(connections, assembly, tuple(tenants), frozenset(replacing), refresh).plan()
+    return Prospect(connections, assembly, tuple(tenants), replacing, refresh)
 
 
 def refuse_unplaced(tenant: str, connections: Sequence[Connection], environment: str) -> None:
