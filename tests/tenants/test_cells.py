@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tenants.cells import unfit_canaries
 from tenants.errors import NotFound, RegistryError
@@ -98,6 +100,26 @@ def test_names_of_a_further_cell_end_in_its_name_and_those_of_tenants_do_not(spr
     assert registry.platform_names("prod/b").ledger == "mycompany-prod-ledger-b"
     assert registry.platform_names("prod").ledger == "mycompany-prod-ledger"
     assert registry.names("globex", "prod").bucket == "mycompany-globex-prod-datalake"
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from([None, "first", "b", "c"]), min_size=1, max_size=8))
+def test_every_tenant_is_in_one_cell_and_every_cell_knows_its_tenants(spread, placed):
+    lines = "".join(
+        f"  - {{id: t{number}xx, name: T, owner: t@t.example, "
+        f"{f'cells: {{prod: {cell}}}, ' if cell else ''}datasets: [orders]}}\n"
+        for number, cell in enumerate(placed)
+    )
+    registry = load(spread, tenants=f"organization: mycompany\ntenants:\n{lines}")
+
+    found = {cell.cell_name: registry.tenants_in(cell) for cell in registry.cells("prod")}
+
+    assert {tenant.id: name for name, tenants in found.items() for tenant in tenants} == {
+        f"t{number}xx": cell or "first" for number, cell in enumerate(placed)
+    }
+    assert sum(map(len, found.values())) == len(placed)
+    for name, tenants in found.items():
+        assert {registry.cell_of(tenant.id, "prod").cell_name for tenant in tenants} <= {name}
 
 
 def test_a_cell_that_is_not_there_is_answered_with_those_that_are(spread):
