@@ -158,7 +158,9 @@ def counts_of(counts: Mapping[Action, int]) -> str:
 
 def consequences(plan: Plan) -> Iterator[str]:
     if plan.cost.lines:
-        parts = ", ".join(f"{each.number:+,} {each.what}" for each in plan.cost.lines)
+        parts = ", ".join(
+            f"{each.number:+,} {each.what}{'' if abs(each.number) == 1 else 's'}" for each in plan.cost.lines
+        )
         yield f"cost before any use: {plan.cost.monthly:+,.2f} US dollars a month ({parts})"
         yield f"not counted, since it depends on use: {'; '.join(sorted(plan.cost.by_use))}"
     if plan.cost.unknown:

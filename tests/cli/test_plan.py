@@ -43,7 +43,7 @@ def test_before_the_first_deploy_everything_is_new_and_nothing_is_made(lake):
     assert f"{ACME}: create\n" in plan.out
     assert "    + Lake5F1B88EA AWS::S3::Bucket\n" in plan.out
     assert "environment local: 2 to create\n" in plan.out
-    assert "+2 KMS key" in plan.out
+    assert "+2 KMS keys, " in plan.out
     assert "compared with the stacks as they stand: the record is not there yet" in plan.out
     assert lake("plan", "--json").json["counts"]["create"] == 2  # still
 
@@ -301,6 +301,22 @@ def test_a_tenant_does_not_move_between_cells(prod):
         assert refusal["where"].endswith("tenants.yaml:3")
         assert "data does not move along, so put its `cells:` back" in refusal["reason"]
         assert found["counts"]["create"] == 0
+
+
+def test_a_shape_that_cannot_be_made_is_refused_and_all_others_are_planned(prod):
+    odd = ORDERS.replace("id: orders", "id: odd").replace("LIMIT 10", "WHERE x = 'qzhole-bucket-qz'")
+    (prod.tenants / "contracts" / "odd.yaml").write_text(odd)
+    prod.record()
+    prod.write(TENANTS + GLOBEX + "  - {id: strange, name: S, owner: s@s.example, datasets: [odd]}\n")
+
+    answer = prod.plan("--json")
+
+    found = json.loads(answer.stdout)
+    assert answer.exit_code == ExitCode.REFUSED
+    (refusal,) = found["refusals"]
+    assert (refusal["subject"], refusal["where"].rpartition("/")[2]) == ("tenant strange", "tenants.yaml:11")
+    assert refusal["reason"].startswith("has no template: query newest: holds 'qzhole'")
+    assert [change["tenant"] for change in found["cells"][0]["changes"]] == ["globex"]
 
 
 def test_a_login_to_another_account_is_told(prod):
