@@ -153,7 +153,7 @@ def main(count: int, times: int) -> None:
 
 def peers(count: int) -> None:
     print(f"| requests to AWS for {count:,} stacks of which none has changed | |\n|---|---|")
-    print("| `lake plan`: the record, and who is logged in | 2 |")
+    print("| `lake plan`: the record | 1 |")
     print(f"| `cdk diff --method=template`, reckoned: {CDK_DIFF_TEMPLATE} each | {CDK_DIFF_TEMPLATE * count:,} |")
     print(f"| `cdk diff`, reckoned: {CDK_DIFF} each and a change set | {CDK_DIFF * count:,} |")
     print(f"| `cdk deploy --all`, which says it last, reckoned: {CDK_DEPLOY} each | {CDK_DEPLOY * count:,} |")
