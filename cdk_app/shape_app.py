@@ -33,13 +33,13 @@ def main() -> int:
     """Writes, below the folder `CDK_OUTDIR` and the position of each request, an assembly per shape and its digest."""
     prepare(os.environ, PROJECT)
     gc.disable()  # what is imported stays, and everything else is small
-    import aws_cdk  # noqa: F401  (starts Node; whoever asks may find out in the meantime what to ask for)
-
+    # Whoever asks finds out in the meantime what to ask for.
+    from cdk_app import platform_stack, tenant_stack  # noqa: F401
     from cdk_app.code import pack
 
-    requests = [Request.of(facts) for facts in json.loads(sys.stdin.read())]
     with tempfile.TemporaryDirectory() as scratch:
         code = pack(PROJECT, Path(scratch))
+        requests = [Request.of(facts) for facts in json.loads(sys.stdin.read())]
         for position, request in enumerate(requests):
             synthesise(request, Path(os.environ["CDK_OUTDIR"], str(position)), code)
     return 0
