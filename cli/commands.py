@@ -67,7 +67,7 @@ def mount() -> None:
     for command in (cloud.up, cloud.down, cloud.status, doctor.doctor, cloud.env):
         app.command(rich_help_panel="Local cloud")(command)
     app.add_typer(tenant.app, name="tenant", help="The tenants of tenants/tenants.yaml.", rich_help_panel="Tenants")
-    app.command("plan", rich_help_panel="Tenants")(plan.lake_plan)
+    app.command(rich_help_panel="Tenants")(plan.plan)
     app.command(rich_help_panel="Tenants")(deploy.deploy)
     app.command(rich_help_panel="Tenants")(diff.diff)
     app.command(rich_help_panel="Tenants")(synth.synth)

@@ -13,13 +13,12 @@ from cli.exit_codes import ExitCode
 from cli.options import EnvironmentOption, JsonOption
 from cli.plan import silent
 from cli.planning import planned
-from deployment.changes import Step, steps
+from deployment.changes import SECTIONS, Step, steps
 from deployment.plans import CellPlan, Group, Plan
 from lineage.text import visible
 
 __all__ = ["diff"]
 
-SECTIONS = ("Parameters", "Mappings", "Conditions", "Rules", "Outputs", "Transform", "Metadata")
 SHOWN = 300
 """Signs of a value; JSON has it whole."""
 

@@ -17,7 +17,7 @@ from deployment.plans import Action, Change, Plan, Refusal
 from deployment.quotas import Use, binding
 from lineage.text import visible
 
-__all__ = ["ReplaceOption", "ending", "lake_plan", "sentence", "show"]
+__all__ = ["ReplaceOption", "ending", "plan", "sentence", "show", "silent"]
 
 ReplaceOption = Annotated[
     list[str] | None,
@@ -33,7 +33,7 @@ ESCAPED = "\\*_[]|~`"
 """What means something in Markdown."""
 
 
-def lake_plan(
+def plan(
     tenants: Annotated[list[str] | None, typer.Argument(metavar="[TENANT]…", help="Tenant ids; all if none.")] = None,
     environment: EnvironmentOption = LOCAL,
     *,

@@ -7,7 +7,7 @@ from typing import Any
 
 from deployment.replacements import Replacements, holds_data
 
-__all__ = ["Difference", "ResourceChange", "Step", "difference", "steps"]
+__all__ = ["SECTIONS", "Difference", "ResourceChange", "Step", "difference", "steps"]
 
 ADDED, CHANGED, REMOVED = "+", "~", "-"
 SECTIONS = ("Parameters", "Mappings", "Conditions", "Rules", "Outputs", "Transform", "Metadata")

@@ -1,13 +1,15 @@
 """What a deploy is going to do: the stacks that change, how, and what stands in the way."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
 from deployment.changes import ResourceChange
+from deployment.costs import Cost
+from deployment.quotas import Use
 
 __all__ = ["Action", "CellPlan", "Change", "Group", "Plan", "Refusal"]
 
@@ -86,8 +88,8 @@ class Plan:
     environment: str
     cells: tuple[CellPlan, ...]
     refusals: tuple[Refusal, ...] = ()
-    cost: Any = None
-    quotas: Any = None
+    cost: Cost = field(default_factory=Cost)
+    quotas: tuple[Use, ...] = ()
 
     @cached_property
     def counts(self) -> Counter[Action]:
@@ -96,6 +98,3 @@ class Plan:
     @property
     def is_empty(self) -> bool:
         return not any(count for action, count in self.counts.items() if action is not Action.UNCHANGED)
-
-    def refusing(self, refusals: Iterable[Refusal]) -> "Plan":
-        return replace(self, refusals=(*self.refusals, *refusals))
