@@ -1,9 +1,11 @@
 """How long `lake deploy` takes on the local cloud, for a registry of many tenants.
 
-`python -m benchmarks.deploy [TENANTS]` prints a Markdown table (default 200 tenants of six shapes). Each row is one
-command as a whole process, synthesis included; calls are those to CloudFormation and to the record and lock in S3.
+`python -m benchmarks.deploy [TENANTS [FEW]]` prints a Markdown table, by default for 200 tenants of six shapes. A row is
+one command as a whole process, synthesis included. The peer is the CDK command line with FEW (50) tenants of the same
+templates, on a cloud of its own, with `lake deploy` of as many beside it; both have their templates ready.
 """
 
+import json
 import re
 import resource
 import signal
@@ -14,8 +16,14 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import yaml
+
 from benchmarks.cloud import PROJECT, Lake, lake
+from cli.synthesis import synthesise_into
+from deployment.publishing import bootstrap
+from tenants.registry import load
 from tests import registries
+from tests.cdk_cli.cdk import cdk
 
 SITE = PROJECT / "tests" / "faults" / "site"
 COUNTED = ("cloudformation", "s3", "dynamodb")
@@ -72,13 +80,21 @@ def own_cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def main(count: int) -> None:
-    with lake() as cloud, tempfile.TemporaryDirectory() as scratch:
-        tenants = registries.write(Path(scratch, "tenants"), registries.tenants(count))
+def registry(folder: Path, count: int) -> Path:
+    """Without saved queries: the emulator has none, and nobody tells the CDK command line."""
+    made = registries.write(folder, registries.tenants(count))
+    for contract in (made / "contracts").glob("*.yaml"):
+        facts = yaml.safe_load(contract.read_text())
+        facts.pop("customProperties", None)
+        contract.write_text(yaml.safe_dump(facts))
+    return made
+
+
+def by_lake(count: int, scratch: Path) -> None:
+    with lake() as cloud:
+        measured = Measured(cloud, registry(scratch / "tenants", count), scratch / "calls")
         cloud("up", "--spares", "0")
-        measured = Measured(cloud, tenants, Path(scratch, "calls"))
-        print(f"| {count} tenants | s | CPU s, of it + of the cloud | stacks | calls |\n|---|---|---|---|---|")
-        measured.row("all new, no shape known")
+        measured.row(f"{count} tenants: all new, no shape known")
         measured.row("nothing changed")
         measured.row("nothing changed, live stacks asked", "--refresh")
         measured.change(r"quarantine: \d+ days", "quarantine: 33 days", count=1)
@@ -88,5 +104,47 @@ def main(count: int) -> None:
         measured.row("every tenant changed, killed at half, resumed")
 
 
+def by_cdk(count: int, scratch: Path) -> None:
+    """The same templates by the CDK command line, and `lake deploy` beside it; synthesis is not in these."""
+    assembly = scratch / "assembly"
+    tenants = registry(scratch / "few", count)
+    with lake() as cloud:
+        synthesise_into(assembly, "local", lambda: load(tenants), cloud.home)
+        cloud("up", "--spares", "0")
+        session = cloud.session()
+        bootstrap(session.client("s3"), session.client("ssm"), "000000000000", "us-east-1")
+        for what in ("all new", "nothing changed"):
+            began, used, before = time.perf_counter(), own_cpu(), cloud.cpu_seconds()
+            options = ("--all", "--require-approval", "never", "--method", "direct", "--concurrency", "8")
+            variables = json.loads(cloud("env", "--json"))
+            done = cdk("--app", str(assembly), "deploy", *options, home=scratch, variables=variables)
+            if done.code:
+                raise SystemExit(f"cdk deploy: exit {done.code}\n{done.err[-2000:]}")
+            seconds, cpu = time.perf_counter() - began, f"{own_cpu() - used:.1f} + {cloud.cpu_seconds() - before:.1f}"
+            print(
+                f"| {count} tenants, `cdk deploy --all --concurrency 8`: {what} | {seconds:.1f} | {cpu} | | |",
+                flush=True,
+            )
+    with lake() as cloud:
+        measured = Measured(cloud, tenants, scratch / "calls")
+        cloud("up", "--spares", "0")
+        subprocess.run(
+            [sys.executable, "-m", "cli.app", "synth", "-e", "local"],
+            cwd=PROJECT,
+            env={**cloud.variables, "LAKE_TENANTS": str(tenants)},
+            check=True,
+            capture_output=True,
+        )
+        measured.row(f"{count} tenants, `lake deploy`: all new")
+        measured.row(f"{count} tenants, `lake deploy`: nothing changed")
+
+
+def main(count: int, few: int) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        print("| what | s | CPU s, of it + of the cloud | stacks | calls |\n|---|---|---|---|---|", flush=True)
+        by_lake(count, Path(scratch))
+        by_cdk(few, Path(scratch))
+
+
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:] or ["200"]))
+    main(*[*map(int, sys.argv[1:]), *(200, 50)[len(sys.argv) - 1 :]])

@@ -28,6 +28,8 @@ __all__ = ["Deployment", "Report", "deploy", "prepare"]
 
 LISTED = 20
 """Stacks that were right already are listed one by one up to so many."""
+NAMED = 10
+"""Stacks with the same change are named up to so many."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,9 @@ def show_report(report: Report, *, as_json: bool) -> None:
         output.print_json([asdict(line) for line in report.lines])
     else:
         show_table(report.lines)
-    for line in report.lines:
-        for change in line.changes:
-            output.message(f"{line.stack}: {change}")
+    for change, stacks in told(report.lines).items():
+        more = f" and {len(stacks) - NAMED:,} more" if len(stacks) > NAMED else ""
+        output.message(f"{', '.join(stacks[:NAMED])}{more}: {change}")
     for line in report.failures:
         if line.action == FAILED:
             output.message(f"lake: {line.error}", style="red")
@@ -98,6 +100,15 @@ def show_report(report: Report, *, as_json: bool) -> None:
     output.message(", ".join(f"{number:,} {action}" for action, number in sorted(counts.items())))
     if report.failures:
         output.message("what stands stays; mend what is named above, and deploy again for the rest", style="red")
+
+
+def told(lines: Sequence[Line]) -> dict[str, list[str]]:
+    """Whose entries of the ledger changed, by the change."""
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        for change in line.changes:
+            found.setdefault(change, []).append(line.stack)
+    return found
 
 
 def show_table(lines: Sequence[Line]) -> None:

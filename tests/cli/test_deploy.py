@@ -134,6 +134,20 @@ def test_a_dry_run_says_what_would_be_made_and_makes_nothing(lake):
     )
 
 
+def test_the_same_change_of_many_tenants_is_said_once(capsys):
+    from cli.deploy import Report, show_report
+    from cli.rollout import Line
+
+    lines = [Line("prod", f"t{n}", f"t{n}", "updated", 1.0, None, ("retention: 7 → 8",)) for n in range(12)]
+    show_report(Report([*lines, Line("prod", "u", "u", "updated", 1.0, None, ("files: a → b",))]), as_json=False)
+
+    assert capsys.readouterr().err.splitlines() == [
+        "t0, t1, t2, t3, t4, t5, t6, t7, t8, t9 and 2 more: retention: 7 → 8",
+        "u: files: a → b",
+        "13 updated",
+    ]
+
+
 @pytest.mark.cloud
 def test_deploying_again_changes_nothing(deployed):
     again = deployed("deploy", "--json")
