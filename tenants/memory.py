@@ -7,15 +7,14 @@ nothing is remembered and the whole file is read, so that people are told the sa
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
-
-import pydantic
-import yaml
 
 from tenants.blocks import Blocks
 from tenants.model import Dataset, Retention, Tenant
@@ -23,6 +22,7 @@ from tenants.model import Dataset, Retention, Tenant
 __all__ = ["Memory", "context_of", "digest_of"]
 
 CODE = Path(__file__).parent
+LIBRARIES = ("open-data-contract-standard", "pydantic", "pyyaml")
 
 
 @dataclass
@@ -57,7 +57,8 @@ class Memory:
 
 def context_of(blocks: Blocks, files: Iterable[Path]) -> str:
     """Digest of what decides what a tenant is, but its own lines."""
-    digest = hashlib.sha256(f"{pydantic.VERSION} {yaml.__version__}\0{blocks.around}".encode())
+    versions = sys.version, *map(version, LIBRARIES)
+    digest = hashlib.sha256(f"{versions}\0{blocks.around}".encode())
     for path in (*sorted(CODE.glob("*.py")), *files):
         digest.update(f"\0{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -122,11 +123,14 @@ def test_what_is_around_tenants_makes_all_be_read_again(folder, tmp_path, read, 
     assert read[1:] == [["abc", "abd"]]
 
 
-def test_other_code_makes_all_be_read_again(folder, tmp_path, read, monkeypatch):
+@pytest.mark.parametrize(
+    "change", [{"CODE": Path("/nowhere")}, {"version": lambda _library: "99"}], ids=["code", "library"]
+)
+def test_other_code_makes_all_be_read_again(folder, tmp_path, read, monkeypatch, change):
     (folder / "tenants.yaml").write_text(tenants("abc", "abd"))
     load(folder, memory=tmp_path / "memory.json")
-    (tmp_path / "code").mkdir()
-    monkeypatch.setattr("tenants.memory.CODE", tmp_path / "code")
+    for name, value in change.items():
+        monkeypatch.setattr(f"tenants.memory.{name}", value)
 
     load(folder, memory=tmp_path / "memory.json")
 
