@@ -1,8 +1,8 @@
 """How long `lake deploy` takes on the local cloud, for a registry of many tenants.
 
-`python -m benchmarks.deploy [TENANTS [FEW]]` prints a Markdown table, by default for 200 tenants of six shapes. Each row
-is one command as a whole process, synthesis included. The peer is the CDK command line with FEW (50) tenants of the same
-templates, on a cloud of its own, with `lake deploy` of as many beside it; both have their templates ready.
+`python -m benchmarks.deploy [TENANTS [FEW]]` prints a Markdown table, by default for 200 tenants of six shapes. A row
+is one command as a whole process, synthesis included. The peer is the CDK command line with FEW (50) tenants of the
+same templates, on a cloud of its own, with `lake deploy` of as many beside it; both have their templates ready.
 """
 
 import json

@@ -3,7 +3,7 @@
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from deployment.errors import Overtaken
 from deployment.journal import Journal
 from deployment.locks import Lock
 from deployment.moulds import OwnWords, mould
-from deployment.plans import CellPlan, Change
+from deployment.plans import Action, CellPlan
 from deployment.publishing import bootstrap
 from deployment.records import Recorded, Shelf, bucket_of
 from deployment.stacks import FAILED, NOT_BEGUN, UNCHANGED, Adaptation, Clients, Outcome, Stacks
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Line", "Rollout", "adaptation"]
 
-DRIVEN_FILE = "file of the canary"
+PLATFORM, DRIVEN_FILE = "platform", "file of the canary"
 LOCAL_LOOKS = Looks(per_second=1_000)
 LOCAL_PACE = {"limit": 4.0, "most": 4.0, "gap": 0.0}
 """The local cloud is one process: a stack is a matter of its CPU, and more at once only wait for each other."""
@@ -105,27 +105,35 @@ class Rollout:
 
     def run(self, plan: CellPlan, waves: Waves) -> bool:
         """Do what is planned; whether all of it was begun. `lines` tell what happened to each stack."""
-        due = [change.stack for change in plan.pending if change.stack in self._mine]
-        self._keep([change for change in plan.changes if change.stack in self._mine and change.stack not in due], plan)
+        due = self._due(plan)
+        self._keep(plan)
         self.progress.expect(self.place, len(due))
-        stacks = self._stacks()
+        stacks, first = self._stacks(), (self.platform, self.canary)
+        others = [stack for stack in due if stack not in first]
         for stage, wave in self._first(due):
             if not self._wave(stacks, wave, waves, stage):
-                self._not_begun([stack for stack in due if stack not in self._told], f"{stage} failed")
+                self._not_begun([*(self._canary_of(due) if stage == PLATFORM else ()), *others], f"{stage} failed")
                 return False
         if not self._drive():
-            self._not_begun([stack for stack in due if stack not in self._told], "no file came through the canary")
+            self._not_begun(others, "no file came through the canary")
             return False
-        return self._in_waves(stacks, [stack for stack in due if stack not in self._told], waves)
+        return self._in_waves(stacks, others, waves)
+
+    def _due(self, plan: CellPlan) -> list[str]:
+        mine = {self.platform, *self.owners}
+        return [change.stack for change in plan.pending if change.stack in mine]
+
+    def _canary_of(self, due: Sequence[str]) -> list[str]:
+        return [self.canary] if self.canary is not None and self.canary in due else []
 
     def _first(self, due: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         """What is deployed alone and before anything else: the platform, and the tenant of the driven file."""
         if self.platform in due:
-            yield "platform", [self.platform]
+            yield PLATFORM, [self.platform]
         if set(due) - {self.platform}:
             self.fleet = {entry.tenant: entry for entry in self.connection.ledger.tenants()}
-        if self.canary is not None and self.canary in due:
-            yield "canary", [self.canary]
+        if canary := self._canary_of(due):
+            yield "canary", canary
 
     def _drive(self) -> bool:
         """Whether a file comes through the canary, if one is named and deployed; not twice with the same stacks."""
@@ -160,17 +168,19 @@ class Rollout:
         name = self.connection.environment.canary
         return None if name is None else self.connection.names(name).stack
 
-    @property
-    def _mine(self) -> Collection[str]:
-        return {self.platform, *self.owners}
-
-    def _keep(self, unchanged: Sequence[Change], plan: CellPlan) -> None:
+    def _keep(self, plan: CellPlan) -> None:
         """What a look at live stacks has found to be right is recorded, and what does not stand is no longer."""
-        known = self.journal.known.stacks
-        found = [self._recorded(change.stack) for change in unchanged]
-        self.journal.note(*(each for each in found if each.stack not in known or not known[each.stack].says(each)))
+        mine = {self.platform, *self.owners}
+        right = [each for each in plan.changes if each.action is Action.UNCHANGED and each.stack in mine]
+        self.journal.note(*(self._recorded(each.stack) for each in right if not self._is_recorded(each.stack)))
         self.journal.drop(*plan.gone)
-        self.lines += [Line(self.place, each.tenant, each.stack, UNCHANGED) for each in found]
+        self.lines += [Line(self.place, each.tenant, each.stack, UNCHANGED) for each in right]
+
+    def _is_recorded(self, stack: str) -> bool:
+        known, tenant = self.journal.known.stacks.get(stack), self.owners.get(stack)
+        if known is None or known.digest != self.adaptation.mark(self.assembly.stack(stack)):
+            return False
+        return tenant is None or (known.entries, known.state) == (self.digests.of(tenant), tenant.state)
 
     def _stacks(self) -> Stacks:
         local = self.connection.is_local
@@ -255,17 +265,13 @@ class Rollout:
         with self.one_at_a_time:
             self.lines.append(line)
 
-    @property
-    def _told(self) -> Collection[str]:
-        return {line.stack for line in self.lines}
-
     def _not_begun(self, stacks: Sequence[str], why: str) -> None:
         for stack in stacks:
             self._tell(Outcome(stack, NOT_BEGUN, 0.0, why))
 
     def leave(self, plan: CellPlan, why: str) -> None:
         """Begin nothing of it."""
-        self._not_begun([change.stack for change in plan.pending if change.stack in self._mine], why)
+        self._not_begun(self._due(plan), why)
 
     def ordered(self) -> list[Line]:
         """`lines` in the order of the registry, the platform's first."""

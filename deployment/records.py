@@ -36,15 +36,6 @@ class Recorded:
     deploy: str
     mould: str | None = None
 
-    def says(self, other: "Recorded") -> bool:
-        """Whether both know the same, whenever and by whichever deploy."""
-        return (self.digest, self.entries, self.state, self.mould) == (
-            other.digest,
-            other.entries,
-            other.state,
-            other.mould,
-        )
-
 
 @dataclass(frozen=True)
 class Record:
