@@ -172,8 +172,8 @@ def asset_of(folder: Path, file: dict[str, Any], account: str, region: str) -> A
 
 
 def filled(text: str | None, account: str, region: str) -> str | None:
-    if text is None:
-        return None
+    if text is None or "${" not in text:
+        return text
     for name, value in (("AccountId", account), ("Region", region), ("Partition", partition(region))):
         text = text.replace(f"${{AWS::{name}}}", value)
     return text

@@ -7,7 +7,7 @@ import pytest
 from moto import mock_aws
 
 from cli.connection import Connection
-from cli.entries import Entries
+from cli.entries import Digests, Entries
 from lineage import table
 from lineage.holds import Holds
 from lineage.ledger import Ledger
@@ -209,3 +209,58 @@ def test_a_deploy_that_died_before_the_fleet_knew_is_made_good(deploy, ledger):
 
     assert deploy()[1] == ["acme"]
     assert ledger.tenants() == [own]
+
+
+@pytest.fixture
+def digest(folder):
+    """Of what the ledger shall be told of acme, after the edits."""
+
+    def run(*edits):
+        for name, old, new in edits:
+            text = (folder / name).read_text()
+            assert old in text
+            (folder / name).write_text(text.replace(old, new))
+        registry = load(folder)
+        return Digests(Connection(registry, registry.environment("prod"))).of(registry.tenant("acme"))
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        ("tenants.yaml", "datasets: [orders]", "state: suspended\n    datasets: [orders]"),
+        ("tenants.yaml", "raw: 30 days", "raw: 31 days"),
+        ("tenants.yaml", "[orders]", "[{name: orders, max_files: 7}]"),
+        ("tenants.yaml", "[orders]", "[{name: orders, schedule: rate(1 day)}]"),
+        ("tenants.yaml", "[orders]", "[orders, {name: returns, contract: orders}]"),
+        ("contracts/orders.yaml", "version: 1.0.0", "version: 1.0.1"),
+        ("environments.yaml", "777788889999", "777788880000"),
+    ],
+)
+def test_a_digest_is_another_one_whenever_the_ledger_is_told_something_else(digest, edit):
+    before = digest()
+    assert digest() == before
+
+    assert digest(edit) != before
+
+
+def test_what_the_ledger_is_not_told_is_not_in_the_digest(digest):
+    before = digest()
+
+    assert (
+        digest(("tenants.yaml", "name: Acme GmbH", "name: Acme AG"), ("tenants.yaml", "data@acme", "it@acme")) == before
+    )
+
+
+def test_a_digest_does_not_depend_on_whose_were_made_before_it(digest, folder):
+    other = "  - {id: globex, name: G, owner: g@g.example, datasets: [{name: orders, max_files: 7}]}\n"
+    digest(("tenants.yaml", "datasets: [orders]\n", f"datasets: [orders]\n{other}"))
+    registry = load(folder)
+    connection = Connection(registry, registry.environment("prod"))
+    digests = Digests(connection)
+
+    together = [digests.of(tenant) for tenant in registry.tenants]
+
+    assert together == [Digests(connection).of(tenant) for tenant in registry.tenants]
+    assert len(set(together)) == 2
