@@ -67,7 +67,7 @@ class Bench:
                 state=intent.state,
                 at="2026-11-21T12:00:00+00:00",
                 deploy="bench",
-                mould=mould(intent.stack, intent.own, version),
+                mould=mould(intent.stack, intent.own(), version),
             )
             for intent in prospect.intents(connection)
             if intent.name not in record.stacks

@@ -122,14 +122,20 @@ class Digests:
     def __init__(self, connection: "Connection") -> None:
         self.connection = connection
         self.plans: dict[tuple[str, str], Compiled] = {}
-        # By identity, which is right as long as the registry is there: tenants with the same dataset share it.
+        # By identity, which is right as long as the registry is there: tenants share what is the same of them.
+        self.retentions: dict[int, dict[str, int]] = {}
         self.datasets: dict[int, str] = {}
         self.encode = json.JSONEncoder(sort_keys=True).encode
 
     def of(self, tenant: "Tenant", names: "TenantNames | None" = None) -> str:
-        told = vars(tenant_entry(self.connection, tenant, names))
+        told = vars(tenant_entry(self.connection, tenant, names, self._retention(tenant)))
         datasets = sorted((dataset.name, self._dataset(tenant, dataset)) for dataset in tenant.datasets)
         return _hash(self.encode([told, datasets]))
+
+    def _retention(self, tenant: "Tenant") -> dict[str, int]:
+        if id(tenant.retention) not in self.retentions:
+            self.retentions[id(tenant.retention)] = retention_of(self.connection, tenant)
+        return self.retentions[id(tenant.retention)]
 
     def _dataset(self, tenant: "Tenant", dataset: "Dataset") -> str:
         if id(dataset) not in self.datasets:
@@ -148,7 +154,17 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def tenant_entry(connection: "Connection", tenant: "Tenant", names: "TenantNames | None" = None) -> "TenantEntry":
+def retention_of(connection: "Connection", tenant: "Tenant") -> dict[str, int]:
+    return connection.environment.retention_of(tenant).model_dump()
+
+
+def tenant_entry(
+    connection: "Connection",
+    tenant: "Tenant",
+    names: "TenantNames | None" = None,
+    retention: dict[str, int] | None = None,
+) -> "TenantEntry":
+    """`names` and `retention`, where they are known already."""
     from glue_scripts.arguments import JOBS, MAINTAIN
     from lineage.values import TenantEntry
     from tenants.naming import arn
@@ -163,7 +179,7 @@ def tenant_entry(connection: "Connection", tenant: "Tenant", names: "TenantNames
         jobs={job: names.job(job) for job in JOBS},
         errand_job=names.job(MAINTAIN),
         max_in_flight=tenant.max_concurrent_runs,
-        retention=environment.retention_of(tenant).model_dump(),
+        retention=retention or retention_of(connection, tenant),
         topic=arn("sns", environment.region, environment.account, names.topic),
     )
 

@@ -30,7 +30,7 @@ TRANSITIONS = {"active": Action.RESUME, "suspended": Action.SUSPEND, "offboardin
 class Intent:
     """A stack as it shall be. `digest` is what its description shall carry; the rest is None for the platform's own.
 
-    `own` are the words of the tenant in its template (`deployment.moulds`).
+    `own` gives the words of the tenant in its template (`deployment.moulds`).
     """
 
     stack: Stack
@@ -38,7 +38,7 @@ class Intent:
     tenant: str | None = None
     state: str | None = None
     entries: str | None = None
-    own: OwnWords = field(default_factory=OwnWords)
+    own: Callable[[], OwnWords] = OwnWords
 
     @property
     def name(self) -> str:
@@ -209,7 +209,7 @@ class CellPlanner:
         stands, recorded = self.knowledge.stands(intent.name), self.knowledge.recorded(intent.name)
         if intent.tenant is None:
             return (intent.name,)
-        after = mould(intent.stack, intent.own, self.sight.adaptation.version)
+        after = mould(intent.stack, intent.own(), self.sight.adaptation.version)
         if not stands:
             return ("", after)
         is_as_recorded = recorded is not None and self.knowledge.digest(intent) == recorded.digest

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import pytest
 
@@ -44,7 +45,7 @@ class Cell:
 
     def intent(self, tenant, contents, state="active", entries="e1", **more):
         stack = self.stack(f"mycompany-{tenant}-prod-tenant", contents, **more)
-        own = OwnWords((f"mycompany-{tenant}-prod",), tenant)
+        own = partial(OwnWords, (f"mycompany-{tenant}-prod",), tenant)
         return Intent(stack, Adaptation().mark(stack), tenant, state, entries, own)
 
     def platform_intent(self, contents=None):
@@ -55,7 +56,7 @@ class Cell:
         """As if these had been deployed and recorded."""
         for intent in intents:
             self.deployed[intent.name] = (intent.stack.template, intent.digest)
-            made = mould(intent.stack, intent.own) if intent.tenant else None
+            made = mould(intent.stack, intent.own()) if intent.tenant else None
             facts = (intent.name, intent.tenant, intent.digest, intent.entries, intent.state, "now", deploy, made)
             self.record = self.record.having(Recorded(*facts))
 
