@@ -161,7 +161,7 @@ def connect(environment: str, tenant: str | None = None) -> Connection:
 
     `environment` may name a cell, such as `prod/b`. Without a tenant it has to, where there are several.
     """
-    name, found = environment.partition("/")[0], cells(environment)
+    name, found = environment.partition("/")[0], _named(environment)
     if tenant is not None:
         own = cell_of(found[0].registry, tenant, environment)
         found = [each for each in found if each.environment == own]
@@ -169,7 +169,7 @@ def connect(environment: str, tenant: str | None = None) -> Connection:
         known = ", ".join(f"-e {name}/{each.environment.cell_name}" for each in found)
         raise WrongInput(f"environment {name} has several cells: name the one that is meant, {known}")
     (connection,) = found
-    _be_in(connection)
+    _reach(connection)
     return connection
 
 
@@ -185,22 +185,27 @@ def cell_of(registry: "Registry", tenant: str, environment: str) -> "Environment
 def cells(environment: str) -> list[Connection]:
     """A connection to each cell of an environment, the first one first; to one of them, if `prod/b` names it.
 
-    The registry is loaded once, and for `local` the local cloud reached.
+    For `local` the local cloud is reached.
     """
+    found = _named(environment)
+    _reach(found[0])
+    return found
+
+
+def _named(environment: str) -> list[Connection]:
+    """The registry is loaded once."""
     from tenants import registry
 
     name, _, named = environment.partition("/")
     loaded = registry.load(tenants_folder(), memory=cloud_home() / "registry.json")
-    found = [Connection(loaded, each) for each in ((loaded.cell(environment),) if named else loaded.cells(name))]
-    if found[0].is_local:
+    return [Connection(loaded, each) for each in ((loaded.cell(environment),) if named else loaded.cells(name))]
+
+
+def _reach(connection: Connection) -> None:
+    """Elsewhere the cell's own Region: a person's default would lead to a ledger that is not there."""
+    if connection.is_local:
         running_cloud()
-    _be_in(found[0])
-    return found
-
-
-def _be_in(connection: Connection) -> None:
-    """The cell's own Region: a person's default would lead to a ledger that is not there."""
-    if not connection.is_local:
+    else:
         for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):
             os.environ[variable] = connection.environment.region
 

@@ -115,6 +115,8 @@ class RetentionCeiling(Value):
 
     def over(self, retention: Retention) -> Retention:
         """`retention`, cut to what is kept at most."""
+        if not self.model_fields_set:
+            return retention  # thousands of tenants, and few environments with a ceiling
         return Retention(
             raw=min(retention.raw, self.raw or retention.raw),
             processed=min(retention.processed, self.processed or retention.processed),
