@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from tenants.naming import TenantNames
     from tenants.registry import Registry
 
-__all__ = ["Digests", "Entries"]
+__all__ = ["NOT_WHOLE", "Digests", "Entries"]
 
 UNSAID = {"held_since", "held_reason"}
 """What an operator says of a tenant, and the registry does not."""
 FINGERPRINT_SHOWN = 12
+NOT_WHOLE = "entries that are not whole, as an interrupted deploy leaves them"
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Entries:
         """What a person may want to know of an entry that stands and will be another; nothing of a new tenant."""
         if not self.known_datasets:
             return
+        if self.known_tenant is None:
+            yield NOT_WHOLE
         for name, was, is_ in _differing(self.tenant, self.known_tenant) if self.known_tenant else ():
             yield f"{name.replace('_', ' ')}: {_shown(was)} → {_shown(is_)}"
         for entry in self.changed_datasets:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.connection import Connection, cloud_home, within_reach
-from cli.entries import Digests, Entries
+from cli.entries import NOT_WHOLE, Digests, Entries
 from cli.errors import NotFound, WrongInput
 from cli.options import tenants_folder
 from cli.rollout import adaptation
@@ -303,11 +303,12 @@ class CellSight:
         tenant = self.connection.tenant(str(intent.tenant))
         try:
             known = self.reached.ledger.tenant(tenant.id)
-            entries = Entries.of(self.connection, tenant, {tenant.id: known})
+            listed = self.reached.ledger.listed(tenant.id)
+            entries = Entries.of(self.connection, tenant, {tenant.id: listed} if listed else {})
         except NotInLedger:
             return Told(None, ("not in the ledger yet",))
         except ClientError as error:
             if error.response["Error"]["Code"] != "ResourceNotFoundException":
                 raise
             return Told()
-        return Told(known.state, tuple(entries.changes()))
+        return Told(known.state, tuple(entries.changes()) or ((NOT_WHOLE,) if entries.is_changed else ()))

@@ -40,6 +40,11 @@ class Entries:
             raise NotInLedger(f"tenant {tenant}: not in ledger {self.store.name}; deploy it: lake deploy {tenant}")
         return _tenant_entry(item)
 
+    def listed(self, tenant: str) -> TenantEntry | None:
+        """The fleet's copy of the entry, which is written after the tenant's own."""
+        item = self.store.get(Tenant, tenant_keys(tenant)[1])
+        return None if item is None else _tenant_entry(item)
+
     def tenants(self) -> list[TenantEntry]:
         return [_tenant_entry(item) for item in self.store.query(Tenant, FLEET, consistent=False)]
 

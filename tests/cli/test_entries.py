@@ -7,7 +7,9 @@ import pytest
 from moto import mock_aws
 
 from cli.connection import Connection
-from cli.entries import Digests, Entries
+from cli.entries import NOT_WHOLE, Digests, Entries
+from cli.planning import CellSight
+from deployment.planner import Intent, Told
 from lineage import table
 from lineage.holds import Holds
 from lineage.ledger import Ledger
@@ -209,6 +211,72 @@ def test_a_deploy_that_died_before_the_fleet_knew_is_made_good(deploy, ledger):
 
     assert deploy()[1] == ["acme"]
     assert ledger.tenants() == [own]
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.fixture
+def killed(monkeypatch, deploy, ledger):
+    """A deploy that dies after so many updates of entries: the tenant's own is the first, the fleet's copy the last."""
+
+    def run(after, *edits):
+        written, update = [], ledger.store.update
+
+        def dies(key, actions, *arguments, **named):
+            if len(written) == after:
+                raise Killed
+            written.append(key)
+            return update(key, actions, *arguments, **named)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(ledger.store, "update", dies)
+            with pytest.raises(Killed):
+                deploy(*edits)
+
+    return run
+
+
+@pytest.fixture
+def told(folder, ledger):
+    """What a plan finds in the ledger of the tenant."""
+
+    def look():
+        registry = load(folder)
+        connection = Connection(registry, registry.environment("prod"))
+        sight = CellSight(connection)
+        vars(connection)["ledger"], vars(sight)["reached"] = ledger, connection
+        return sight._told(Intent(None, "d1", "acme", "active"))
+
+    return look
+
+
+def test_a_plan_sees_that_a_deploy_died_before_the_fleet_knew(deploy, killed, told, ledger):
+    deploy()
+    killed(1, ("tenants.yaml", "retention: {raw: 30 days}", "retention: {raw: 30 days, processed: 40 days}"))
+    assert ledger.tenant("acme") != ledger.tenants()[0]
+
+    assert told() == Told("active", (NOT_WHOLE,))
+    assert deploy() == ([NOT_WHOLE], ["acme"])
+    assert told() == Told("active", ())
+    assert ledger.tenants() == [ledger.tenant("acme")]
+
+
+def test_a_plan_sees_that_the_fleet_never_heard_of_a_tenant(deploy, killed, told, ledger):
+    killed(1)
+    assert ledger.tenants() == []
+
+    assert told() == Told("active", (NOT_WHOLE,))
+    deploy()
+    assert told() == Told("active", ())
+    assert ledger.tenants() == [ledger.tenant("acme")]
+
+
+def test_a_plan_sees_entries_that_no_deploy_ever_finished_to_write(killed, told):
+    killed(0)
+
+    assert told() == Told(None, ("not in the ledger yet",))
 
 
 @pytest.fixture
