@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from cli import output
 from cli.connection import LOCAL, Connection, cloud_home, running_cloud
 from cli.errors import LakeError, explain
-from cli.synthesis import KEY, synthesise
-from deployment.assembly import Assembly, read
+from cli.synthesis import kept, key_of, synthesise
+from deployment.assembly import Assembly
 
 if TYPE_CHECKING:
     from local_cloud.losses import Loss
@@ -48,7 +48,7 @@ def remember(connection: Connection, assembly: Assembly, tenants: Sequence[str])
     if connection.folder == folder:  # deployed again as it was
         return
     known = {tenant.id for tenant in connection.registry.tenants} & set(_facts(folder).get("tenants", ()))
-    facts = {"tenants": sorted(known | set(tenants)), "key": _key(assembly.folder)}
+    facts = {"tenants": sorted(known | set(tenants)), "key": key_of(assembly.folder)}
     staging = folder.with_name(f".{DEPLOYED}")
     shutil.rmtree(staging, ignore_errors=True)
     for file in _files(connection.folder):
@@ -80,11 +80,6 @@ def _facts(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return facts
-
-
-def _key(folder: Path) -> str:
-    stamp = folder / KEY
-    return stamp.read_text(encoding="utf-8") if stamp.exists() else ""
 
 
 def recover() -> None:
@@ -216,10 +211,8 @@ class Recovery:
 
     def _assembly(self, facts: dict[str, Any]) -> Assembly:
         """The very one that was deployed last, unless another was made in its place since."""
-        folder = self.home / "assembly" / LOCAL
-        if facts["key"] and _key(folder) == facts["key"]:
-            return read(folder)
-        return synthesise(LOCAL, self.home / DEPLOYED, self.home)
+        found = kept(LOCAL, self.home, facts["key"]) if facts["key"] else None
+        return found or synthesise(LOCAL, self.home / DEPLOYED, self.home)
 
     def _bring_back(self) -> str:
         from local_cloud import supervisor

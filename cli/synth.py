@@ -94,13 +94,9 @@ def over_limits(assembly: Assembly) -> list[str]:
     longest: dict[str, Stack] = {}
     for stack in assembly.stacks:
         shape = stack.shape or stack.name
-        if shape not in longest or size(stack) > size(longest[shape]):
+        if shape not in longest or stack.size > longest[shape].size:
             longest[shape] = stack
-    return [said for stack in longest.values() for said in excesses(stack.name, stack.template, size(stack))]
-
-
-def size(stack: Stack) -> int:
-    return stack.template_file.stat().st_size
+    return [said for stack in longest.values() for said in excesses(stack.name, stack.template, stack.size)]
 
 
 def refuse_foreign(folder: Path, form: Format) -> None:

@@ -3,8 +3,11 @@
 import fcntl
 import hashlib
 import importlib.metadata
+import itertools
 import os
 import platform
+import shutil
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -23,6 +26,8 @@ __all__ = [
     "SynthesisError",
     "app_environment",
     "fingerprint_of_sources",
+    "kept",
+    "key_of",
     "load_registry",
     "synthesise",
     "synthesise_into",
@@ -33,6 +38,7 @@ __all__ = [
 SOURCES = ("cdk.json", "requirements/project.lock", "cdk_app", "glue_scripts", "ingestion", "lineage", "tenants")
 LIBRARIES = ("aws-cdk-lib", "constructs", "jsii", "pynamodb")
 KEY = "synthesised-from"
+USED = ".used"
 
 
 class SynthesisError(LakeError):
@@ -53,28 +59,36 @@ def synthesise(
     `registry`: how to come by the registry in `tenants`, for who has it already.
     """
     load = registry or partial(load_registry, tenants, home)
-    folder = home / "assembly" / environment
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder):
+    place = home / "assembly" / environment
+    with locked(place):
         sources = fingerprint_of_sources()
-        key, stamp = fingerprint(environment, tenants, sources), folder / KEY
-        if not stamp.exists() or stamp.read_text(encoding="utf-8") != key:
-            stamp.unlink(missing_ok=True)
-            failures = make(environment, load, folder, home, sources)
+        key = fingerprint(environment, tenants, sources)
+        found = held(place, key) or free(place)
+        if key_of(found.folder) != key:
+            (found.folder / KEY).unlink(missing_ok=True)
+            failures = make(environment, load, found.folder, home, sources)
             if failures and not partly:
                 raise SynthesisError(told(failures))
             if not failures:
-                stamp.write_text(key, encoding="utf-8")
-    return read(folder)
+                (found.folder / KEY).write_text(key, encoding="utf-8")
+            remove_others(place, found.folder)
+        found.share()
+        return read(found.folder, found)
+
+
+def kept(environment: str, home: Path, key: str) -> Assembly | None:
+    """The assembly that was made under this key, if it is still there."""
+    place = home / "assembly" / environment
+    with locked(place):
+        found = held(place, key)
+        return read(found.folder, found) if found else None
 
 
 def synthesise_into(folder: Path, environment: str, registry: "Callable[[], Registry]", home: Path) -> Assembly:
     """A new assembly in a folder of the caller's, with failures if there are any; shapes are kept below `home`."""
-    place = home / "assembly" / environment
-    place.mkdir(parents=True, exist_ok=True)
-    with locked(place):
+    with locked(home / "assembly" / environment):
         make(environment, registry, folder, home, fingerprint_of_sources())
-    return read(folder)
+        return read(folder)
 
 
 def told(failures: Mapping[str, str]) -> str:
@@ -159,9 +173,71 @@ def add_files(digest: "hashlib._Hash", base: Path, paths: Iterable[Path]) -> Non
         digest.update(hashlib.sha256(path.read_bytes()).digest())
 
 
+class Held:
+    """A folder with an assembly. While this lives and shares it, nobody else writes into it."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.lock = os.open(folder / USED, os.O_RDWR | os.O_CREAT, 0o644)
+        weakref.finalize(self, os.close, self.lock)
+
+    def share(self) -> None:
+        fcntl.flock(self.lock, fcntl.LOCK_SH)
+
+    def is_free(self) -> bool:
+        """Nobody's, and from now on this one's alone. Asked in `locked` only, so that `share` never waits."""
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def folders(place: Path) -> Iterator[Path]:
+    """Where assemblies of an environment are: more than one only after the first was in use when another was made."""
+    yield place
+    for number in itertools.count(2):
+        yield place.with_name(f"{place.name}.{number}")
+
+
+def there(place: Path) -> Iterator[Path]:
+    return itertools.takewhile(Path.is_dir, folders(place))
+
+
+def held(place: Path, key: str) -> Held | None:
+    """Shared with whoever else reads it."""
+    folder = next((each for each in there(place) if key_of(each) == key), None)
+    if folder is None:
+        return None
+    found = Held(folder)
+    found.share()
+    return found
+
+
+def free(place: Path) -> Held:
+    """A deploy reads templates until it ends, so what it reads is not written over."""
+    return next(found for found in map(Held, folders(place)) if found.is_free())
+
+
+def remove_others(place: Path, folder: Path) -> None:
+    """The last one first, so that none is left behind a gap."""
+    for each in reversed([*there(place)][1:]):
+        if each == folder or not Held(each).is_free():
+            return
+        shutil.rmtree(each)
+
+
+def key_of(folder: Path) -> str:
+    """Of everything that the assembly in it was made from; empty if it is none, or not a whole one."""
+    stamp = folder / KEY
+    return stamp.read_text(encoding="utf-8") if stamp.exists() else ""
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Two commands at once synthesise one after the other."""
+    folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

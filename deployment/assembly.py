@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from deployment.errors import DeployError
 
-__all__ = ["Assembly", "Asset", "Stack", "read"]
+__all__ = ["Assembly", "Asset", "Stack", "present", "read"]
 
 
 SORTED = json.JSONEncoder(sort_keys=True)
@@ -60,6 +61,8 @@ class Stack:
     """SHA-256 of the template file, as the assembly says; reckoned where it is not given."""
     shape: str | None = None
     """What stacks have in common that are alike but for values; None where nobody said."""
+    hold: object = field(default=None, repr=False, compare=False)
+    """Lives as long as the stack does: what keeps others from writing into the assembly's folder."""
 
     @cached_property
     def digest(self) -> str:
@@ -70,8 +73,25 @@ class Stack:
 
     @cached_property
     def template(self) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(self.template_file.read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(self.read())
         return content
+
+    def read(self) -> bytes:
+        """The template file, if it is the one that `digest` is of: what is deployed is what was planned."""
+        with present(self.template_file):
+            found = self.template_file.read_bytes()
+        if self.template_hash is not None and hashlib.sha256(found).hexdigest() != self.template_hash:
+            raise DeployError(
+                f"{self.template_file}: is not the template that the manifest beside it names: it was changed after "
+                "it was made; a stack is changed in cdk_app or tenants: remove the folder and try again"
+            )
+        return found
+
+    @property
+    def size(self) -> int:
+        """Bytes of the template."""
+        with present(self.template_file):
+            return self.template_file.stat().st_size
 
 
 @dataclass(frozen=True)
@@ -92,7 +112,19 @@ class Assembly:
         return self.by_name[name]
 
 
-def read(folder: Path) -> Assembly:
+@contextmanager
+def present(file: Path) -> Iterator[None]:
+    """What is done here needs the file."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DeployError(
+            f"{file}: is not there, and the manifest beside it names it: remove the folder and try again"
+        ) from error
+
+
+def read(folder: Path, hold: object = None) -> Assembly:
+    """`hold`: kept as long as anybody has one of the stacks."""
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     stacks = {
         name: artifact
@@ -100,7 +132,7 @@ def read(folder: Path) -> Assembly:
         if artifact["type"] == "aws:cloudformation:stack"
     }
     shapes = said(folder / "shapes.json")
-    found = (stack_of(folder, name, stacks[name], shapes) for name in ordered(stacks))
+    found = (stack_of(folder, name, stacks[name], shapes, hold) for name in ordered(stacks))
     return Assembly(folder, tuple(found), said(folder / "failures.json"))
 
 
@@ -125,7 +157,9 @@ def ordered(stacks: dict[str, Any]) -> list[str]:
     return list(done)
 
 
-def stack_of(folder: Path, artifact_id: str, artifact: dict[str, Any], shapes: Mapping[str, str]) -> Stack:
+def stack_of(
+    folder: Path, artifact_id: str, artifact: dict[str, Any], shapes: Mapping[str, str], hold: object = None
+) -> Stack:
     properties = artifact["properties"]
     account, region = artifact["environment"].removeprefix("aws://").split("/")
     template = properties["templateFile"]
@@ -141,8 +175,9 @@ def stack_of(folder: Path, artifact_id: str, artifact: dict[str, Any], shapes: M
         execution_role=filled(properties.get("cloudFormationExecutionRoleArn"), account, region),
         template_bucket=bucket,
         assets=Assets(partial(assets_of, folder, template, account, region)),
-        template_hash=key.removesuffix(".json"),
+        template_hash=key.rpartition("/")[2].removesuffix(".json"),
         shape=shapes.get(name),
+        hold=hold,
     )
 
 
@@ -156,7 +191,9 @@ def template_place(properties: dict[str, Any], account: str, region: str) -> tup
 def assets_of(folder: Path, template: str, account: str, region: str) -> Iterator[Asset]:
     """Every file of the stack but its template."""
     manifest = folder / template.replace(".template.json", ".assets.json")
-    for file in json.loads(manifest.read_text(encoding="utf-8"))["files"].values():
+    with present(manifest):
+        text = manifest.read_text(encoding="utf-8")
+    for file in json.loads(text)["files"].values():
         if file["source"]["path"] != template:
             yield asset_of(folder, file, account, region)
 

@@ -40,7 +40,7 @@ class OwnWords:
 
 def mould(stack: Stack, own: OwnWords, version: str = "") -> str:
     """`version`: what else decides about the template that is sent, such as how it is adapted."""
-    text = moulded(stack.template_file.read_text(encoding="utf-8"), own)
+    text = moulded(stack.read().decode(), own)
     return hashlib.sha256(f"{version}\0{text}".encode()).hexdigest()[:16]
 
 

@@ -18,7 +18,7 @@ from deployment.repairs import SETTLED, Step, step
 from deployment.replacements import Replacements, replacements
 from deployment.stacks import Adaptation, Standing
 
-__all__ = ["Intent", "Sight", "Told", "plan_of"]
+__all__ = ["Intent", "Sight", "Told", "plan_of", "several", "standing_in", "without_second"]
 
 ASKED_SINGLY = 10
 """More stacks than these are listed with all others, which is fewer calls."""
@@ -112,7 +112,8 @@ class Knowledge:
 
     def _is_sound(self, name: str, standing: Standing) -> bool:
         try:
-            return step(name, standing.status, stood=self.recorded(name) is not None) not in {Step.CREATE, Step.CLEAR}
+            stood = self.sight.record.has_stood(name)
+            return step(name, standing.status, stood=stood) not in {Step.CREATE, Step.CLEAR}
         except StuckError as error:
             if name in self.names:
                 self.refusals.append(Refusal(name, str(error)))
@@ -195,7 +196,7 @@ class CellPlanner:
 
     def _transition(self, intent: Intent, told: Told) -> Action | None:
         recorded = self.knowledge.recorded(intent.name)
-        was = recorded.state if recorded else told.state
+        was = recorded.state if recorded and not recorded.is_begun else told.state
         return None if intent.state is None or was in {None, intent.state} else TRANSITIONS[intent.state]
 
     def _grouped(self, intents: Iterable[Intent]) -> Iterable[list[Intent]]:
@@ -225,7 +226,7 @@ class CellPlanner:
         if old is not None and not differs.resources and not differs.sections:
             differs = Difference(sections=(SETTINGS,))
         self._refuse(names, differs)
-        size = max(intent.stack.template_file.stat().st_size for intent in alike)
+        size = max(intent.stack.size for intent in alike)
         group = Group(names, old, new, size)
         self.found |= dict.fromkeys(names, (group, differs))
         return group
@@ -298,6 +299,15 @@ def plan_of(
     elsewhere = {name for planner in planners for name in planner.elsewhere}
     plans = tuple(without_second(cell, elsewhere) for cell in made)
     return Plan(environment, plans, tuple(refusal for planner in planners for refusal in planner.refusals))
+
+
+def standing_in(
+    sight: Sight, stacks: Collection[str], placed: Mapping[str, str]
+) -> tuple[frozenset[str], tuple[Refusal, ...]]:
+    """Those of `stacks` that stand in a cell that is not planned, and is not theirs by the file; and their refusals."""
+    planner = CellPlanner(sight, (), placed, (), refresh=False, chosen=stacks)
+    planner.plan()
+    return frozenset(planner.elsewhere), tuple(planner.refusals)
 
 
 def without_second(cell: CellPlan, elsewhere: Collection[str]) -> CellPlan:

@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from deployment.assembly import Asset
+from deployment.assembly import Asset, present
 from deployment.errors import BootstrapError
 from deployment.records import bucket_of
 
@@ -60,9 +60,8 @@ class Publisher:
 
 def content(asset: Asset) -> bytes:
     """The object's bytes; a folder becomes a zip archive."""
-    if asset.packaging != "zip":
-        return asset.source.read_bytes()
-    return zipped(asset.source)
+    with present(asset.source):
+        return zipped(asset.source) if asset.packaging == "zip" else asset.source.read_bytes()
 
 
 def zipped(folder: Path) -> bytes:

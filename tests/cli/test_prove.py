@@ -1,3 +1,4 @@
+import hashlib
 import json
 from copy import deepcopy
 
@@ -10,10 +11,12 @@ def write(folder, templates):
     """An assembly as a synthesis leaves it."""
     artifacts = {}
     for name, template in templates.items():
-        (folder / f"{name}.template.json").write_text(json.dumps(template))
+        text = json.dumps(template)
+        (folder / f"{name}.template.json").write_text(text)
+        digest = hashlib.sha256(text.encode()).hexdigest()
         file = {
             "source": {"path": f"{name}.template.json"},
-            "destinations": {"here": {"bucketName": "assets", "objectKey": "t.json"}},
+            "destinations": {"here": {"bucketName": "assets", "objectKey": f"{digest}.json"}},
         }
         (folder / f"{name}.assets.json").write_text(json.dumps({"files": {"t": file}}))
         artifacts[name] = {
@@ -21,7 +24,7 @@ def write(folder, templates):
             "environment": "aws://777788889999/eu-central-1",
             "properties": {
                 "templateFile": f"{name}.template.json",
-                "stackTemplateAssetObjectUrl": "s3://assets/t.json",
+                "stackTemplateAssetObjectUrl": f"s3://assets/{digest}.json",
             },
         }
     (folder / "manifest.json").write_text(json.dumps({"artifacts": artifacts}))

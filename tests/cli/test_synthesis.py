@@ -53,6 +53,49 @@ def test_a_run_that_was_interrupted_is_no_assembly(tenants, tmp_path, monkeypatc
     assert [stack.name for stack in synthesise("dev", tenants, tmp_path / "home").stacks] == ["mycompany-dev-platform"]
 
 
+def test_what_a_command_reads_stays_as_it_is_while_another_one_makes_something_else(tenants, tmp_path):
+    reading = synthesise("dev", tenants, tmp_path / "home")
+    before = [stack.read() for stack in reading.stacks]
+    (tenants / "environments.yaml").write_text(ENVIRONMENTS.replace("eu-central-1", "eu-west-1"))
+    other = synthesise("dev", tenants, tmp_path / "home")
+
+    assert [stack.region for stack in other.stacks] == ["eu-west-1"]
+    assert [stack.name for stack in other.stacks] == [stack.name for stack in reading.stacks]
+    assert [stack.read() for stack in reading.stacks] == before
+    assert [stack.read() for stack in other.stacks] != before
+
+
+def test_two_that_want_the_same_read_the_same_files(tenants, tmp_path):
+    folders = {synthesise("dev", tenants, tmp_path / "home").folder for _ in range(2)}
+    reading = [synthesise("dev", tenants, tmp_path / "home") for _ in range(2)]
+
+    assert {each.folder for each in reading} == folders == {tmp_path / "home" / "assembly" / "dev"}
+
+
+def test_whoever_has_a_stack_keeps_its_files(tenants, tmp_path):
+    (stack,) = synthesise("dev", tenants, tmp_path / "home").stacks
+    (tenants / "tenants.yaml").write_text("organization: othercompany\n")
+    synthesise("dev", tenants, tmp_path / "home")
+
+    assert stack.template["Resources"]
+
+
+def test_a_second_folder_goes_once_nobody_reads_from_the_first(tenants, tmp_path):
+    home = tmp_path / "home"
+    reading = synthesise("dev", tenants, home)
+    (tenants / "tenants.yaml").write_text("organization: othercompany\n")
+    key = (synthesise("dev", tenants, home).folder / synthesis.KEY).read_text()
+    assert sorted(path.name for path in (home / "assembly").iterdir()) == ["dev", "dev.2"]
+    assert synthesis.kept("dev", home, key).folder == home / "assembly" / "dev.2"
+
+    del reading
+    (tenants / "tenants.yaml").write_text("organization: third\n")
+    synthesise("dev", tenants, home)
+
+    assert [path.name for path in (home / "assembly").iterdir()] == ["dev"]
+    assert synthesis.kept("dev", home, key) is None
+
+
 def test_synthesis_writes_nothing_into_the_persons_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "person"))
 

@@ -1,9 +1,12 @@
+import hashlib
 import json
 
 import pytest
 
 from deployment.assembly import Asset, read
 from deployment.errors import DeployError
+from deployment.publishing import content
+from deployment.stacks import Wanted
 
 
 def write_stack(folder, name, dependencies=(), **properties):
@@ -91,3 +94,36 @@ def test_a_stack_that_is_not_there_is_named_with_the_folder(tmp_path):
 
     with pytest.raises(DeployError, match=r"holds no stack tenant; remove the folder"):
         read(tmp_path).stack("tenant")
+
+
+@pytest.fixture
+def stack(tmp_path):
+    """As a synthesis leaves it: its manifest says what its template holds."""
+    artifact = write_stack(tmp_path, "tenant")
+    digest = hashlib.sha256((tmp_path / "tenant.template.json").read_bytes()).hexdigest()
+    artifact["properties"]["stackTemplateAssetObjectUrl"] = f"s3://assets/templates/{digest}.json"
+    write_assembly(tmp_path, tenant=artifact)
+    return read(tmp_path).stack("tenant")
+
+
+def test_a_template_that_is_the_planned_one_is_sent(stack):
+    assert json.loads(Wanted(stack).body)["Resources"] == {}
+    assert stack.size == stack.template_file.stat().st_size
+
+
+def test_a_template_that_was_changed_after_it_was_planned_is_not_sent(stack):
+    digest = stack.digest
+    stack.template_file.write_text(json.dumps({"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}))
+
+    with pytest.raises(DeployError, match=r"tenant\.template\.json: is not the template that the manifest .* names"):
+        Wanted(stack).body  # noqa: B018 - reading it is what is refused
+    assert stack.digest == digest
+
+
+def test_a_file_that_is_gone_is_named_with_what_to_do(stack, tmp_path):
+    (asset,) = stack.assets
+    stack.template_file.unlink()
+
+    for use in (stack.read, lambda: stack.size, lambda: content(asset)):
+        with pytest.raises(DeployError, match=r": is not there, .* remove the folder and try again"):
+            use()
