@@ -207,8 +207,8 @@ class Rollout:
     def _wave(self, stacks: Stacks, wave: Sequence[str], rules: Waves, said: str) -> bool:
         """Whether so few failed that the deploy may go on."""
         self.progress.begin(said)
-        stood = set(self.journal.known.stacks)
-        self.journal.doubt(*wave)
+        stood = {name for name in wave if self.journal.known.has_stood(name)}
+        self.journal.doubt({name: self.owners[name].id if name in self.owners else None for name in wave})
         outcomes = stacks.deploy(list(map(self.assembly.stack, wave)), self._stands, stood=stood, waves=rules)
         self.journal.write()
         return rules.tolerates(sum(each.action == FAILED for each in outcomes), len(wave))

@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from deployment.locks import Lock
 from deployment.records import Record, Recorded, Shelf
@@ -42,15 +43,20 @@ class Journal:
             if self.clock() - self.written_at >= self.every:
                 self._write()
 
-    def doubt(self, *stacks: str) -> None:
-        """Before these are changed: whatever becomes of this deploy, the next one asks how they stand."""
+    def doubt(self, stacks: Mapping[str, str | None]) -> None:
+        """Before these are changed, or made: whatever becomes of this deploy, the next one asks how they stand.
+
+        By name, with the tenant of each, so that one which is taken out of the file meanwhile does not go unseen.
+        """
         with self.one_at_a_time:
-            known = [self.record.stacks[name] for name in stacks if name in self.record.stacks]
-            if known:
-                self.record = self.record.having(
-                    *(replace(each, digest="", entries=None, mould=None) for each in known)
-                )
+            if stacks:
+                self.record = self.record.having(*(self._doubted(name, tenant) for name, tenant in stacks.items()))
                 self._write()
+
+    def _doubted(self, stack: str, tenant: str | None) -> Recorded:
+        known, now = self.record.stacks.get(stack), datetime.now(UTC).isoformat(timespec="seconds")
+        begun = Recorded(stack, tenant, "", None, None, now, self.lock.deploy, is_begun=True)
+        return begun if known is None else replace(known, digest="", entries=None, mould=None)
 
     def drop(self, *stacks: str) -> None:
         """Take out what does not stand any more."""

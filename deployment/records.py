@@ -12,9 +12,11 @@ from botocore.exceptions import ClientError
 
 from deployment.errors import BootstrapError, Overtaken
 
-__all__ = ["Record", "Recorded", "Shelf", "bucket_of"]
+__all__ = ["ABSENT", "Record", "Recorded", "Shelf", "bucket_of", "platforms_in"]
 
 FORMAT = 1
+FOLDER = "deployments/"
+ABSENT = "is not there yet"
 TRIES = 5
 GONE, CONFLICT, FAILED = 404, 409, 412
 
@@ -25,6 +27,7 @@ class Recorded:
 
     `digest` is that which its description carries, `entries` that of what the ledger was told of its tenant, `state`
     the tenant's, `at` a time in ISO 8601, `deploy` the id of the deploy, `mould` the template's (`deployment.moulds`).
+    `is_begun`: a deploy set about making it, and no one knows what came of it.
     """
 
     stack: str
@@ -35,11 +38,12 @@ class Recorded:
     at: str
     deploy: str
     mould: str | None = None
+    is_begun: bool = False
 
 
 @dataclass(frozen=True)
 class Record:
-    """Every stack of a cell that is known to stand, by name. `fence` is the lock's number of who wrote it last."""
+    """Every stack of a cell that is known to stand, or may, by name. `fence` is the lock's number of who wrote last."""
 
     stacks: Mapping[str, Recorded] = field(default_factory=dict)
     fence: int = 0
@@ -50,6 +54,10 @@ class Record:
     def is_known(self) -> bool:
         return self.unread is None
 
+    def has_stood(self, stack: str) -> bool:
+        """Whether a deploy ever saw it as it should be."""
+        return stack in self.stacks and not self.stacks[stack].is_begun
+
     def having(self, *stands: Recorded) -> "Record":
         return Record({**self.stacks, **{each.stack: each for each in stands}}, self.fence)
 
@@ -57,7 +65,7 @@ class Record:
         return Record({name: each for name, each in self.stacks.items() if name not in stacks}, self.fence)
 
     def text(self) -> str:
-        rows = [asdict(each) for _, each in sorted(self.stacks.items())]
+        rows = [row_of(each) for _, each in sorted(self.stacks.items())]
         return json.dumps({"format": FORMAT, "fence": self.fence, "stacks": rows}, separators=(",", ":"))
 
     @classmethod
@@ -73,10 +81,18 @@ class Record:
             return cls(unread=f"cannot be read ({type(error).__name__}: {error})")
 
 
+def row_of(stack: Recorded) -> dict[str, Any]:
+    row = asdict(stack)
+    if not stack.is_begun:
+        del row["is_begun"]
+    return row
+
+
 def recorded(row: Mapping[str, Any]) -> Recorded:
     found = Recorded(**row)
     optional = (found.tenant, found.entries, found.state, found.mould)
     wrong = [text for text in (found.stack, found.digest, found.at, found.deploy) if not isinstance(text, str)]
+    wrong += [found.is_begun] if not isinstance(found.is_begun, bool) else []
     if wrong or not all(text is None or isinstance(text, str) for text in optional):
         raise TypeError(f"{row} is no stack")
     return found
@@ -85,6 +101,18 @@ def recorded(row: Mapping[str, Any]) -> Recorded:
 def bucket_of(account: str, region: str) -> str:
     """The bucket that `cdk bootstrap` makes, which is there before any stack."""
     return f"cdk-hnb659fds-assets-{account}-{region}"
+
+
+def platforms_in(s3: Any, bucket: str) -> frozenset[str]:
+    """The stacks of platforms that anything was ever put down about in a bucket of `bucket_of`, whosever they are."""
+    try:
+        pages = list(s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=FOLDER, Delimiter="/"))
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchBucket":
+            return frozenset()
+        raise
+    folders = (each["Prefix"] for page in pages for each in page.get("CommonPrefixes", ()))
+    return frozenset(folder.removeprefix(FOLDER).rstrip("/") for folder in folders)
 
 
 @dataclass(frozen=True)
@@ -97,7 +125,7 @@ class Shelf:
 
     @property
     def key(self) -> str:
-        return f"deployments/{self.platform_stack}/record.json"
+        return f"{FOLDER}{self.platform_stack}/record.json"
 
     @property
     def address(self) -> str:
@@ -107,7 +135,7 @@ class Shelf:
         """The record and the ETag to write it again with; None for one that is not there yet."""
         body, etag = self._get()
         if body is None:
-            return Record(unread="is not there yet"), None
+            return Record(unread=ABSENT), None
         return Record.read(body), etag
 
     def write(self, record: Record, etag: str | None, fence: int) -> str:

@@ -108,6 +108,30 @@ def test_a_change_that_was_taken_back_after_a_kill_is_taken_back_in_the_stacks_t
 
 
 @pytest.mark.cloud
+def test_a_tenant_whose_first_deploy_was_killed_does_not_vanish_unseen(lake):
+    lake.write(registry(7, "beta", "gamma"))
+    assert lake("deploy").code == 0
+    lake.write(registry(7, "beta", "gamma", "delta"))
+    assert ended(started(lake, "kill_after:1@cloudformation.CreateStack"))[0] == -signal.SIGKILL
+
+    lake.write(registry(7, "beta", "gamma"))
+    plan = lake("plan")
+
+    assert plan.code == ExitCode.REFUSED, plan.out
+    assert "tenant delta is deployed and no longer in tenants.yaml" in plan.out
+    lake.write(registry(7, "beta", "gamma", "delta"))
+    assert lake("deploy").code == 0
+    assert_all_is_well(lake)
+    lake.run(
+        "import boto3, json; boto3.client('cloudformation').delete_stack(StackName='mycompany-delta-local-tenant');"
+        "print(json.dumps(None))"
+    )
+    lake.write(registry(7, "beta", "gamma"))
+    assert lake("deploy").code == 0
+    assert_all_is_well(lake)
+
+
+@pytest.mark.cloud
 @pytest.mark.slow
 @pytest.mark.timeout(3_000)
 @pytest.mark.parametrize("calls", ["cloudformation.*", "s3.*", "dynamodb.*"])

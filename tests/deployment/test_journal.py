@@ -65,7 +65,7 @@ def test_before_a_stack_is_changed_the_record_no_longer_says_how_it_is(s3):
     journal.note(a_stack("one"), a_stack("two"))
     journal.write()
 
-    journal.doubt("one", "new")
+    journal.doubt({"one": "one", "new": "globex"})
 
     found = Shelf(s3, BUCKET, PLATFORM).read()[0].stacks
     assert (found["one"].digest, found["one"].entries, found["one"].mould, found["one"].state) == (
@@ -75,7 +75,21 @@ def test_before_a_stack_is_changed_the_record_no_longer_says_how_it_is(s3):
         "active",
     )
     assert found["two"] == a_stack("two")
-    assert "new" not in found
+    assert found["new"].tenant == "globex"
+    assert (found["new"].digest, found["new"].entries, found["new"].is_begun) == ("", None, True)
+
+
+def test_a_stack_that_was_only_begun_has_not_stood(s3):
+    journal = begun(s3)
+    journal.note(a_stack("one"))
+
+    journal.doubt({"one": "one", "new": "globex"})
+    journal.doubt({"new": "globex"})  # by the next deploy, since the first one died
+
+    record = Shelf(s3, BUCKET, PLATFORM).read()[0]
+    assert [record.has_stood(name) for name in ("one", "new", "unknown")] == [True, False, False]
+    journal.note(a_stack("new"))
+    assert journal.known.has_stood("new")
 
 
 def test_what_stands_no_more_is_taken_out(s3):

@@ -307,6 +307,43 @@ def test_a_vanished_tenant_whose_stack_is_gone_too_is_only_forgotten(cell):
     assert (plan.refusals, plan.cells[0].gone) == ((), (GLOBEX,))
 
 
+def begun(intent):
+    """As a deploy leaves it that died while it made the stack."""
+    return Recorded(intent.name, intent.tenant, "", None, None, "now", "two", is_begun=True)
+
+
+def test_a_tenant_whose_first_deploy_died_does_not_vanish_unseen(cell):
+    acme, globex, initech = (cell.intent(tenant, resources(tenant)) for tenant in ("acme", "globex", "initech"))
+    cell.deploy(acme, globex)
+    cell.record = cell.record.lacking(GLOBEX).having(begun(globex), begun(initech))
+
+    plan = planned(cell, acme)
+
+    assert [each.subject for each in plan.refusals] == [GLOBEX]
+    assert plan.cells[0].gone == (initech.name,)
+
+
+@pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "CREATE_FAILED"])
+def test_a_creation_that_was_begun_and_failed_is_planned_again(cell, status):
+    acme, globex = (cell.intent(tenant, resources(tenant)) for tenant in ("acme", "globex"))
+    cell.deploy(acme, globex)
+    cell.record = cell.record.having(begun(globex))
+    cell.statuses[GLOBEX] = status
+
+    plan = planned(cell, acme, globex)
+
+    assert (plan.refusals, actions(plan)) == ((), {ACME: "unchanged", GLOBEX: "create"})
+
+
+def test_a_begun_tenant_goes_by_the_state_that_the_ledger_knows(cell):
+    globex = cell.intent("globex", resources("globex"), state="suspended")
+    cell.deploy(globex)
+    cell.record = cell.record.having(begun(globex))
+    cell.told["globex"] = Told("active", ("state: active → suspended",))
+
+    assert actions(planned(cell, globex)) == {GLOBEX: "suspend"}
+
+
 def test_a_stack_of_a_tenant_that_no_record_and_no_file_names_is_found_on_refresh(cell):
     acme = cell.intent("acme", resources("acme"))
     cell.deploy(acme)
