@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
@@ -48,7 +48,10 @@ class Holder:
 
 @dataclass(frozen=True)
 class Content:
-    """What the object says. `deploy` is the id of one deploy, `beat` counts its writings, `released` ends it."""
+    """What the object says. `deploy` is the id of one deploy, `beat` counts its writings, `released` ends it.
+
+    A later version may say more.
+    """
 
     number: int
     deploy: str
@@ -61,10 +64,11 @@ class Content:
 
     @classmethod
     def read(cls, body: bytes) -> "Content | None":
-        """None for what is no lock: it keeps nobody out."""
+        """None for what this version cannot read."""
         try:
             facts = json.loads(body)
-            return cls(**facts) if isinstance(facts["number"], int) and float(facts["lease"]) >= 0 else None
+            known = {each.name: facts[each.name] for each in fields(cls) if each.name in facts}
+            return cls(**known) if isinstance(facts["number"], int) and float(facts["lease"]) >= 0 else None
         except (ValueError, TypeError, KeyError):
             return None
 
@@ -82,8 +86,10 @@ class Found:
 
     def is_free(self, is_dead: Callable[[str], bool]) -> bool:
         content = self.content
-        if content is None or content.released:
+        if self.etag is None or (content is not None and content.released):
             return True
+        if content is None:  # another version's, for all that is known, and held as long as one of this version
+            return self.age > LEASE + 1
         # S3 tells times in whole seconds.
         return self.age > content.lease + 1 or (content.process is not None and is_dead(content.process))
 
@@ -237,8 +243,15 @@ class Lock:
 
     def _who(self, found: Found) -> str:
         content = found.content
-        if content is None:
+        if found.etag is None:
             return f"{self.address}: changes too fast; try again"
+        if content is None:
+            left = max(1.0, LEASE + 2 - found.age)
+            return (
+                f"{self.address}: was written {found.age:.0f} s ago, and this version of lake cannot read it: another "
+                f"version may be deploying; --wait waits for its end, or deploy with that version; what nobody writes "
+                f"again is free in {left:.0f} s"
+            )
         left = max(1.0, content.lease + 2 - found.age)
         return (
             f"{content.holder} has been deploying here since {content.since} (lock {content.number}, last heard of "

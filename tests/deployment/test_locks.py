@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import json
 import threading
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -201,12 +202,27 @@ def test_a_lock_that_was_cleaned_away_is_put_again_and_its_number_stays_above_th
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"number": "1"}', b'{"number": 1, "lease": 1}', b"\xff"])
-def test_what_is_no_lock_keeps_nobody_out(s3, body):
-    s3.put_object(Bucket=BUCKET, Key=KEY, Body=body)
+def test_what_cannot_be_read_may_be_another_versions_lock_until_nobody_has_written_it_for_a_lease(body):
+    shelf = Shelf()
+    shelf.put_object(Bucket=BUCKET, Key=KEY, Body=body, ContentType="application/json")
+    lock = a_lock(shelf, clock=shelf.clock)
+    shelf.at = 20.0
+    with pytest.raises(Locked, match=r"written 20 s ago, and this version of lake cannot read it.*free in 42 s"):
+        lock.take()
 
-    lock = a_lock(s3)
+    shelf.at = 62.5
     lock.take()
     assert lock.number == 1
+
+
+def test_a_lock_that_says_more_than_this_version_knows_is_held(s3):
+    first = a_lock(s3, "ada")
+    first.take()
+    facts = json.loads(s3.get_object(Bucket=BUCKET, Key=KEY)["Body"].read())
+    s3.put_object(Bucket=BUCKET, Key=KEY, Body=json.dumps({**facts, "commit": "c0ffee"}))
+
+    with pytest.raises(Locked, match="ada has been deploying here since"):
+        a_lock(s3, "bob").take()
 
 
 def test_an_account_that_was_never_bootstrapped_is_told_so(s3):
