@@ -11,8 +11,9 @@ import typer
 from cli import output, recovery
 from cli.connection import LOCAL, Connection, cloud_home, within_reach
 from cli.exit_codes import ExitCode
+from cli.neighbours import named
 from cli.options import EnvironmentOption, JsonOption, tenants_folder
-from cli.plan import ReplaceOption, sentence, show
+from cli.plan import AsideOption, ReplaceOption, sentence, show
 from cli.planning import Prospect, refuse_unplaced
 from cli.progress import Progress, progress
 from cli.rollout import Line, Rollout
@@ -53,6 +54,7 @@ def deploy(
         bool, typer.Option("--refresh", help="Compare with live stacks, whatever earlier deploys have recorded.")
     ] = False,
     replace: ReplaceOption = None,
+    aside: AsideOption = None,
     wait: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for another deploy to end.")
     ] = 0,
@@ -63,7 +65,9 @@ def deploy(
     A deploy that was interrupted is gone on with by the next one. Ends with 11 if the plan is refused.
     """
     with progress() as said:
-        deployment = prepare(environment, tenants or [], said, refresh=refresh, replacing=replace or (), wait=wait)
+        deployment = prepare(
+            environment, tenants or [], said, refresh=refresh, replacing=replace or (), wait=wait, aside=aside or ()
+        )
         report = Report(refused=deployment.plan()) if dry_run else deployment.run()
     if report.refused is not None:
         refuse(report.refused, whole=dry_run, as_json=as_json)
@@ -126,6 +130,7 @@ def prepare(
     refresh: bool = False,
     replacing: Collection[str] = (),
     wait: float = 0.0,
+    aside: Collection[str] = (),
 ) -> "Deployment":
     """The deploy of these tenants, or all; raises if an input is wrong, before anything changes."""
     connections = within_reach(environment)
@@ -134,10 +139,11 @@ def prepare(
     for connection in connections:
         connection.check_account()
     meant = [connection for connection in connections if not tenants or placed(connection, tenants)]
+    beside = named(connections[0].registry, connections[0].environment.name, aside)
     said("registry", "synthesising")
     assembly = synthesise(connections[0].environment.name, tenants_folder(), cloud_home(), partly=True)
     rollouts = [Rollout(each, assembly, placed(each, tenants), said, wait=wait) for each in meant]
-    return Deployment(rollouts, Prospect(meant, assembly, tuple(tenants), frozenset(replacing), refresh))
+    return Deployment(rollouts, Prospect(meant, assembly, tuple(tenants), frozenset(replacing), refresh, beside))
 
 
 def placed(connection: Connection, tenants: Sequence[str]) -> "list[Tenant]":

@@ -17,7 +17,7 @@ from deployment.plans import Action, Change, Plan, Refusal
 from deployment.quotas import Use, binding
 from lineage.text import visible
 
-__all__ = ["ReplaceOption", "ending", "plan", "sentence", "show", "silent"]
+__all__ = ["AsideOption", "ReplaceOption", "ending", "plan", "sentence", "show", "silent"]
 
 ReplaceOption = Annotated[
     list[str] | None,
@@ -25,6 +25,15 @@ ReplaceOption = Annotated[
         "--replace",
         metavar="STACK/LOGICALID",
         help="Give up this resource though it holds data. May be repeated.",
+    ),
+]
+AsideOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--aside",
+        metavar="CELL|PLATFORM",
+        help="Go on though this cell cannot be asked whether a new tenant stands there already, or though this other "
+        "platform stands in the account. May be repeated.",
     ),
 ]
 NAMED = 10
@@ -41,6 +50,7 @@ def plan(
         bool, typer.Option("--refresh", help="Compare with live stacks, whatever earlier deploys have recorded.")
     ] = False,
     replace: ReplaceOption = None,
+    aside: AsideOption = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -50,7 +60,7 @@ def plan(
     """
     if markdown and as_json:
         raise WrongInput("--markdown and --json: name one of them")
-    found = planned_for(environment, tenants or [], silent, replacing=replace or (), refresh=refresh)
+    found = planned_for(environment, tenants or [], silent, replacing=replace or (), refresh=refresh, aside=aside or ())
     show(found, as_json=as_json, markdown=markdown)
     raise typer.Exit(ending(found))
 

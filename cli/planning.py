@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cli.connection import Connection, cloud_home, within_reach
 from cli.entries import NOT_WHOLE, Digests, Entries
 from cli.errors import NotFound, WrongInput
+from cli.neighbours import named, other_platforms, without_those_elsewhere
 from cli.options import tenants_folder
 from cli.rollout import adaptation
 from cli.synthesis import synthesise
@@ -25,7 +26,7 @@ from deployment.moulds import OwnWords
 from deployment.planner import Intent, Sight, Told, plan_of
 from deployment.plans import Action, Group, Plan, Refusal
 from deployment.quotas import CellLoad, Limits, Use, doubtful, live, refusals, shipped, uses
-from deployment.records import Record, Shelf, bucket_of
+from deployment.records import ABSENT, Record, Shelf, bucket_of
 from deployment.stacks import Standing
 
 if TYPE_CHECKING:
@@ -43,10 +44,14 @@ def planned(
     *,
     replacing: Collection[str] = (),
     refresh: bool = False,
+    aside: Collection[str] = (),
 ) -> Plan:
-    """What a deploy of these tenants, or all, is going to do. `replacing`: what may be given up, as STACK/LOGICALID."""
+    """What a deploy of these tenants, or all, is going to do. `replacing`: what may be given up, as STACK/LOGICALID.
+
+    `aside`: other cells that need not be asked, and other platforms that may stand in the account.
+    """
     with uncollected():
-        return prospect(environment, tenants, say, frozenset(replacing), refresh=refresh).plan()
+        return prospect(environment, tenants, say, frozenset(replacing), refresh=refresh, aside=aside).plan()
 
 
 @contextmanager
@@ -66,7 +71,13 @@ def uncollected() -> Iterator[None]:
 
 
 def prospect(
-    environment: str, tenants: Sequence[str], say: Say, replacing: frozenset[str], *, refresh: bool
+    environment: str,
+    tenants: Sequence[str],
+    say: Say,
+    replacing: frozenset[str],
+    *,
+    refresh: bool,
+    aside: Collection[str] = (),
 ) -> "Prospect":
     connections = within_reach(environment)
     for tenant in tenants:
@@ -74,8 +85,9 @@ def prospect(
     say("registry", "synthesising")
     registry = connections[0].registry
     name = connections[0].environment.name
+    beside = named(registry, name, aside)
     assembly = synthesise(name, tenants_folder(), cloud_home(), partly=True, registry=lambda: registry)
-    return Prospect(connections, assembly, tuple(tenants), replacing, refresh)
+    return Prospect(connections, assembly, tuple(tenants), replacing, refresh, beside)
 
 
 def refuse_unplaced(tenant: str, connections: Sequence[Connection], environment: str) -> None:
@@ -86,29 +98,37 @@ def refuse_unplaced(tenant: str, connections: Sequence[Connection], environment:
 
 @dataclass(frozen=True)
 class Prospect:
-    """The cells of a plan. `tenants`: whose; none for all."""
+    """The cells of a plan. `tenants`: whose; none for all. `aside`: see `cli.neighbours`."""
 
     connections: Sequence[Connection]
     assembly: Assembly
     tenants: tuple[str, ...] = ()
     replacing: frozenset[str] = frozenset()
     refresh: bool = False
+    aside: frozenset[str] = frozenset()
 
     def plan(self) -> Plan:
         environment = self.connections[0].environment.name
+        sights = [look(connection) for connection in self.connections]
         made = plan_of(
             environment,
-            [(CellSight(connection).sight(), self.intents(connection)) for connection in self.connections],
+            [(sight, self.intents(each)) for sight, each in zip(sights, self.connections, strict=True)],
             self._placed,
             refresh=self.refresh,
             chosen=[self._stack(tenant) for tenant in self.tenants] if self.tenants else None,
             named=self.replacing,
         )
         self._refuse_needless(made)
+        made = without_those_elsewhere(made, self._others, look, self._placed, self.aside)
         groups = [group for cell in made.cells for group in cell.groups]
         made = replace(made, cost=Cost.total(map(difference_of, groups)), quotas=self._quotas(made))
         places = {each.environment.place: each.platform.stack for each in self.connections}
-        found = [*made.refusals, *self._failures(), *limit_refusals(groups), *quota_refusals(made, places)]
+        strange = [
+            refusal
+            for connection, sight in zip(self.connections, sights, strict=True)
+            for refusal in other_platforms(connection, sight, self.aside)
+        ]
+        found = [*strange, *made.refusals, *self._failures(), *limit_refusals(groups), *quota_refusals(made, places)]
         return replace(made, refusals=tuple(self._located(found)))
 
     def _located(self, refusals: Sequence[Refusal]) -> Iterable[Refusal]:
@@ -118,6 +138,14 @@ class Prospect:
         for each in refusals:
             subject = re.split("[ /]", each.subject.removeprefix("tenant "))[0]
             yield replace(each, where=lines.of(owners.get(subject, subject))) if lines else each
+
+    @property
+    def _others(self) -> list[Connection]:
+        """The cells of the environment that are not planned."""
+        first = self.connections[0]
+        meant = [each.environment for each in self.connections]
+        cells = first.registry.cells(first.environment.name)
+        return [replace(first, environment=cell) for cell in cells if cell not in meant]
 
     def _stack(self, tenant: str) -> str:
         return self.connections[0].names(tenant).stack
@@ -165,26 +193,34 @@ class Prospect:
             )
 
     def _quotas(self, made: Plan) -> tuple[Use, ...]:
-        """By AWS's defaults, and by the account's own values where much of a default is used."""
+        """By AWS's defaults, and by the account's own values where much of a default is used.
+
+        What cells of one account share is counted in all of them, whichever are planned.
+        """
         if self.connections[0].is_local:
             return ()
-        platforms = {each.platform.stack: each.environment.place for each in self.connections}
-        taken = loads(self.assembly.stacks, platforms)
+        meant = {each.environment.place: each for each in self.connections}
+        every = [*meant.values(), *self._others]
+        taken = loads(self.assembly.stacks, {each.platform.stack: each.environment.place for each in every})
         found = uses(taken, shipped(taken))
         if (keys := doubtful(found)) and made.counts[Action.CREATE]:
-            found = uses(taken, limits(taken, keys))
-        return found
+            reached = {each.environment.account for each in meant.values()}
+            found = uses(taken, limits(taken, keys, reached))
+        shown = (replace(each, cells=tuple(cell for cell in each.cells if cell in meant)) for each in found)
+        return tuple(each for each in shown if each.cells)
 
 
-def limits(taken: Sequence[CellLoad], keys: Collection[str]) -> Limits:
-    """Who may not ask goes by AWS's defaults; a refusal says so."""
+def limits(taken: Sequence[CellLoad], keys: Collection[str], reached: Collection[str]) -> Limits:
+    """Those of the `reached` accounts. Who may not ask goes by AWS's defaults; a refusal says so."""
     import boto3
     from botocore.exceptions import ClientError
 
+    asked = [each for each in taken if each.account in reached]
     try:
-        return live(taken, lambda _load, region: boto3.client("service-quotas", region_name=region), only=keys)
+        own = live(asked, lambda _load, region: boto3.client("service-quotas", region_name=region), only=keys)
     except ClientError:
         return shipped(taken)
+    return {**shipped(taken), **own}
 
 
 def intent_of(
@@ -240,6 +276,10 @@ class Lines:
         return f"{self.name}:{found}" if found else None
 
 
+def look(connection: Connection) -> Sight:
+    return CellSight(connection).sight()
+
+
 class CellSight:
     """How a plan looks at one cell. Clients are made, and the login checked, when the first look is needed."""
 
@@ -289,7 +329,7 @@ class CellSight:
             self.connection.check_account()
             if not self.connection.is_local:
                 raise
-            return Record(unread="is not there yet")  # the first deploy makes the bucket of a local cloud
+            return Record(unread=ABSENT)  # the first deploy makes the bucket of a local cloud
         except ClientError:
             self.connection.check_account()
             raise

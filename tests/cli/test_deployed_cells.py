@@ -10,8 +10,11 @@ from botocore.hooks import HierarchicalEmitter
 
 from cli.connection import Connection
 from cli.deploy import prepare
+from cli.errors import WrongInput
+from cli.planning import planned
 from cli.progress import Progress
 from deployment.locks import Holder, Lock
+from deployment.plans import Action
 from deployment.records import Shelf, bucket_of
 from lineage import table
 from lineage.bucket_owner import insisting
@@ -191,3 +194,100 @@ def test_a_deploy_in_one_cell_keeps_none_out_of_the_other(cells):
     Lock(s3, bucket_of(ACCOUNT, "eu-west-1"), PLATFORMS["eu-west-1"], Holder("somebody")).take()
 
     assert [line[2] for line in deployed("prod", "acme")] == ["created", "created"]
+
+
+GLOBEX_STACK, IN_FIRST = "mycompany-globex-prod-tenant", TENANTS + GLOBEX
+ELSEWHERE = ENVIRONMENTS.replace('b: {account: "123456789012"', 'b: {account: "999988887777"')
+
+
+def refusals(place="prod", *tenants, aside=()):
+    plan = planned(place, tenants, lambda *_: None, aside=aside)
+    created = {change.stack for cell in plan.cells for change in cell.pending if change.action is Action.CREATE}
+    return {each.subject: each.reason for each in plan.refusals}, created
+
+
+@pytest.mark.parametrize(("place", "tenants"), [("prod/first", ()), ("prod", ("globex",)), ("prod/first", ("globex",))])
+def test_a_tenant_that_moved_is_refused_though_its_old_cell_is_not_in_the_command(cells, place, tenants):
+    lake, regions = cells
+    deployed()
+    lake.write(IN_FIRST)
+
+    told, created = refusals(place, *tenants)
+
+    assert told[GLOBEX_STACK].startswith("stands in account 123456789012, Region eu-west-1, and tenants.yaml places")
+    assert created == set()
+    assert prepare(place, tenants, Progress(lambda _text: None)).run().refused is not None
+    assert GLOBEX_STACK not in regions["eu-central-1"].stacks
+
+
+def test_a_tenant_that_stands_nowhere_is_made_by_a_command_for_its_cell(cells):
+    lake, _ = cells
+    deployed()
+    lake.write(TENANTS + GLOBEX + IN_B + GLOBEX.replace("globex", "initech"))
+
+    assert refusals("prod/first") == ({}, {"mycompany-initech-prod-tenant"})
+
+
+def test_where_another_cell_cannot_be_seen_a_new_tenant_is_refused_until_that_is_named(cells):
+    lake, _ = cells
+    (lake.tenants / "environments.yaml").write_text(ELSEWHERE)
+
+    told, created = refusals("prod/first")
+
+    (reason,) = told.values()
+    assert reason.startswith(
+        "would be made here, and whether it stands in prod/b already (account 999988887777, Region eu-west-1) cannot be"
+    )
+    assert reason.endswith("say `--aside prod/b` if no tenant has moved from there")
+    assert refusals("prod/first", aside=["prod/b"]) == ({}, created)
+    assert prepare("prod/first", (), Progress(lambda _text: None), aside=["prod/b"]).run().failures == []
+    assert refusals("prod/first") == ({}, set())  # nothing new, and so nobody is asked
+
+
+def test_a_name_that_is_neither_a_cell_nor_a_platform_is_not_put_aside(cells):
+    with pytest.raises(WrongInput, match=r"--aside b: is no cell of environment prod \(prod, prod/b\) and no stack"):
+        refusals(aside=["b"])
+
+
+def test_a_changed_organization_does_not_make_everything_once_more(cells):
+    lake, _ = cells
+    deployed()
+    lake.write((TENANTS + GLOBEX + IN_B).replace("organization: mycompany", "organization: othercorp"))
+
+    told, _ = refusals()
+
+    assert set(told) == set(PLATFORMS.values())
+    assert told["mycompany-prod-platform"].startswith(
+        "stands in account 123456789012, Region eu-central-1, and is none of the registry's platforms there"
+    )
+    assert refusals(aside=PLATFORMS.values())[0] == {}
+
+
+def test_a_renamed_cell_is_refused(cells):
+    lake, _ = cells
+    deployed()
+    (lake.tenants / "environments.yaml").write_text(ENVIRONMENTS.replace("{b:", "{c:"))
+    lake.write(TENANTS + GLOBEX + "    cells: {prod: c}\n")
+
+    assert set(refusals()[0]) == {"mycompany-prod-platform-b"}
+
+
+def test_cells_that_changed_places_are_refused(cells):
+    lake, _ = cells
+    deployed()
+    swapped = ENVIRONMENTS.replace("eu-central-1", "X").replace("eu-west-1", "eu-central-1").replace("X", "eu-west-1")
+    (lake.tenants / "environments.yaml").write_text(swapped)
+
+    assert set(refusals()[0]) == {*PLATFORMS.values(), GLOBEX_STACK, "mycompany-acme-prod-tenant"}
+
+
+def test_what_cells_of_an_account_share_is_counted_in_all_of_them_whichever_are_planned(cells):
+    def roles(place):
+        plan = planned(place, (), lambda *_: None)
+        (use,) = [each for each in plan.quotas if each.quota.code == "L-FE177D64"]
+        return use.used, use.cells
+
+    used, every = roles("prod")
+    assert every == ("prod", "prod/b")
+    assert roles("prod/b") == (used, ("prod/b",))
+    assert roles("prod/first") == (used, ("prod",))
