@@ -78,6 +78,7 @@ def text(plan: Plan) -> Iterator[str]:
 
 
 def text_of(cell: CellPlan) -> Iterator[str]:
+    unseen = {change.stack: change.sections for change in cell.changes}
     for group in cell.groups:
         first = max(group.stacks, key=len)
         yield first + (f", whose values are shown, and {len(group.stacks) - 1:,} more" if len(group.stacks) > 1 else "")
@@ -87,7 +88,7 @@ def text_of(cell: CellPlan) -> Iterator[str]:
         found = list(differences(group))
         yield from (f"    {line(each)}" for each in found)
         if not found:
-            yield "    the template is the same; tags, execution role, protection or description differ"
+            yield f"    the template is the same; one of these differs: {'; '.join(unseen[first])}"
     for name in cell.strange:
         yield name
         yield "    stands, and is not one of this cell's by tenants.yaml"

@@ -224,7 +224,7 @@ class CellPlanner:
         old = self.sight.template(first.name) if self.knowledge.stands(first.name) else None
         differs = difference(old or {}, new, self.table)
         if old is not None and not differs.resources and not differs.sections:
-            differs = Difference(sections=(SETTINGS,))
+            differs = Difference(sections=(unseen(first.stack.template, new),))
         self._refuse(names, differs)
         size = max(intent.stack.size for intent in alike)
         group = Group(names, old, new, size)
@@ -278,6 +278,14 @@ def moved(stack: str, sight: Sight) -> Refusal:
 def lost(stack: str, recorded: Recorded | None) -> Refusal:
     whose = f"tenant {recorded.tenant}" if recorded else "the tenant of this stack"
     return Refusal(
+def unseen(whole: Mapping[str, Any], sent: Mapping[str, Any]) -> str:
+    """What may differ where templates do not. Of what a cloud keeps out of its stacks, live ones tell nothing."""
+    kept_out = {each["Type"] for name, each in whole["Resources"].items() if name not in sent["Resources"]}
+    if not kept_out:
+        return SETTINGS
+    return f"{SETTINGS}, or what this cloud makes beside the stack: {', '.join(sorted(kept_out))}"
+
+
         stack,
         f"{whose} is deployed and no longer in tenants.yaml; taking a tenant out deletes nothing: put its lines back, "
         "and to end it set `state: offboarding` there and deploy",

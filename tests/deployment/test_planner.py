@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from cli.diff import text_of
 from deployment.assembly import Stack
 from deployment.moulds import OwnWords, mould
 from deployment.planner import Intent, Sight, Told, plan_of
@@ -421,3 +422,28 @@ def test_a_change_of_tags_alone_is_an_update_that_says_so(cell):
     (change,) = planned(cell, cell.intent("acme", resources("acme"), tags={"team": "x"})).cells[0].pending
     assert (change.action, change.resources) == ("update", ())
     assert change.sections == ("tags, execution role, termination protection or description",)
+def test_a_query_that_a_cloud_makes_beside_its_stacks_is_not_said_to_be_a_tag(cell):
+    def contents(limit):
+        query = {"Type": "AWS::Athena::NamedQuery", "Properties": {"QueryString": f"SELECT 1 LIMIT {limit}"}}
+        return resources("acme") | {"Newest": query}
+
+    def without_queries(template):
+        kept = {name: each for name, each in template["Resources"].items() if name != "Newest"}
+        return {**template, "Resources": kept}
+
+    cell.deploy(cell.intent("acme", contents(10)))
+    cell.deployed[ACME] = (without_queries(cell.deployed[ACME][0]), cell.deployed[ACME][1])
+    changed = cell.intent("acme", contents(11))
+    sight = replace(cell.sight(), adaptation=Adaptation(without_queries, "1"))
+
+    plan = plan_of("prod", [(sight, [changed])], {ACME: cell.platform})
+
+    (change,) = plan.cells[0].pending
+    (section,) = change.sections
+    assert section.endswith("or description, or what this cloud makes beside the stack: AWS::Athena::NamedQuery")
+    assert [line.strip() for line in text_of(plan.cells[0])] == [
+        ACME,
+        f"the template is the same; one of these differs: {section}",
+    ]
+
+
