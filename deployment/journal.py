@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from deployment.errors import DeployError
 from deployment.locks import Lock
 from deployment.records import Record, Recorded, Shelf
 
@@ -25,6 +26,11 @@ class Journal:
     ) -> None:
         self.shelf, self.lock, self.every, self.clock = shelf, lock, every, clock
         self.record, self.etag = shelf.read()
+        if self.record.is_later:
+            raise DeployError(
+                f"{shelf.address}: {self.record.unread}, so a later version deploys here: deploy with that one, or "
+                "delete this object, and what is deployed is asked of CloudFormation"
+            )
         self.unwritten = False
         self.written_at = clock()
         self.one_at_a_time = threading.Lock()

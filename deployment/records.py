@@ -27,7 +27,8 @@ class Recorded:
 
     `digest` is that which its description carries, `entries` that of what the ledger was told of its tenant, `state`
     the tenant's, `at` a time in ISO 8601, `deploy` the id of the deploy, `mould` the template's (`deployment.moulds`).
-    `is_begun`: a deploy set about making it, and no one knows what came of it.
+    `is_begun`: a deploy set about making it, and no one knows what came of it. `updated` is when CloudFormation took
+    the template that was last sent by a deploy, None where nobody knows.
     """
 
     stack: str
@@ -39,6 +40,7 @@ class Recorded:
     deploy: str
     mould: str | None = None
     is_begun: bool = False
+    updated: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Record:
     fence: int = 0
     unread: str | None = None
     """Why nothing is known; None for a record that was there."""
+    is_later: bool = False
+    """Whether a later version of lake has written it, and says more than this one knows."""
 
     @property
     def is_known(self) -> bool:
@@ -73,8 +77,9 @@ class Record:
         """What cannot be read is as good as nothing, and says why."""
         try:
             facts = json.loads(text)
-            if facts["format"] != FORMAT:
-                return cls(unread=f"has format {facts['format']!r}, and this version of lake knows {FORMAT}")
+            if (form := facts["format"]) != FORMAT:
+                is_later = isinstance(form, int) and form > FORMAT
+                return cls(unread=f"has format {form!r}, and this version of lake knows {FORMAT}", is_later=is_later)
             rows = [recorded(row) for row in facts["stacks"]]
             return cls({each.stack: each for each in rows}, int(facts["fence"]))
         except (ValueError, KeyError, TypeError) as error:
@@ -83,14 +88,12 @@ class Record:
 
 def row_of(stack: Recorded) -> dict[str, Any]:
     row = asdict(stack)
-    if not stack.is_begun:
-        del row["is_begun"]
-    return row
+    return {name: value for name, value in row.items() if value or name not in {"is_begun", "updated"}}
 
 
 def recorded(row: Mapping[str, Any]) -> Recorded:
     found = Recorded(**row)
-    optional = (found.tenant, found.entries, found.state, found.mould)
+    optional = (found.tenant, found.entries, found.state, found.mould, found.updated)
     wrong = [text for text in (found.stack, found.digest, found.at, found.deploy) if not isinstance(text, str)]
     wrong += [found.is_begun] if not isinstance(found.is_begun, bool) else []
     if wrong or not all(text is None or isinstance(text, str) for text in optional):

@@ -4,7 +4,7 @@ import boto3
 import moto
 import pytest
 
-from deployment.errors import Overtaken
+from deployment.errors import DeployError, Overtaken
 from deployment.journal import Journal
 from deployment.locks import Holder, Lock
 from deployment.records import Recorded, Shelf
@@ -113,3 +113,13 @@ def test_who_lost_the_lock_writes_nothing(s3):
     with pytest.raises(Overtaken):
         journal.write()
     assert on_the_shelf(s3) == {}
+
+
+def test_a_record_of_a_later_version_is_not_written_over(s3):
+    later = b'{"format": 2, "fence": 7, "stacks": [], "approvals": {}}'
+    s3.put_object(Bucket=BUCKET, Key=f"deployments/{PLATFORM}/record.json", Body=later)
+
+    with pytest.raises(DeployError, match=r"record.json: has format 2, and this version of lake knows 1, so a later"):
+        begun(s3)
+
+    assert s3.get_object(Bucket=BUCKET, Key=f"deployments/{PLATFORM}/record.json")["Body"].read() == later
