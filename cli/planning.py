@@ -126,7 +126,7 @@ class Prospect:
         strange = [
             refusal
             for connection, sight in zip(self.connections, sights, strict=True)
-            for refusal in other_platforms(connection, sight, self.aside)
+            for refusal in other_platforms(connection, sight, look, self.aside)
         ]
         found = [*strange, *made.refusals, *self._failures(), *limit_refusals(groups), *quota_refusals(made, places)]
         return replace(made, refusals=tuple(self._located(found)))
@@ -213,12 +213,12 @@ class Prospect:
 def limits(taken: Sequence[CellLoad], keys: Collection[str], reached: Collection[str]) -> Limits:
     """Those of the `reached` accounts. Who may not ask goes by AWS's defaults; a refusal says so."""
     import boto3
-    from botocore.exceptions import ClientError
+    from botocore.exceptions import BotoCoreError, ClientError
 
     asked = [each for each in taken if each.account in reached]
     try:
         own = live(asked, lambda _load, region: boto3.client("service-quotas", region_name=region), only=keys)
-    except ClientError:
+    except (BotoCoreError, ClientError):
         return shipped(taken)
     return {**shipped(taken), **own}
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import output
+from cli import failures, output
 from cli.connection import LOCAL, cloud_home
-from cli.errors import NotFound
+from cli.errors import LakeError, NotFound
 from cli.exit_codes import ExitCode
 from cli.options import EnvironmentOption, JsonOption, tenants_folder
 from cli.synthesis import synthesise
@@ -39,23 +39,30 @@ def prove(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the report as Markdown.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Prove from the templates that no role of a tenant can act on anything of another; needs no cloud."""
+    """Prove from the templates that no role of a tenant can act on anything of another; needs no cloud.
+
+    Ends with 1 if one can, or if a tenant has no template and is not in the proof.
+    """
     if assembly is None:
         output.message("synthesising the templates …")
-    found = report_of(chosen(environment, assembly), tenants or [], cell_named(environment))
+    asked = chosen(environment, assembly)
+    if without := {tenant: why for tenant, why in asked.failures.items() if tenant in (tenants or [])}:
+        raise LakeError("\n".join(failures.sentences(without)))
+    found = report_of(asked, tenants or [], cell_named(environment))
     if golden:
         show_differences(found.differences)
     elif as_json:
         output.print_json(found.as_json())
     else:
         print(found.markdown() if markdown else found.text())
-    if not (not found.differences if golden else found.holds):
+    is_partial = failures.tell(asked.failures)
+    if is_partial or not (not found.differences if golden else found.holds):
         raise typer.Exit(ExitCode.FAILED)
 
 
 def chosen(environment: str, folder: Path | None) -> Assembly:
     if folder is None:
-        return synthesise(environment.partition("/")[0], tenants_folder(), cloud_home())
+        return synthesise(environment.partition("/")[0], tenants_folder(), cloud_home(), partly=True)
     if not (folder / "manifest.json").is_file():
         raise NotFound(f"{folder}: holds no manifest.json: expected the folder that a synthesis wrote, such as cdk.out")
     return read(folder)

@@ -2,13 +2,13 @@
 
 import heapq
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli import output
+from cli import failures, output
 from cli.connection import LOCAL, Connection, cloud_home
 from cli.errors import LakeError, WrongInput, explain
 from cli.exit_codes import ExitCode
@@ -40,7 +40,7 @@ def quotas(
 ) -> None:
     """Show what stacks take of service quotas, how many more tenants fit, and what it all costs before it is used.
 
-    Ends with 11 if what is in tenants.yaml does not fit.
+    Ends with 11 if what is in tenants.yaml does not fit, with 1 if a tenant has no template and could not be counted.
     """
     found = budget(environment, tenants)
     limits, said = (shipped(found.loads), None) if defaults else asked(found)
@@ -50,8 +50,11 @@ def quotas(
         show(found, limits)
     if said:
         output.message(said, style="yellow")
+    failures.tell(found.failures)
     if tenants is None and refusals(found.uses(limits)):
         raise typer.Exit(ExitCode.REFUSED)
+    if found.failures:
+        raise typer.Exit(ExitCode.FAILED)
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Budget:
     """What the cells of an environment take and cost.
 
     `usual`: what a tenant takes of the shape that most have. `shown`: the names of the cells that were asked for.
+    `failures`: tenants that are not counted, since they have no template, with the reason.
     """
 
     connections: Mapping[str, Connection]
@@ -66,6 +70,7 @@ class Budget:
     usual: Demand
     cost: Cost
     shown: tuple[str, ...]
+    failures: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def tenants(self) -> int:
@@ -103,13 +108,16 @@ def counted(environment: str, registry: "Registry", shown: tuple[str, ...]) -> "
     """The budget of what there is, and what a usual tenant costs."""
     connections = {each.place: Connection(registry, each) for each in registry.cells(environment)}
     platforms = {each.platform.stack: place for place, each in connections.items()}
-    stacks = synthesise(environment, tenants_folder(), cloud_home()).stacks
+    assembly = synthesise(environment, tenants_folder(), cloud_home(), partly=True)
+    stacks = assembly.stacks
     total = Cost.total(each * number for each, number in by_shape(stacks, cost))
     of_tenants = by_shape((each for each in stacks if each.name not in platforms), lambda template: template)
     if not of_tenants:
-        raise LakeError(f"environment {environment}: has no tenant yet; add one by `lake tenant add`")
+        failures.tell(assembly.failures)
+        raise LakeError(f"environment {environment}: has no tenant with a template; add one by `lake tenant add`")
     usual, _ = max(of_tenants, key=lambda pair: pair[1])
-    return Budget(connections, loads(stacks, platforms), demand(usual), total, shown), cost(usual)
+    taken = loads(stacks, platforms)
+    return Budget(connections, taken, demand(usual), total, shown, assembly.failures), cost(usual)
 
 
 def scaled(found: "tuple[Budget, Cost]", tenants: int | None) -> Budget:
@@ -238,6 +246,7 @@ def facts(found: Budget, limits: Limits) -> dict[str, Any]:
             for cell in found.shown
         },
         "refusals": refusals(every),
+        "failures": dict(found.failures),
         "needs": {
             kind: {"number": need.places, "tenants_in_one": need.most, "code": need.quota.code}
             for kind, need in found.needs.items()

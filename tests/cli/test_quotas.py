@@ -1,6 +1,7 @@
 """`lake quotas` on templates made here, with the accounts' own values as moto gives them."""
 
 import json
+import re
 
 import pytest
 from moto import mock_aws
@@ -221,3 +222,59 @@ def test_a_registry_that_does_not_fit_ends_as_refused(quotas, folder, tmp_path, 
 
     assert answer.exit_code == 11
     assert "Does not fit: 111122223333/eu-central-1: 301 events rules" in answer.stdout
+
+
+@pytest.fixture
+def odd(folder, tmp_path, monkeypatch):
+    """The registry with a tenant that no template can be made for."""
+    import shutil
+
+    made = tmp_path / "odd"
+    shutil.copytree(folder, made, ignore=shutil.ignore_patterns("home"))
+    query = "[{name: newest, description: New, sql: \"SELECT * FROM {table} WHERE x = 'qzhole-bucket-qz'\"}]"
+    contract = CONTRACT.replace("id: orders", "id: odd").replace(
+        "schema:\n", f"customProperties:\n  - property: lake.queries\n    value: {query}\nschema:\n"
+    )
+    (made / "contracts" / "odd.yaml").write_text(contract)
+    tenants = (made / "tenants.yaml").read_text()
+    (made / "tenants.yaml").write_text(tenants + TENANT.format("strange", "").replace("[orders]", "[odd]"))
+    monkeypatch.setenv("LAKE_TENANTS", str(made))
+    return made
+
+
+def flat(answer):
+    return " ".join(answer.stderr.split())
+
+
+def test_a_tenant_without_a_template_is_named_and_all_others_are_counted(quotas, odd):
+    answer = quotas("-e", "dev", "--defaults", "--json")
+
+    found = json.loads(answer.stdout)
+    assert answer.exit_code == 1
+    assert found["tenants"] == 3
+    assert found["failures"].keys() == {"strange"}
+    assert re.search(r"tenants\.yaml:6: tenant strange: has no template and is left out: query newest", flat(answer))
+
+
+def test_a_tenant_without_a_template_is_named_and_all_others_are_proved_apart(quotas, odd, lake):
+    every, one, itself = lake("prove", "-e", "dev"), lake("prove", "-e", "dev", "acme"), lake("prove", "strange")
+
+    assert (every.exit_code, one.exit_code, itself.exit_code) == (1, 1, 1)
+    assert every.stdout.startswith("isolation: 3 tenants, ")
+    assert "tenants.yaml:6: tenant strange: has no template and is left out" in flat(every)
+    assert "tenant strange: has no template and is left out: query newest" in flat(itself)
+    assert itself.stdout == ""
+
+
+def test_a_plan_goes_by_the_defaults_where_the_account_gives_no_answer(monkeypatch):
+    from botocore.exceptions import EndpointConnectionError
+
+    from cli import planning
+    from deployment.quotas import shipped
+
+    def unreachable(*_given, **_more):
+        raise EndpointConnectionError(endpoint_url="https://servicequotas.eu-central-1.amazonaws.com")
+
+    monkeypatch.setattr(planning, "live", unreachable)
+
+    assert planning.limits((), frozenset({"L-244521F2"}), ()) == shipped(())
