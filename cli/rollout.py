@@ -80,6 +80,7 @@ class Rollout:
         self.complete = completion(connection, self.assembly)
         self.digests = Digests(connection)
         self.fleet: Mapping[str, TenantEntry] = {}
+        self.differing: set[str] = set()
         self.one_at_a_time = threading.Lock()
 
     @property
@@ -106,6 +107,7 @@ class Rollout:
     def run(self, plan: CellPlan, waves: Waves) -> bool:
         """Do what is planned; whether all of it was begun. `lines` tell what happened to each stack."""
         due = self._due(plan)
+        self.differing = {change.stack for change in plan.pending if change.resources or change.sections}
         self._keep(plan)
         self.progress.expect(self.place, len(due))
         stacks, first = self._stacks(), (self.platform, self.canary)
@@ -209,12 +211,15 @@ class Rollout:
         self.progress.begin(said)
         stood = {name for name in wave if self.journal.known.has_stood(name)}
         self.journal.doubt({name: self.owners[name].id if name in self.owners else None for name in wave})
-        outcomes = stacks.deploy(list(map(self.assembly.stack, wave)), self._stands, stood=stood, waves=rules)
+        wanted, differing = list(map(self.assembly.stack, wave)), self.differing
+        outcomes = stacks.deploy(wanted, self._stands, stood=stood, differing=differing, waves=rules)
         self.journal.write()
         return rules.tolerates(sum(each.action == FAILED for each in outcomes), len(wave))
 
-    def _recorded(self, stack: str) -> Recorded:
+    def _recorded(self, stack: str, updated: str | None = None) -> Recorded:
+        """`updated`: when its template was sent, if it was now; else what is known of that goes on being true."""
         tenant, wanted = self.owners.get(stack), self.assembly.stack(stack)
+        known = self.journal.known.stacks.get(stack)
         return Recorded(
             stack=stack,
             tenant=tenant.id if tenant else None,
@@ -224,6 +229,7 @@ class Rollout:
             at=datetime.now(UTC).isoformat(timespec="seconds"),
             deploy=self.lock.deploy,
             mould=self._mould(wanted, tenant) if tenant else None,
+            updated=updated or (known.updated if known else None),
         )
 
     def _mould(self, stack: Stack, tenant: "Tenant") -> str:
@@ -237,7 +243,7 @@ class Rollout:
             if outcome.action not in {FAILED, NOT_BEGUN}:
                 self.complete(outcome.stack)
                 changes = self._enter(outcome.stack)
-                self.journal.note(self._recorded(outcome.stack))
+                self.journal.note(self._recorded(outcome.stack, outcome.updated))
         except Overtaken:
             raise
         except Exception as e:

@@ -39,6 +39,9 @@ class LiveStacks:
 
     def _standing(self, described: Mapping[str, Any]) -> Standing:
         found = Standing.of(described)
-        if not self.forgets_updates or found.status != "UPDATE_COMPLETE":
+        if not self.forgets_updates:
+            return found
+        found = replace(found, updated=None)
+        if found.status != "UPDATE_COMPLETE":
             return found
         return replace(found, digest=digest_in(self.template(described["StackName"]).get("Description", "")))

@@ -16,7 +16,7 @@ from deployment.plans import Action, CellPlan, Change, Group, Plan, Refusal
 from deployment.records import Record, Recorded
 from deployment.repairs import SETTLED, Step, step
 from deployment.replacements import Replacements, replacements
-from deployment.stacks import Adaptation, Standing
+from deployment.stacks import Adaptation, Standing, Wanted
 
 __all__ = ["Intent", "Sight", "Told", "plan_of", "several", "standing_in", "without_second"]
 
@@ -79,7 +79,8 @@ class Knowledge:
         self, sight: Sight, names: Iterable[str], *, refresh: bool, chosen: Collection[str] | None = None
     ) -> None:
         self.sight, self.names, self.chosen = sight, frozenset(names), chosen
-        self.looks_at_all = refresh or not sight.record.is_known
+        self.looks_at_all, self.compares = refresh or not sight.record.is_known, refresh
+        self.edited: dict[str, bool] = {}
         self.note = how(refresh=refresh, unread=sight.record.unread)
         self.refusals: list[Refusal] = []
 
@@ -128,7 +129,29 @@ class Knowledge:
         if standing is None:
             return recorded.digest if recorded and recorded.digest and not self.looks_at_all else None
         is_protected = standing.termination_protection == intent.stack.termination_protection
-        return standing.digest if standing.status in SETTLED and is_protected else None
+        is_right = standing.status in SETTLED and is_protected and not self._is_edited(intent, standing)
+        return standing.digest if is_right else None
+
+    def _is_edited(self, intent: Intent, standing: Standing) -> bool:
+        """Whether somebody gave the stack another template by hand, and left in its description what a deploy wrote.
+
+        Looked for on a refresh only, and where the stack was given one since the last deploy, as far as anybody knows.
+        """
+        if not self.compares or standing.digest != intent.digest:
+            return False
+        name, recorded = intent.name, self.recorded(intent.name)
+        if recorded is not None and recorded.updated is not None and recorded.updated == standing.updated:
+            return False
+        if name not in self.edited:
+            self.edited[name] = not Wanted(intent.stack, self.sight.adaptation).is_in(self.sight.template(name))
+        return self.edited[name]
+
+    def is_touched(self, name: str) -> bool:
+        """Whether the stack was given a template by somebody else since the last deploy, so far as times tell."""
+        standing, recorded = self.live.get(name), self.recorded(name)
+        return bool(
+            standing and standing.updated and recorded and recorded.updated and recorded.updated != standing.updated
+        )
 
     def is_told(self, intent: Intent) -> bool:
         """Whether the ledger knows of the tenant what it shall know."""
@@ -214,6 +237,7 @@ class CellPlanner:
         if not stands:
             return ("", after)
         is_as_recorded = recorded is not None and self.knowledge.digest(intent) == recorded.digest
+        is_as_recorded = is_as_recorded and not self.knowledge.is_touched(intent.name)
         before = recorded.mould if recorded is not None and is_as_recorded else None
         return (before or intent.name, after)
 
@@ -254,6 +278,14 @@ class CellPlanner:
         return tuple(sorted(strange - standing.keys())), tuple(sorted(standing))
 
 
+def unseen(whole: Mapping[str, Any], sent: Mapping[str, Any]) -> str:
+    """What may differ where templates do not. Of what a cloud keeps out of its stacks, live ones tell nothing."""
+    kept_out = {each["Type"] for name, each in whole["Resources"].items() if name not in sent["Resources"]}
+    if not kept_out:
+        return SETTINGS
+    return f"{SETTINGS}, or what this cloud makes beside the stack: {', '.join(sorted(kept_out))}"
+
+
 def several(stacks: Sequence[str]) -> str:
     return stacks[0] if len(stacks) == 1 else f"{stacks[0]} and {len(stacks) - 1:,} more"
 
@@ -278,14 +310,6 @@ def moved(stack: str, sight: Sight) -> Refusal:
 def lost(stack: str, recorded: Recorded | None) -> Refusal:
     whose = f"tenant {recorded.tenant}" if recorded else "the tenant of this stack"
     return Refusal(
-def unseen(whole: Mapping[str, Any], sent: Mapping[str, Any]) -> str:
-    """What may differ where templates do not. Of what a cloud keeps out of its stacks, live ones tell nothing."""
-    kept_out = {each["Type"] for name, each in whole["Resources"].items() if name not in sent["Resources"]}
-    if not kept_out:
-        return SETTINGS
-    return f"{SETTINGS}, or what this cloud makes beside the stack: {', '.join(sorted(kept_out))}"
-
-
         stack,
         f"{whose} is deployed and no longer in tenants.yaml; taking a tenant out deletes nothing: put its lines back, "
         "and to end it set `state: offboarding` there and deploy",

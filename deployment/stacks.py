@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -39,6 +40,7 @@ TURNS = 4  # of a stack that failed because some service was too busy
 
 NOTHING_TO_DO = "No updates are to be performed"
 FAILED, NOT_BEGUN, UNCHANGED = "failed", "not begun", "unchanged"
+SENT = {"created", "updated"}
 BUSY = ("Rate exceeded", "Throttling", "TooManyRequests", "Too Many Requests")
 """How a resource of a failed stack says that another service was asked too often."""
 
@@ -61,12 +63,16 @@ class Adaptation:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened to one stack: `created`, `updated`, `unchanged`, `failed` or `not begun`, after so many seconds."""
+    """What happened to one stack: `created`, `updated`, `unchanged`, `failed` or `not begun`, after so many seconds.
+
+    `updated` is when CloudFormation says that it took the template that was sent here; None where none was.
+    """
 
     stack: str
     action: str
     seconds: float
     error: str | None = None
+    updated: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,11 +85,14 @@ class Clients:
 
 @dataclass(frozen=True)
 class Standing:
-    """A stack as CloudFormation has it. `digest` is that of the template it was last given here."""
+    """A stack as CloudFormation has it. `digest` is what its description carries; who edits its template by hand leaves
+    it there. `updated` is the time of the last template that anybody gave it, None where nobody knows.
+    """
 
     status: str
     digest: str | None
     termination_protection: bool
+    updated: str | None = None
 
     @classmethod
     def of(cls, described: Mapping[str, Any]) -> "Standing":
@@ -91,7 +100,12 @@ class Standing:
             status=described["StackStatus"],
             digest=digest_in(described.get("Description", "")),
             termination_protection=bool(described.get("EnableTerminationProtection")),
+            updated=time_of(described.get("LastUpdatedTime") or described.get("CreationTime")),
         )
+
+
+def time_of(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat()
 
 
 def digest_in(description: str) -> str | None:
@@ -101,14 +115,23 @@ def digest_in(description: str) -> str | None:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A stack and what it shall be. Its template is read only once it is to be sent."""
+    """A stack and what it shall be. Its template is read only once it is to be sent.
+
+    `is_due`: it is sent even where the stack's description says that it has it already.
+    """
 
     stack: Stack
     adaptation: Adaptation = field(default_factory=Adaptation)
+    is_due: bool = False
 
     @cached_property
     def digest(self) -> str:
         return self.adaptation.mark(self.stack)
+
+    def is_in(self, live: Mapping[str, Any]) -> bool:
+        """Whether a live template is this one; its description is not looked at."""
+        wanted = self.adaptation.apply(self.stack.template)
+        return {**wanted, "Description": None} == {**live, "Description": None}
 
     @cached_property
     def body(self) -> str:
@@ -120,6 +143,7 @@ class Wanted:
     def is_met_by(self, standing: Standing | None) -> bool:
         return (
             standing is not None
+            and not self.is_due
             and standing.status in SETTLED
             and standing.digest == self.digest
             and standing.termination_protection == self.stack.termination_protection
@@ -151,6 +175,8 @@ class Stacks:
         self.looks, self.backoff = looks or Looks(), backoff or Backoff()
         self.publisher = Publisher(clients.s3, say, guard)
         self.stopped = threading.Event()
+        self.seen: dict[str, Standing] = {}
+        """Each stack at the last look."""
         self.gate.listen(clients.cloudformation)
 
     def standing(self) -> dict[str, Standing]:
@@ -160,7 +186,10 @@ class Stacks:
 
     def _standing(self, described: Mapping[str, Any]) -> Standing:
         found = Standing.of(described)
-        if not self.forgets_updates or found.status != "UPDATE_COMPLETE":
+        if not self.forgets_updates:
+            return found
+        found = replace(found, updated=None)
+        if found.status != "UPDATE_COMPLETE":
             return found
         template = self.clients.cloudformation.get_template(StackName=described["StackName"])["TemplateBody"]
         return replace(found, digest=digest_in(template.get("Description", "")))
@@ -171,9 +200,11 @@ class Stacks:
         done: Callable[[Outcome], Outcome] = lambda outcome: outcome,
         *,
         stood: Collection[str] = (),
+        differing: Collection[str] = (),
         waves: Waves | None = None,
     ) -> list[Outcome]:
         """Deploy one wave: stacks that do not depend on each other. `stood`: those known to have been right once.
+        `differing`: those known to have another template than they shall, whatever their description says.
         `done` is called for each, in a thread, and may make another outcome of it. Once more have failed than `waves`
         tolerates, no further one is begun.
         """
@@ -188,7 +219,8 @@ class Stacks:
                 if halted.is_set() or self.stopped.is_set():
                     return done(Outcome(stack.name, NOT_BEGUN, 0.0, "the wave was stopped before"))
                 try:
-                    outcome = done(self._attempt(Wanted(stack, self.adaptation), stood=stack.name in stood))
+                    wanted = Wanted(stack, self.adaptation, is_due=stack.name in differing)
+                    outcome = done(self._attempt(wanted, stood=stack.name in stood))
                 except BaseException:
                     self.stopped.set()  # before the next one is let in
                     raise
@@ -222,7 +254,9 @@ class Stacks:
             raise
         except (DeployError, ClientError) as e:
             error = str(e) if isinstance(e, DeployError) else f"stack {name}: {e}"
-        return Outcome(name, action, round(time.monotonic() - began, 2), error)
+        standing = self.seen.get(name) if action in SENT else None
+        updated = standing.updated if standing else None
+        return Outcome(name, action, round(time.monotonic() - began, 2), error, updated)
 
     def _brought(self, wanted: Wanted, *, stood: bool) -> str:
         """`bring`, again after a pause where a resource failed because a service was asked too often."""
@@ -387,7 +421,8 @@ class Stacks:
             if "does not exist" in str(e):
                 return None
             raise
-        return self._standing({"StackName": name, **described})
+        self.seen[name] = self._standing({"StackName": name, **described})
+        return self.seen[name]
 
     def _last_event(self, name: str) -> str | None:
         events = self._ask("describe_stack_events", {"StackName": name})["StackEvents"]

@@ -85,6 +85,34 @@ def test_a_changed_value_is_named_by_the_plan_and_shown_by_the_diff(deployed):
     assert [(step["old"], step["new"]) for step in difference["steps"]] == [(90, 7)]
 
 
+EDIT = f"""
+import boto3, json
+cloudformation = boto3.client("cloudformation")
+template = cloudformation.get_template(StackName="{ACME}")["TemplateBody"]
+rules = template["Resources"]["Lake5F1B88EA"]["Properties"]["LifecycleConfiguration"]["Rules"]
+for rule in rules:
+    rule.update(ExpirationInDays=1) if "ExpirationInDays" in rule else None
+cloudformation.update_stack(
+    StackName="{ACME}", TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_NAMED_IAM"]
+)
+print(json.dumps(None))
+"""
+
+
+@pytest.mark.cloud
+def test_a_template_that_was_edited_by_hand_is_found_and_put_right(deployed):
+    deployed.run(EDIT)
+
+    plan = deployed("plan", "--refresh")
+    assert plan.code == ExitCode.CHANGES, plan.out
+    assert f"{ACME}: update\n    ~ Lake5F1B88EA AWS::S3::Bucket LifecycleConfiguration\n" in plan.out
+    assert "/ExpirationInDays: 1 → 90\n" in deployed("diff").out
+
+    assert deployed("deploy", "--refresh", "--json").actions[ACME] == "updated"
+    assert deployed("plan", "--refresh").code == 0
+    assert deployed("diff").code == 0
+
+
 @pytest.mark.cloud
 def test_a_tenant_that_vanished_is_refused_in_a_pull_request_and_shown_by_the_diff(deployed):
     deployed.write(TENANTS + GLOBEX)

@@ -34,6 +34,7 @@ class Cell:
     record: Record = field(default_factory=Record)
     statuses: dict = field(default_factory=dict)
     told: dict = field(default_factory=dict)
+    updated: dict = field(default_factory=dict)
     platform: str = PLATFORM
     account: str = "777788889999"
     asked: list = field(default_factory=list)
@@ -59,7 +60,13 @@ class Cell:
             self.deployed[intent.name] = (intent.stack.template, intent.digest)
             made = mould(intent.stack, intent.own()) if intent.tenant else None
             facts = (intent.name, intent.tenant, intent.digest, intent.entries, intent.state, "now", deploy, made)
-            self.record = self.record.having(Recorded(*facts))
+            self.updated[intent.name] = deploy
+            self.record = self.record.having(Recorded(*facts, updated=deploy))
+
+    def edit(self, intent, contents):
+        """As somebody does it who takes the template that stands, and changes a value: the description stays."""
+        self.deployed[intent.name] = ({"Resources": contents}, intent.digest)
+        self.updated[intent.name] = "afterwards"
 
     def sight(self):
         return Sight(
@@ -76,7 +83,7 @@ class Cell:
     def _live(self, names):
         self.asked.append(("live", None if names is None else sorted(names)))
         return {
-            name: Standing(self.statuses.get(name, "CREATE_COMPLETE"), digest, True)
+            name: Standing(self.statuses.get(name, "CREATE_COMPLETE"), digest, True, self.updated.get(name))
             for name, (_, digest) in self.deployed.items()
             if names is None or name in names
         }
@@ -246,6 +253,41 @@ def test_refresh_of_one_tenant_asks_for_no_other(cell):
     assert cell.asked == [("live", [intents[3].name])]
 
 
+def test_refresh_finds_a_template_that_was_edited_by_hand_and_asks_for_no_other(cell):
+    acme, globex = (cell.intent(tenant, resources(tenant)) for tenant in ("acme", "globex"))
+    cell.deploy(acme, globex)
+    cell.edit(acme, resources("acme", Lake=bucket(1, "mycompany-acme-prod-datalake")))
+
+    plan = planned(cell, acme, globex, refresh=True)
+
+    assert actions(plan) == {ACME: "update", GLOBEX: "unchanged"}
+    (change,) = plan.cells[0].changes[0].resources
+    assert (change.logical_id, change.properties) == ("Lake", ("LifecycleConfiguration",))
+    assert {name for what, name in cell.asked if what == "template"} == {ACME}
+
+
+@pytest.mark.parametrize("times", [{}, {ACME: "afterwards"}])
+def test_a_template_that_nobody_can_vouch_for_is_asked_for_on_refresh_and_may_be_the_same(cell, times):
+    acme = cell.intent("acme", resources("acme"))
+    cell.deploy(acme)
+    cell.updated = times
+
+    assert planned(cell, acme, refresh=True).is_empty
+    assert cell.asked == [("live", None), ("template", ACME)]
+
+
+def test_one_of_many_that_was_edited_by_hand_is_not_taken_for_like_the_others(cell):
+    tenants = [f"tenant{n}" for n in range(5)]
+    before = [cell.intent(tenant, resources(tenant)) for tenant in tenants]
+    cell.deploy(*before)
+    cell.edit(before[3], resources("tenant3", Key={"Type": "AWS::KMS::Key"}))
+    after = [cell.intent(each, resources(each, Lake=bucket(7, f"mycompany-{each}-prod-datalake"))) for each in tenants]
+
+    plan = planned(cell, *after, refresh=True)
+
+    assert [each.subject for each in plan.refusals] == [f"{before[3].name}/Key"]
+
+
 def test_refresh_finds_a_stack_whose_last_update_was_taken_back(cell):
     acme = cell.intent("acme", resources("acme"))
     cell.deploy(acme)
@@ -257,7 +299,7 @@ def test_refresh_finds_a_stack_whose_last_update_was_taken_back(cell):
 def test_refresh_finds_a_protection_that_was_switched_off(cell):
     acme = cell.intent("acme", resources("acme"))
     cell.deploy(acme)
-    unprotected = {ACME: Standing("CREATE_COMPLETE", acme.digest, termination_protection=False)}
+    unprotected = {ACME: Standing("CREATE_COMPLETE", acme.digest, termination_protection=False, updated="one")}
     cell._live = lambda names: unprotected
 
     (change,) = planned(cell, acme, refresh=True).cells[0].pending
@@ -416,12 +458,6 @@ def test_what_cannot_be_judged_cannot_be_named_away(cell):
     assert [each.reason for each in plan.refusals] == ["what a change does to AWS::New::Thing is not known here"]
 
 
-def test_a_change_of_tags_alone_is_an_update_that_says_so(cell):
-    cell.deploy(cell.intent("acme", resources("acme")))
-
-    (change,) = planned(cell, cell.intent("acme", resources("acme"), tags={"team": "x"})).cells[0].pending
-    assert (change.action, change.resources) == ("update", ())
-    assert change.sections == ("tags, execution role, termination protection or description",)
 def test_a_query_that_a_cloud_makes_beside_its_stacks_is_not_said_to_be_a_tag(cell):
     def contents(limit):
         query = {"Type": "AWS::Athena::NamedQuery", "Properties": {"QueryString": f"SELECT 1 LIMIT {limit}"}}
@@ -447,3 +483,9 @@ def test_a_query_that_a_cloud_makes_beside_its_stacks_is_not_said_to_be_a_tag(ce
     ]
 
 
+def test_a_change_of_tags_alone_is_an_update_that_says_so(cell):
+    cell.deploy(cell.intent("acme", resources("acme")))
+
+    (change,) = planned(cell, cell.intent("acme", resources("acme"), tags={"team": "x"})).cells[0].pending
+    assert (change.action, change.resources) == ("update", ())
+    assert change.sections == ("tags, execution role, termination protection or description",)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import datetime
 
 import boto3
 import pytest
@@ -95,6 +96,34 @@ def test_a_stack_is_created_left_alone_and_updated(clients, a_stack):
     resources = clients.cloudformation.describe_stack_resources(StackName=name)["StackResources"]
     assert {each["LogicalResourceId"] for each in resources} == {"Queue", "More"}
     assert deploy(clients, second)[name].action == "unchanged"
+
+
+@pytest.mark.cloud
+def test_a_stack_that_is_known_to_differ_is_updated_whatever_its_description_says(clients, a_stack):
+    name = "edited"
+    stack = a_stack(name, {"Queue": QUEUE | {"Properties": {"QueueName": "edited"}}})
+    deploy(clients, stack)
+    template = clients.cloudformation.get_template(StackName=name)["TemplateBody"]
+    template["Resources"]["More"] = {"Type": "AWS::SQS::Queue"}
+    clients.cloudformation.update_stack(StackName=name, TemplateBody=json.dumps(template))
+    assert deploy(clients, stack)[name].action == "unchanged"
+
+    (outcome,) = deployer(clients, forgets_updates=True).deploy([stack], differing={name})
+
+    assert outcome.action == "updated"
+    assert set(clients.cloudformation.get_template(StackName=name)["TemplateBody"]["Resources"]) == {"Queue"}
+
+
+@pytest.mark.cloud
+def test_when_a_template_was_taken_is_known_of_those_that_were_sent(clients, a_stack):
+    stack = a_stack("timed", {"Topic": {"Type": "AWS::SNS::Topic"}})
+    (created,) = deployer(clients).deploy([stack])
+
+    described = clients.cloudformation.describe_stacks(StackName="timed")["Stacks"][0]
+    assert datetime.fromisoformat(created.updated) == described["CreationTime"]
+    assert deployer(clients).deploy([stack])[0].updated is None
+    forgetting = deployer(clients, forgets_updates=True)
+    assert forgetting.deploy([a_stack("untimed", {"Topic": {"Type": "AWS::SNS::Topic"}})])[0].updated is None
 
 
 @pytest.mark.cloud
