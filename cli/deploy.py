@@ -13,7 +13,7 @@ from cli.connection import LOCAL, Connection, cloud_home, within_reach
 from cli.exit_codes import ExitCode
 from cli.neighbours import named
 from cli.options import EnvironmentOption, JsonOption, tenants_folder
-from cli.plan import AsideOption, ReplaceOption, sentence, show
+from cli.plan import AsideOption, ReplaceOption, ending, sentence, show
 from cli.planning import Prospect, refuse_unplaced
 from cli.progress import Progress, progress
 from cli.rollout import Line, Rollout
@@ -62,7 +62,8 @@ def deploy(
 ) -> None:
     """Do what `lake plan` shows: the platform's stack first, then tenants in waves that grow.
 
-    A deploy that was interrupted is gone on with by the next one. Ends with 11 if the plan is refused.
+    A deploy that was interrupted is gone on with by the next one. Ends with 11 if the plan is refused; with
+    --dry-run as `lake plan` does, with 10 if there is something to do.
     """
     with progress() as said:
         deployment = prepare(
@@ -78,15 +79,14 @@ def deploy(
 
 
 def refuse(plan: Plan, *, whole: bool, as_json: bool) -> None:
-    """Show why a plan is refused, or all of it; ends with 11 if it is."""
+    """Show why a plan is refused, or all of it; ends as `lake plan` does."""
     if whole or as_json:
         show(plan, as_json=as_json)
     else:
         for each in plan.refusals:
             output.message(f"refused: {sentence(each)}", style="red")
         output.message("nothing was deployed; `lake plan` shows the whole plan", style="red")
-    if plan.refusals:
-        raise typer.Exit(ExitCode.REFUSED)
+    raise typer.Exit(ending(plan))
 
 
 def show_report(report: Report, *, as_json: bool) -> None:

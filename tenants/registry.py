@@ -129,9 +129,7 @@ def _remembered(folder: Path, file: Path, text: str | None, path: Path) -> Regis
     if blocks is None:
         return None
     digests = [digest_of(block) for block in blocks.blocks]
-    memory = Memory.read(
-        path, context_of(blocks, [folder / ENVIRONMENTS, *sorted((folder / CONTRACTS).glob("*.yaml"))])
-    )
+    memory = Memory.read(path, context_of(blocks, _files_around(folder)))
     new = [position for position, digest in enumerate(digests) if digest not in memory.tenants] or [0]
     try:
         part, begins = _read(folder, file, blocks.only(new))

@@ -123,7 +123,7 @@ def deployed(lake):
 def test_a_dry_run_says_what_would_be_made_and_makes_nothing(lake):
     planned = lake("deploy", "--dry-run")
 
-    assert planned.code == 0, planned.err
+    assert planned.code == ExitCode.CHANGES, planned.err
     assert "mycompany-acme-local-tenant: create" in planned.out
     assert "+ Lake5F1B88EA AWS::S3::Bucket" in planned.out
     assert (

@@ -185,3 +185,12 @@ def test_blocks_are_whole_lines_and_together_the_text():
     assert [block.count("id: abc") for block in found.blocks] == [1, 1, 1]
     assert found.lines([0, 1, 2]) == [4, 8, 15]
     assert found.lines([0, 2]) == [4, 8]
+
+
+def test_a_registry_without_environments_is_told_in_the_same_words_with_a_memory(folder, tmp_path):
+    (folder / "environments.yaml").unlink()
+
+    told = outcome(folder)
+
+    assert "environments.yaml" in str(told)
+    assert outcome(folder, memory=tmp_path / "memory.json") == told
