@@ -83,26 +83,58 @@ def unseen(other: Connection, new: Sequence[str], why: str) -> Refusal:
     )
 
 
-def other_platforms(connection: Connection, sight: Sight, aside: Collection[str]) -> Iterator[Refusal]:
-    """Where a cell seems to be new: platforms of its environment that stand there, and that the registry has not.
+def other_platforms(connection: Connection, sight: Sight, look: Look, aside: Collection[str]) -> Iterator[Refusal]:
+    """Where a cell seems to be new: platforms of its environment that stand in its account, and the registry has not.
 
-    A changed organization, or a cell's changed name, makes every tenant look new.
+    A changed organization, or a cell's changed name or Region, makes every tenant look new.
     """
     if sight.record.unread != ABSENT:
         return
-    environment, registry = connection.environment, connection.registry
-    known = {
+    environment = connection.environment
+    for region in regions_of(connection):
+        there = replace(connection, environment=environment.model_copy(update={"region": region}))
+        found = put_down_in(there, is_own=region == environment.region)
+        for name in sorted(found - known_platforms(there) - frozenset(aside)):
+            if platform_rule(environment.name).fullmatch(name) and look(there).live({name}):
+                yield Refusal(
+                    name,
+                    f"stands in account {environment.account}, Region {region}, and is none of the registry's "
+                    "platforms there, so its tenants would be made once more: if `organization` or a cell's name, account "
+                    f"or Region was changed, put it back; if this is another lake, say `--aside {name}`",
+                )
+
+
+def put_down_in(there: Connection, *, is_own: bool) -> frozenset[str]:
+    """Platforms with a record; none of another Region that the login may not read."""
+    from botocore.exceptions import ClientError
+
+    try:
+        return platforms_in(there.client("s3"), bucket_of(there.environment.account, there.environment.region))
+    except ClientError:
+        if is_own:
+            raise
+        return frozenset()
+
+
+def regions_of(connection: Connection) -> list[str]:
+    """Those of the account that are bootstrapped; the cell's own where the login may not list buckets."""
+    from botocore.exceptions import ClientError
+
+    own, beginning = connection.environment.region, bucket_of(connection.environment.account, "")
+    try:
+        pages = list(connection.client("s3").get_paginator("list_buckets").paginate(Prefix=beginning))
+    except ClientError:
+        return [own]
+    names = (each["Name"] for page in pages for each in page.get("Buckets", ()))
+    return sorted({own, *(name.removeprefix(beginning) for name in names if name.startswith(beginning))})
+
+
+def known_platforms(connection: Connection) -> frozenset[str]:
+    """Those that the registry has in the account and Region of a cell, of whichever environment."""
+    registry, own = connection.registry, connection.environment
+    return frozenset(
         registry.platform_names(cell.place).stack
         for each in registry.environments
         for cell in registry.cells(each)
-        if (cell.account, cell.region) == (environment.account, environment.region)
-    }
-    found = platforms_in(connection.client("s3"), bucket_of(environment.account, environment.region))
-    for name in sorted(found - known - frozenset(aside)):
-        if platform_rule(environment.name).fullmatch(name) and sight.live({name}):
-            yield Refusal(
-                name,
-                f"stands in account {sight.account}, Region {sight.region}, and is none of the registry's platforms "
-                "there, so its tenants would be made once more: if `organization` or a cell's name, account or Region "
-                f"was changed, put it back; if this is another lake, say `--aside {name}`",
-            )
+        if (cell.account, cell.region) == (own.account, own.region)
+    )

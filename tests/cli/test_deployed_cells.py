@@ -291,3 +291,19 @@ def test_what_cells_of_an_account_share_is_counted_in_all_of_them_whichever_are_
     assert every == ("prod", "prod/b")
     assert roles("prod/b") == (used, ("prod/b",))
     assert roles("prod/first") == (used, ("prod",))
+
+
+def test_a_changed_region_is_refused(cells):
+    lake, _ = cells
+    alone = ENVIRONMENTS.replace(', cells: {b: {account: "123456789012", region: eu-west-1}}', "")
+    (lake.tenants / "environments.yaml").write_text(alone)
+    lake.write(TENANTS)
+    deployed()
+    (lake.tenants / "environments.yaml").write_text(alone.replace("eu-central-1", "eu-west-1"))
+
+    told, _ = refusals()
+
+    assert set(told) == {"mycompany-prod-platform"}
+    assert told["mycompany-prod-platform"].startswith(
+        "stands in account 123456789012, Region eu-central-1, and is none"
+    )
