@@ -99,8 +99,8 @@ def other_platforms(connection: Connection, sight: Sight, look: Look, aside: Col
                 yield Refusal(
                     name,
                     f"stands in account {environment.account}, Region {region}, and is none of the registry's "
-                    "platforms there, so its tenants would be made once more: if `organization` or a cell's name, account "
-                    f"or Region was changed, put it back; if this is another lake, say `--aside {name}`",
+                    "platforms there, so its tenants would be made once more: if `organization` or a cell's name, "
+                    f"account or Region was changed, put it back; if this is another lake, say `--aside {name}`",
                 )
 
 
