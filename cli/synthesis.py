@@ -69,7 +69,8 @@ def synthesise(
             failures = make(environment, load, found.folder, home, sources)
             if failures and not partly:
                 raise SynthesisError(told(failures))
-            if not failures:
+            # Of files that were changed meanwhile, it is not known which ones were read.
+            if not failures and fingerprint(environment, tenants, sources) == key:
                 (found.folder / KEY).write_text(key, encoding="utf-8")
             remove_others(place, found.folder)
         found.share()

@@ -65,6 +65,21 @@ def test_what_a_command_reads_stays_as_it_is_while_another_one_makes_something_e
     assert [stack.read() for stack in other.stacks] != before
 
 
+def test_what_was_made_while_the_registry_changed_is_made_again(tenants, tmp_path, monkeypatch):
+    make = synthesis.make
+
+    def changed_meanwhile(*given):
+        (tenants / "tenants.yaml").write_text("organization: othercompany\n")
+        return make(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(synthesis, "make", changed_meanwhile)
+        synthesise("dev", tenants, tmp_path / "home")
+    (tenants / "tenants.yaml").write_text("organization: mycompany\n")
+
+    assert [stack.name for stack in synthesise("dev", tenants, tmp_path / "home").stacks] == ["mycompany-dev-platform"]
+
+
 def test_two_that_want_the_same_read_the_same_files(tenants, tmp_path):
     folders = {synthesise("dev", tenants, tmp_path / "home").folder for _ in range(2)}
     reading = [synthesise("dev", tenants, tmp_path / "home") for _ in range(2)]
