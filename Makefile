@@ -5,6 +5,8 @@ PYTHON ?= python3
 TOOLS := $(CURDIR)/.tools
 UV := $(TOOLS)/uv/bin/uv
 BIN := .venv/bin
+# Processes that share the tests; each may have a local cloud and a Spark session of its own (4 GB).
+WORKERS ?= 2
 # Everything that is installed or cached stays inside the project's folder.
 export UV_CACHE_DIR := $(TOOLS)/cache
 export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(TOOLS)/jsii
@@ -20,10 +22,10 @@ demo: setup ## the whole loop on this machine: deploy, drop files, query, trace
 	@$(BIN)/lake demo
 
 test: $(TOOLS)/.development $(TOOLS)/.emulator $(TOOLS)/.classes $(TOOLS)/.oracle $(TOOLS)/.cdk_cli ## the tests (under 15 minutes)
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
 
 test-all: $(TOOLS)/.development $(TOOLS)/.emulator $(TOOLS)/.classes $(TOOLS)/.oracle $(TOOLS)/.cdk_cli ## the tests with the slow legs (nightly)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(WORKERS)
 
 check: $(TOOLS)/.development $(TOOLS)/.audit ## lint, types, import contracts, workflows, secrets
 	@$(BIN)/ruff check .

@@ -27,7 +27,6 @@ from isolation.template import Stack
 from lineage import table
 from tenants.naming import TenantNames
 from tests.isolation.accounts import account_of, stacks_of
-from tests.isolation.summary import SAID
 from tests.templates import GLOBEX, committed, synthesised
 
 
@@ -72,10 +71,10 @@ def undefended(templates):
                 document["Statement"] = [one for one in document["Statement"] if one.get("Sid") != "ForeignTenants"]
 
 
-def test_no_role_of_a_tenant_can_act_on_anything_of_another():
+def test_no_role_of_a_tenant_can_act_on_anything_of_another(record_property):
     proof = prove(account_of(committed("dev"), "dev"))
 
-    SAID["proof"] = str(proof)
+    record_property("said", str(proof))
     assert [str(each) for each in proof.leaks] == []
 
 

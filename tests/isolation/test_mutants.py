@@ -27,7 +27,6 @@ from tests.isolation.mutants import (
     Mutant,
     table,
 )
-from tests.isolation.summary import SAID
 from tests.oracle.matrix import Asked, Finding, Matrix, asked_about, mentioned
 from tests.templates import GLOBEX, Templates, agreed_of, synthesised
 
@@ -150,9 +149,9 @@ def test_without_a_hole_everybody_is_content():
     assert all_findings(sound()) == []
 
 
-def test_every_mutant_is_caught_by_somebody():
+def test_every_mutant_is_caught_by_somebody(record_property):
     caught = [mutant for mutant in MUTANTS if set(mutant.noticed_by) - set(mutant.not_yet)]
-    SAID["mutants"] = f"mutants caught {len(caught)}/{len(MUTANTS)}"
+    record_property("said", f"mutants caught {len(caught)}/{len(MUTANTS)}")
 
     assert len(caught) >= 20
     assert {mutant.name for mutant in MUTANTS} - {mutant.name for mutant in caught} == UNCAUGHT
