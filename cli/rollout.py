@@ -219,17 +219,19 @@ class Rollout:
     def _recorded(self, stack: str, updated: str | None = None) -> Recorded:
         """`updated`: when its template was sent, if it was now; else what is known of that goes on being true."""
         tenant, wanted = self.owners.get(stack), self.assembly.stack(stack)
-        known = self.journal.known.stacks.get(stack)
+        known, state = self.journal.known.stacks.get(stack), tenant.state if tenant else None
+        now = datetime.now(UTC).isoformat(timespec="seconds")
         return Recorded(
             stack=stack,
             tenant=tenant.id if tenant else None,
             digest=self.adaptation.mark(wanted),
             entries=self.digests.of(tenant) if tenant else None,
-            state=tenant.state if tenant else None,
-            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            state=state,
+            at=now,
             deploy=self.lock.deploy,
             mould=self._mould(wanted, tenant) if tenant else None,
             updated=updated or (known.updated if known else None),
+            since=None if state is None else known.since if known and known.state == state and known.since else now,
         )
 
     def _mould(self, stack: Stack, tenant: "Tenant") -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from deployment.errors import DeployError
 from deployment.locks import Lock
-from deployment.records import Record, Recorded, Shelf
+from deployment.records import Record, Recorded, RecordedOffboarding, Shelf
 
 __all__ = ["Journal"]
 
@@ -70,6 +70,14 @@ class Journal:
             if stacks:
                 self.record = self.record.lacking(*stacks)
                 self.unwritten = True
+
+    def offboard(self, tenant: str, how_far: RecordedOffboarding) -> None:
+        """Write at once how far the end of a tenant has come; with the certificate its stack is entered no more."""
+        with self.one_at_a_time:
+            if how_far.is_certified:
+                self.record = self.record.lacking(how_far.stack)
+            self.record = self.record.offboarding(tenant, how_far)
+            self._write()
 
     def write(self) -> None:
         """Write what was noted since the last time."""

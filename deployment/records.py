@@ -5,20 +5,22 @@ A record is knowledge, the stack is the truth: where it is missing or cannot be 
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
 from deployment.errors import BootstrapError, Overtaken
 
-__all__ = ["ABSENT", "Record", "Recorded", "Shelf", "bucket_of", "platforms_in"]
+__all__ = ["ABSENT", "Record", "Recorded", "RecordedOffboarding", "Shelf", "bucket_of", "platforms_in"]
 
-FORMAT = 1
+FORMAT, FIRST_FORMAT = 2, 1
 FOLDER = "deployments/"
 ABSENT = "is not there yet"
 TRIES = 5
 GONE, CONFLICT, FAILED = 404, 409, 412
+SELDOM = {"is_begun", "updated", "since"}
+"""Left out of a row where there is nothing to say."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Recorded:
     `digest` is that which its description carries, `entries` that of what the ledger was told of its tenant, `state`
     the tenant's, `at` a time in ISO 8601, `deploy` the id of the deploy, `mould` the template's (`deployment.moulds`).
     `is_begun`: a deploy set about making it, and no one knows what came of it. `updated` is when CloudFormation took
-    the template that was last sent by a deploy, None where nobody knows.
+    the template that was last sent by a deploy, None where nobody knows. `since` is when a deploy saw `state` first.
     """
 
     stack: str
@@ -41,6 +43,27 @@ class Recorded:
     mould: str | None = None
     is_begun: bool = False
     updated: str | None = None
+    since: str | None = None
+
+
+@dataclass(frozen=True)
+class RecordedOffboarding:
+    """How far the end of a tenant has come; its id is not free before that is certified, and with `never` not then.
+
+    `at` is when it came so far, in ISO 8601, `stack` the tenant's, `certificate` the key of the certificate in the
+    bucket that holds the record, and `sha256` that of its bytes.
+    """
+
+    state: Literal["begun", "certified"]
+    at: str
+    stack: str
+    reuse: str = "never"
+    certificate: str | None = None
+    sha256: str | None = None
+
+    @property
+    def is_certified(self) -> bool:
+        return self.state == "certified"
 
 
 @dataclass(frozen=True)
@@ -49,6 +72,8 @@ class Record:
 
     stacks: Mapping[str, Recorded] = field(default_factory=dict)
     fence: int = 0
+    offboardings: Mapping[str, RecordedOffboarding] = field(default_factory=dict)
+    """By tenant; also of those whose stack is long gone."""
     unread: str | None = None
     """Why nothing is known; None for a record that was there."""
     is_later: bool = False
@@ -63,41 +88,69 @@ class Record:
         return stack in self.stacks and not self.stacks[stack].is_begun
 
     def having(self, *stands: Recorded) -> "Record":
-        return Record({**self.stacks, **{each.stack: each for each in stands}}, self.fence)
+        return self._with({**self.stacks, **{each.stack: each for each in stands}})
 
     def lacking(self, *stacks: str) -> "Record":
-        return Record({name: each for name, each in self.stacks.items() if name not in stacks}, self.fence)
+        return self._with({name: each for name, each in self.stacks.items() if name not in stacks})
+
+    def offboarding(self, tenant: str, how_far: RecordedOffboarding) -> "Record":
+        return Record(self.stacks, self.fence, {**self.offboardings, tenant: how_far})
+
+    def _with(self, stacks: Mapping[str, Recorded]) -> "Record":
+        return Record(stacks, self.fence, self.offboardings)
 
     def text(self) -> str:
-        rows = [row_of(each) for _, each in sorted(self.stacks.items())]
-        return json.dumps({"format": FORMAT, "fence": self.fence, "stacks": rows}, separators=(",", ":"))
+        facts = {
+            "format": FORMAT,
+            "fence": self.fence,
+            "stacks": [row_of(each) for _, each in sorted(self.stacks.items())],
+            "offboardings": {tenant: asdict(each) for tenant, each in sorted(self.offboardings.items())},
+        }
+        return json.dumps(facts, separators=(",", ":"))
 
     @classmethod
     def read(cls, text: bytes) -> "Record":
         """What cannot be read is as good as nothing, and says why."""
         try:
             facts = json.loads(text)
-            if (form := facts["format"]) != FORMAT:
+            if (form := facts["format"]) not in {FIRST_FORMAT, FORMAT}:
                 is_later = isinstance(form, int) and form > FORMAT
                 return cls(unread=f"has format {form!r}, and this version of lake knows {FORMAT}", is_later=is_later)
             rows = [recorded(row) for row in facts["stacks"]]
-            return cls({each.stack: each for each in rows}, int(facts["fence"]))
-        except (ValueError, KeyError, TypeError) as error:
+            if form == FIRST_FORMAT:
+                rows = [entered(row) for row in rows]
+            ends = {} if form == FIRST_FORMAT else facts["offboardings"]
+            offboardings = {str(tenant): recorded_offboarding(end) for tenant, end in ends.items()}
+            return cls({each.stack: each for each in rows}, int(facts["fence"]), offboardings)
+        except (AttributeError, ValueError, KeyError, TypeError) as error:
             return cls(unread=f"cannot be read ({type(error).__name__}: {error})")
 
 
 def row_of(stack: Recorded) -> dict[str, Any]:
     row = asdict(stack)
-    return {name: value for name, value in row.items() if value or name not in {"is_begun", "updated"}}
+    return {name: value for name, value in row.items() if value or name not in SELDOM}
 
 
 def recorded(row: Mapping[str, Any]) -> Recorded:
     found = Recorded(**row)
-    optional = (found.tenant, found.entries, found.state, found.mould, found.updated)
+    optional = (found.tenant, found.entries, found.state, found.mould, found.updated, found.since)
     wrong = [text for text in (found.stack, found.digest, found.at, found.deploy) if not isinstance(text, str)]
     wrong += [found.is_begun] if not isinstance(found.is_begun, bool) else []
     if wrong or not all(text is None or isinstance(text, str) for text in optional):
         raise TypeError(f"{row} is no stack")
+    return found
+
+
+def entered(stack: Recorded) -> Recorded:
+    """The first format did not say since when: at the latest since the deploy that wrote the row."""
+    return stack if stack.state is None else replace(stack, since=stack.at)
+
+
+def recorded_offboarding(row: Mapping[str, Any]) -> RecordedOffboarding:
+    found = RecordedOffboarding(**row)
+    texts = (found.at, found.stack, found.reuse, *([found.certificate, found.sha256] if found.is_certified else []))
+    if found.state not in {"begun", "certified"} or not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"{row} is no offboarding")
     return found
 
 
@@ -148,7 +201,7 @@ class Shelf:
         """
         if record.fence > fence:
             raise Overtaken(self._overtaken(f"under lock {record.fence}, and this deploy holds {fence}"))
-        body = Record(record.stacks, fence).text().encode()
+        body = replace(record, fence=fence).text().encode()
         for _ in range(TRIES):
             try:
                 return self._put(body, etag)

@@ -7,7 +7,7 @@ import pytest
 from deployment.errors import DeployError, Overtaken
 from deployment.journal import Journal
 from deployment.locks import Holder, Lock
-from deployment.records import Recorded, Shelf
+from deployment.records import Recorded, RecordedOffboarding, Shelf
 from lineage.bucket_owner import insisting
 
 BUCKET, PLATFORM = "cdk-hnb659fds-assets-123456789012-us-east-1", "mycompany-prod-platform"
@@ -116,10 +116,23 @@ def test_who_lost_the_lock_writes_nothing(s3):
 
 
 def test_a_record_of_a_later_version_is_not_written_over(s3):
-    later = b'{"format": 2, "fence": 7, "stacks": [], "approvals": {}}'
+    later = b'{"format": 3, "fence": 7, "stacks": [], "approvals": {}}'
     s3.put_object(Bucket=BUCKET, Key=f"deployments/{PLATFORM}/record.json", Body=later)
 
-    with pytest.raises(DeployError, match=r"record.json: has format 2, and this version of lake knows 1, so a later"):
+    with pytest.raises(DeployError, match=r"record.json: has format 3, and this version of lake knows 2, so a later"):
         begun(s3)
 
     assert s3.get_object(Bucket=BUCKET, Key=f"deployments/{PLATFORM}/record.json")["Body"].read() == later
+
+
+def test_a_tenants_end_is_written_at_once_and_its_stack_is_entered_until_it_is_certified(s3):
+    journal = begun(s3)
+    journal.note(a_stack("one"), a_stack("two"))
+
+    journal.offboard("acme", RecordedOffboarding("begun", "2026-01-02T00:00:00+00:00", "one"))
+    assert on_the_shelf(s3) == {"one": "d1", "two": "d1"}
+    assert not Shelf(s3, BUCKET, PLATFORM).read()[0].offboardings["acme"].is_certified
+
+    journal.offboard("acme", RecordedOffboarding("certified", "2026-01-03T00:00:00+00:00", "one", "never", "c", "5f"))
+    assert on_the_shelf(s3) == {"two": "d1"}
+    assert Shelf(s3, BUCKET, PLATFORM).read()[0].offboardings["acme"].is_certified

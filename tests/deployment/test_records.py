@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from deployment.errors import BootstrapError, Overtaken
-from deployment.records import Record, Recorded, Shelf, bucket_of
+from deployment.records import Record, Recorded, RecordedOffboarding, Shelf, bucket_of
 from lineage.bucket_owner import insisting
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
@@ -142,7 +142,10 @@ def test_a_record_that_was_deleted_meanwhile_is_not_written_as_if_it_stood(shelf
         (b"[]", "cannot be read"),
         (b'{"format": 1, "fence": 0, "stacks": [{"stack": "x"}]}', "cannot be read"),
         (b'{"format": 1, "fence": 0, "stacks": ' + WRONG + b"]}", "cannot be read"),
-        (b'{"format": 2, "fence": 0, "stacks": []}', "has format 2, and this version of lake knows 1"),
+        (b'{"format": 2, "fence": 0, "stacks": []}', "cannot be read"),
+        (b'{"format": 2, "fence": 0, "stacks": [], "offboardings": []}', "cannot be read"),
+        (b'{"format": 2, "fence": 0, "stacks": [], "offboardings": {"acme": {"state": "done"}}}', "cannot be read"),
+        (b'{"format": 3, "fence": 0, "stacks": []}', "has format 3, and this version of lake knows 2"),
     ],
 )
 def test_what_cannot_be_read_is_as_good_as_nothing_and_can_be_written_over(shelf, bucket, body, why):
@@ -156,8 +159,35 @@ def test_what_cannot_be_read_is_as_good_as_nothing_and_can_be_written_over(shelf
     assert shelf.read()[0].is_known
 
 
+def test_how_far_offboardings_are_outlasts_what_later_deploys_write(shelf):
+    begun = RecordedOffboarding("begun", "2026-11-21T10:00:00+00:00", "mycompany-acme-prod-tenant")
+    certified = RecordedOffboarding(
+        "certified", "2026-11-22T10:00:00+00:00", "mycompany-initech-prod-tenant", "after certificate", "c.json", "5f"
+    )
+    etag = shelf.write(Record().offboarding("acme", begun).offboarding("initech", certified), None, fence=1)
+
+    record, etag = shelf.read()
+    shelf.write(record.having(acme()).lacking("mycompany-acme-prod-tenant"), etag, fence=2)
+
+    assert shelf.read()[0] == Record({}, 2, {"acme": begun, "initech": certified})
+
+
+def test_a_record_that_does_not_say_since_when_means_since_its_row_was_written(bucket, shelf):
+    row = {name: value for name, value in vars(acme()).items() if name not in {"since", "updated", "is_begun"}}
+    begun = {**row, "stack": "mycompany-new-prod-tenant", "state": None, "digest": "", "is_begun": True}
+    bucket.body, bucket.etag = json.dumps({"format": 1, "fence": 3, "stacks": [row, begun]}).encode(), "e"
+
+    record, _ = shelf.read()
+
+    assert (record.is_known, record.fence, dict(record.offboardings)) == (True, 3, {})
+    assert record.stacks["mycompany-acme-prod-tenant"].since == "2026-11-21T10:00:00+00:00"
+    assert record.stacks["mycompany-new-prod-tenant"].since is None
+
+
 def test_ten_thousand_stacks_are_a_record_of_a_few_megabytes():
-    rows = [acme("d" * 32, stack=f"mycompany-tenant{n}-prod-tenant", mould="m" * 16) for n in range(10_000)]
+    rows = [
+        acme("d" * 32, stack=f"mycompany-tenant{n}-prod-tenant", mould="m" * 16, since=acme().at) for n in range(10_000)
+    ]
 
     assert len(Record().having(*rows).text()) < 4_000_000
 
