@@ -29,6 +29,7 @@ def crossings(document: Document, environments: Mapping[str, str | None], contra
         yield document.problem(("defaults", "tier"), f"no tier {default!r}{nearest(default, tiers)}")
     fit = {name: organization for name, organization in environments.items() if _is_fit(check_environment, name)}
     yield from _identities(document, fit)
+    yield from _exports(document, fit)
     for position, tenant in _tenants(document):
         tier = tenant.get("tier")
         if isinstance(tier, str) and tier not in tiers:
@@ -68,8 +69,7 @@ def _identities(document: Document, environments: Mapping[str, str | None]) -> I
         if not isinstance(name, str) or not _is_fit(check_tenant, name):
             continue
         if name in first:
-            line = document.lines["tenants", first[name], "id"]
-            yield document.problem(place, f"tenant {name!r} is given twice, first in line {line}")
+            yield document.problem(place, _given_before(document, first[name], name))
             continue
         first[name] = position
         for environment, organization in environments.items():
@@ -81,6 +81,47 @@ def _identities(document: Document, environments: Mapping[str, str | None]) -> I
                 continue
             for other in {taken.setdefault(item.casefold(), name) for item in derived} - {name}:
                 yield document.problem(place, f"{name!r} gives a name that {other!r} has; choose another id")
+
+
+def _given_before(document: Document, position: int, name: str) -> str:
+    before, line = document.at(["tenants", position]), document.lines["tenants", position, "id"]
+    if before.get("state") != "offboarded":
+        return f"tenant {name!r} is given twice, first in line {line}"
+    if _mapping(before.get("offboarding")).get("reuse") == "after certificate":
+        return f"tenant {name!r} left, line {line}: write these lines in place of those, or choose another id"
+    return f"tenant {name!r} left, line {line}, and its id is never used again: choose another id"
+
+
+def _exports(document: Document, environments: Mapping[str, str | None]) -> Iterator[Problem]:
+    """Exports into what is itself a tenant's: deleted with it, or readable to another."""
+    default = _mapping(document.value).get("organization")
+    exports = {
+        position: export
+        for position, tenant in _tenants(document)
+        if isinstance(export := _mapping(tenant.get("offboarding")).get("export"), str)
+    }
+    if not exports:
+        return
+    owners = {
+        bucket: tenant["id"]
+        for _, tenant in _tenants(document)
+        for environment, organization in environments.items()
+        for bucket in _buckets(organization or default, tenant.get("id"), environment)
+    }
+    for position, export in exports.items():
+        bucket = export.removeprefix("s3://").partition("/")[0]
+        if bucket in owners:
+            yield document.problem(
+                ("tenants", position, "offboarding", "export"),
+                f"{bucket} is the bucket of tenant {owners[bucket]}: name one that is not the platform's",
+            )
+
+
+def _buckets(organization: Any, tenant: Any, environment: str) -> list[str]:
+    try:
+        return [TenantNames(organization, tenant, environment).bucket]
+    except (InvalidName, TypeError):
+        return []  # another problem, told where it is
 
 
 def _derived(organization: Any, tenant: str, environment: str) -> list[str]:
@@ -103,6 +144,8 @@ def _datasets(document: Document, position: int, tenant: dict[str, Any], contrac
             yield document.problem(place, f"dataset {name!r} is given twice")
             continue
         seen.add(name)
+        if tenant.get("state") == "offboarded":
+            continue  # its contract may have gone with it
         wanted = entry.get("contract", name)
         if isinstance(wanted, str) and wanted not in contracts:
             yield document.problem(place, f"no contract contracts/{wanted}.yaml{nearest(wanted, contracts)}")

@@ -4,6 +4,7 @@ TenantsError
 ├── RegistryError       everything wrong in the YAML files, one problem per line
 ├── InvalidName         an id that no resource may be named after
 └── NotFound            something asked for by name that the registry does not hold
+    └── Offboarded      a tenant that left
 
     try:
         registry = load(Path("tenants"))
@@ -15,7 +16,7 @@ TenantsError
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["InvalidName", "NotFound", "Problem", "RegistryError", "TenantsError", "shortened"]
+__all__ = ["InvalidName", "NotFound", "Offboarded", "Problem", "RegistryError", "TenantsError", "shortened"]
 
 
 SHOWN = 400  # characters of a name or message; what stands in a file may be a million long
@@ -71,3 +72,15 @@ class NotFound(TenantsError, LookupError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, tuple(known)
         super().__init__(f"no {kind} {name!r}; known: {', '.join(self.known) or 'none'}")
+
+
+class Offboarded(NotFound):
+    """Raised when a tenant is asked for that left; its id stays taken."""
+
+    def __init__(self, name: str) -> None:
+        LookupError.__init__(
+            self,
+            f"tenant {name!r} is offboarded, tenants.yaml says so: nothing stands for it; `lake tenant "
+            f"verify-certificate {name} -e ENV` checks that",
+        )
+        self.kind, self.name, self.known = "tenant", name, ()

@@ -17,7 +17,7 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from tenants.blocks import Blocks
-from tenants.model import Dataset, Retention, Tenant
+from tenants.model import Dataset, Offboarding, Retention, Tenant
 
 __all__ = ["Memory", "context_of", "digest_of"]
 
@@ -77,6 +77,7 @@ def noted(context: str, tenants: Mapping[str, Tenant]) -> dict[str, Any]:
         rows[digest] = vars(tenant) | {
             "retention": retentions.setdefault(tenant.retention, len(retentions)),
             "datasets": [datasets.setdefault(each, len(datasets)) for each in tenant.datasets],
+            "offboarding": tenant.offboarding and vars(tenant.offboarding),
         }
     return {
         "context": context,
@@ -96,6 +97,7 @@ def restored(kept: Mapping[str, Any]) -> dict[str, Tenant]:
             | {
                 "retention": retentions[row["retention"]],
                 "datasets": tuple(datasets[position] for position in row["datasets"]),
+                "offboarding": row["offboarding"] and Offboarding.model_construct(**row["offboarding"]),
             }
         )
         for digest, row in kept["tenants"].items()

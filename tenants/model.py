@@ -27,6 +27,7 @@ __all__ = [
     "Dataset",
     "Environment",
     "EnvironmentEntry",
+    "Offboarding",
     "Retention",
     "RetentionCeiling",
     "Tenant",
@@ -69,7 +70,8 @@ Schedule = Annotated[
     ),
 ]
 WorkerType = Literal["G.1X", "G.2X", "G.4X", "G.8X", "G.12X", "G.16X", "R.1X", "R.2X", "R.4X", "R.8X"]
-State = Literal["active", "suspended", "offboarding"]
+State = Literal["active", "suspended", "offboarding", "offboarded"]
+Reuse = Literal["never", "after certificate"]
 RemovalPolicy = Literal["retain", "destroy"]
 WebhookFormat = Literal["slack", "teams"]
 
@@ -169,6 +171,30 @@ class Dataset(Value):
         return self
 
 
+class Offboarding(Value):
+    """How a tenant leaves."""
+
+    requested_by: str
+    """Who asked for it."""
+    export: str | None
+    """Where data and lineage go before anything is deleted, `s3://bucket/` or `s3://bucket/prefix/`; None: nowhere."""
+    export_account: str | None
+    """The account whose bucket that is."""
+    grace: int
+    """Days from the deploy that saw `offboarding` to the first deletion."""
+    reuse: Reuse
+    """Whether the id may be taken again, once the certificate is there."""
+
+    @property
+    def export_bucket(self) -> str | None:
+        return None if self.export is None else self.export.removeprefix("s3://").partition("/")[0]
+
+    @property
+    def export_prefix(self) -> str:
+        """Empty, or it ends in a slash."""
+        return "" if self.export is None else self.export.removeprefix("s3://").partition("/")[2]
+
+
 class Tenant(Value):
     """A party with its own data, key, roles and budget."""
 
@@ -181,10 +207,18 @@ class Tenant(Value):
     cells: Mapping[str, str]
     """The cell by environment, where that is not the first."""
     datasets: tuple[Dataset, ...]
+    """None of a tenant that is offboarded, where it says none."""
     workers: int
     worker_type: WorkerType
     max_concurrent_runs: int
     query_bytes_limit: int
+    offboarding: Offboarding | None = None
+    """Of one that is offboarding or offboarded."""
+
+    @property
+    def is_offboarded(self) -> bool:
+        """Whether the file says so: nothing of it stands, or is made, and its id stays taken."""
+        return self.state == "offboarded"
 
     def dataset(self, name: str) -> Dataset | None:
         return next((dataset for dataset in self.datasets if dataset.name == name), None)

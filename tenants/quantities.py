@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-__all__ = ["Days", "PlainDigits", "Seconds", "Size", "duration_text", "size_text"]
+__all__ = ["Days", "DaysOrNone", "PlainDigits", "Seconds", "Size", "duration_text", "size_text"]
 
 # Others read 1_000, 010, 0x1F or 1:30 as numbers, and not all as the same one.
 COUNT = re.compile(r"(?:0|[1-9][0-9]{0,11})\Z")
@@ -94,6 +94,16 @@ Seconds = Annotated[
     ),
 ]
 Days = Annotated[int, BeforeValidator(parse_days), _text_schema(r"^[0-9]+ *(day|week)s?$", "90 days", "2 weeks")]
+DaysOrNone = Annotated[
+    int,
+    BeforeValidator(parse_days),
+    WithJsonSchema(
+        {
+            "anyOf": [{"const": 0}, {"type": "string", "pattern": r"^[0-9]+ *(day|week)s?$"}],
+            "examples": ["30 days", "2 weeks", 0],
+        }
+    ),
+]
 Size = Annotated[int, BeforeValidator(parse_bytes), _text_schema(r"^[0-9.]+ *([KMGT]i?)?B$", "100 GB", "1 TB")]
 
 

@@ -15,7 +15,7 @@ from tenants.contract import Contract, read_contract
 from tenants.crossings import crossings
 from tenants.document import MAX_BYTES, Document, contents, parse, read
 from tenants.entries import EnvironmentsFile, TenantEntry, TenantsFile
-from tenants.errors import NotFound, Problem, RegistryError
+from tenants.errors import NotFound, Offboarded, Problem, RegistryError
 from tenants.memory import Memory, context_of, digest_of
 from tenants.model import Environment, EnvironmentEntry, Retention, Tenant
 from tenants.naming import FIRST_CELL, PlatformNames, TenantNames
@@ -43,16 +43,26 @@ class Registry:
     contracts: Mapping[str, Contract]
     further_cells: Mapping[str, tuple[Environment, ...]] = field(default_factory=dict)
     """Of environments that have any."""
+    offboarded: tuple[Tenant, ...] = ()
+    """Those that left and whose ids stay taken: nothing is made, deployed or listed for them."""
 
     @cached_property
     def by_id(self) -> dict[str, Tenant]:
         return {tenant.id: tenant for tenant in self.tenants}
 
     def tenant(self, name: str) -> Tenant:
-        """Raises NotFound."""
+        """Raises NotFound, and Offboarded (which is one) for a tenant that left."""
         if name not in self.by_id:
-            raise NotFound("tenant", name, self.by_id)
+            raise Offboarded(name) if self._has_left(name) else NotFound("tenant", name, self.by_id)
         return self.by_id[name]
+
+    def known(self, name: str) -> Tenant:
+        """The tenant, whether it is here or left; raises NotFound."""
+        left = next((tenant for tenant in self.offboarded if tenant.id == name), None)
+        return left or self.tenant(name)
+
+    def _has_left(self, name: str) -> bool:
+        return any(tenant.id == name for tenant in self.offboarded)
 
     def environment(self, name: str) -> Environment:
         """Raises NotFound."""
@@ -74,7 +84,11 @@ class Registry:
 
     def cell_of(self, tenant: str, environment: str) -> Environment:
         """The environment as it is in the cell that the tenant is placed in; raises NotFound."""
-        return self.cell(f"{environment}/{self.tenant(tenant).cells.get(environment, FIRST_CELL)}")
+        return self.place_of(self.tenant(tenant), environment)
+
+    def place_of(self, tenant: Tenant, environment: str) -> Environment:
+        """The environment as it is, or was, in the cell of a tenant that may have left; raises NotFound."""
+        return self.cell(f"{environment}/{tenant.cells.get(environment, FIRST_CELL)}")
 
     def tenants_in(self, cell: Environment) -> tuple[Tenant, ...]:
         """The tenants that are placed in a cell."""
@@ -132,14 +146,14 @@ def _remembered(folder: Path, file: Path, text: str | None, path: Path) -> Regis
     memory = Memory.read(path, context_of(blocks, _files_around(folder)))
     new = [position for position, digest in enumerate(digests) if digest not in memory.tenants] or [0]
     try:
-        part, begins = _read(folder, file, blocks.only(new))
+        part, read_now = _read(folder, file, blocks.only(new))
     except RegistryError:
         return None
-    if begins != blocks.lines(new):
+    if [line for line, _ in read_now] != blocks.lines(new):
         return None
-    known = memory.tenants | dict(zip((digests[position] for position in new), part.tenants, strict=True))
-    found = replace(part, tenants=tuple(known[digest] for digest in digests))
-    if len({tenant.id for tenant in found.tenants}) < len(digests) or list(_unfit(found)):
+    known = memory.tenants | {digests[position]: each for position, (_, each) in zip(new, read_now, strict=True)}
+    found = _with(part, [known[digest] for digest in digests])
+    if len({known[digest].id for digest in digests}) < len(digests) or list(_unfit(found)):
         return None
     if known.keys() != memory.tenants.keys() or len(known) > len(digests):
         memory.keep({digest: known[digest] for digest in digests})
@@ -151,8 +165,17 @@ def _files_around(folder: Path) -> list[Path]:
     return [path for path in (folder / ENVIRONMENTS, *sorted((folder / CONTRACTS).glob("*.yaml"))) if path.is_file()]
 
 
-def _read(folder: Path, file: Path, text: str | None) -> tuple[Registry, list[int]]:
-    """The registry, and the line that each tenant begins in."""
+def _with(registry: Registry, tenants: Iterable[Tenant]) -> Registry:
+    """Those that are here, and those that left."""
+    here: list[Tenant] = []
+    left: list[Tenant] = []
+    for tenant in tenants:
+        (left if tenant.is_offboarded else here).append(tenant)
+    return replace(registry, tenants=tuple(here), offboarded=tuple(left))
+
+
+def _read(folder: Path, file: Path, text: str | None) -> tuple[Registry, list[tuple[int, Tenant]]]:
+    """The registry, and each entry of the file with the line that it begins in."""
     problems: list[Problem] = []
     environments = _environments(folder, problems)
     first, further = _first(environments), _further(environments)
@@ -169,12 +192,14 @@ def _read(folder: Path, file: Path, text: str | None) -> tuple[Registry, list[in
         raise RegistryError(short)
     registry = Registry(
         organization=entries.organization,
-        tenants=resolved,
+        tenants=(),
         environments=MappingProxyType(first),
         contracts=MappingProxyType({name: contract for name, contract in contracts.items() if contract}),
         further_cells=MappingProxyType(further),
     )
-    return registry, [document.lines["tenants", position] for position in range(len(resolved))]
+    return _with(registry, resolved), [
+        (document.lines["tenants", position], tenant) for position, tenant in enumerate(resolved)
+    ]
 
 
 def _unfit(registry: Registry) -> Iterator[tuple[Place, str]]:
@@ -263,5 +288,6 @@ def _resolved(entry: TenantEntry, entries: TenantsFile) -> Tenant:
         retention=entry.retention.over(entries.defaults.retention.over(Retention())),
         cells={environment: cell for environment, cell in entry.cells.items() if cell != FIRST_CELL},
         datasets=entry.datasets,
+        offboarding=entry.offboarding.resolved() if entry.offboarding else None,
         **entries.tiers[tier].model_dump(),
     )

@@ -69,7 +69,11 @@ def tenants(count: int, seed: int = 6) -> str:
     return HEAD + "".join(tenant(next(found), random_) for _ in range(count))
 
 
+LEAVING = "    offboarding: {requested_by: jane@acme.example, export: none}\n"
+
+
 def tenant(name: str, random_: random.Random) -> str:
+    state = random_.choice(("active", "suspended", "offboarding"))
     raw = random_.choice((1, 7, 90, 36_500))
     processed = random_.choice([days for days in (1, 90, 365, 36_500) if days >= raw])
     return (
@@ -77,7 +81,7 @@ def tenant(name: str, random_: random.Random) -> str:
         f"    name: {json.dumps(random_.choice(NAMES), ensure_ascii=False)}\n"
         f"    owner: {json.dumps(random_.choice(OWNERS), ensure_ascii=False)}\n"
         f"    tier: {random_.choice(('standard', 'premium', 'tiny'))}\n"
-        f"    state: {random_.choice(('active', 'suspended', 'offboarding'))}\n"
+        f"    state: {state}\n{LEAVING if state == 'offboarding' else ''}"
         f"    retention: {{raw: {raw} days, processed: {processed} days, quarantine: {random_.randint(1, 36_500)} days}}\n"
         f"    datasets: {random_.choice(DATASETS)}\n"
     )
