@@ -24,12 +24,31 @@ __all__ = [
     "cells",
     "cloud_home",
     "connect",
+    "is_rehearsal",
     "running_cloud",
     "suffix_of",
     "within_reach",
 ]
 
 LOCAL = "local"
+REHEARSAL = "LAKE_REHEARSAL"
+LOGINS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+"""Variables by which AWS's clients are somebody."""
+
+
+def is_rehearsal() -> bool:
+    """Whether environments other than `local` are played in the local cloud: no account is asked or changed."""
+    said = os.environ.get(REHEARSAL, "")
+    if said not in {"", "1"}:
+        raise WrongInput(f"{REHEARSAL}={said}: expected 1, for a rehearsal in the local cloud, or nothing")
+    return said == "1"
 
 
 def cloud_home() -> Path:
@@ -39,15 +58,20 @@ def cloud_home() -> Path:
     return default_home()
 
 
-def running_cloud() -> "Cloud":
-    """The running local cloud, with its variables in this process's environment."""
+def known_cloud() -> "Cloud":
+    """The local cloud that runs."""
     from local_cloud import state
     from local_cloud.errors import NotRunningError
 
     try:
-        cloud = state.load(cloud_home())
+        return state.load(cloud_home())
     except NotRunningError as error:
         raise CloudIsDown from error
+
+
+def running_cloud() -> "Cloud":
+    """The running local cloud, with its variables in this process's environment."""
+    cloud = known_cloud()
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update(cloud.environment())
@@ -66,7 +90,8 @@ class Connection:
 
     @property
     def is_local(self) -> bool:
-        return self.environment.name == LOCAL
+        """Whether it stands in the local cloud: `local` itself, and any other while it is rehearsed there."""
+        return self.environment.name == LOCAL or is_rehearsal()
 
     @cached_property
     def platform(self) -> "PlatformNames":
@@ -203,11 +228,26 @@ def _named(environment: str) -> list[Connection]:
 
 def _reach(connection: Connection) -> None:
     """Elsewhere the cell's own Region: a person's default would lead to a ledger that is not there."""
-    if connection.is_local:
+    if connection.environment.name == LOCAL:
         running_cloud()
-    else:
-        for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):
-            os.environ[variable] = connection.environment.region
+        return
+    if is_rehearsal():
+        _rehearse(connection.environment)
+    for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        os.environ[variable] = connection.environment.region
+
+
+def _rehearse(environment: "Environment") -> None:
+    """The local cloud as the environment's account: twelve digits as an access key are root of that account there."""
+    logged_in = [name for name in LOGINS if os.environ.get(name)]
+    if logged_in and os.environ.get("AWS_ENDPOINT_URL") != known_cloud().endpoint:
+        raise WrongInput(
+            f"{REHEARSAL}=1, and {logged_in[0]} is set: a rehearsal asks no account; unset {REHEARSAL} if "
+            f"environment {environment.name} itself is meant, else {', '.join(logged_in)}"
+        )
+    running_cloud()
+    os.environ["AWS_ACCESS_KEY_ID"] = environment.account
+    output.message(f"rehearsal: environment {environment.name} is played in the local cloud, no account is asked")
 
 
 def within_reach(environment: str) -> list[Connection]:

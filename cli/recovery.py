@@ -42,7 +42,7 @@ KEPT = frozenset({"tenant", "pointer", "dataset", "dataset_name"})
 
 def remember(connection: Connection, assembly: Assembly, tenants: Sequence[str]) -> None:
     """Keep what is deployed: the registry's files, the assembly's key, and the ids of all tenants so far."""
-    if not connection.is_local:
+    if not connection.environment.is_local:
         return
     folder = cloud_home() / DEPLOYED
     if connection.folder == folder:  # deployed again as it was
@@ -62,7 +62,7 @@ def remember(connection: Connection, assembly: Assembly, tenants: Sequence[str])
 
 def remember_hold(connection: Connection, tenant: str, reason: str | None) -> None:
     """Keep that an operator held a tenant, or with None that it was released."""
-    if connection.is_local:
+    if connection.environment.is_local:
         from local_cloud import state
 
         file = cloud_home() / HOLDS

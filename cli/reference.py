@@ -24,7 +24,7 @@ Written by `python -m cli.reference` from `lake --help`; a test checks that it i
 - Every command that asks a lake takes `-e NAME` (or `LAKE_ENVIRONMENT`), the environment; default `local`, the cloud
   that `lake up` starts.
 - `LAKE_HOME` moves the local cloud's folder (default `.lake`), `LAKE_TENANTS` the folder of `tenants.yaml`,
-  `LAKE_DEBUG=1` shows the traceback behind a message.
+  `LAKE_DEBUG=1` shows the traceback behind a message, `LAKE_REHEARSAL=1` plays another environment in the local cloud.
 - `lake --install-completion` teaches your shell the commands.
 
 | exit code | means |
