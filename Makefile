@@ -21,10 +21,10 @@ help: ## list the commands
 demo: setup ## the whole loop on this machine: deploy, drop files, query, trace
 	@$(BIN)/lake demo
 
-test: $(TOOLS)/.development $(TOOLS)/.emulator $(TOOLS)/.classes $(TOOLS)/.oracle $(TOOLS)/.cdk_cli ## the tests (under 15 minutes)
+test: $(TOOLS)/.development $(TOOLS)/.emulator $(TOOLS)/.classes $(TOOLS)/.oracle $(TOOLS)/.cdk_cli $(TOOLS)/.workflow_runner ## the tests (under 15 minutes)
 	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
 
-test-all: $(TOOLS)/.development $(TOOLS)/.emulator $(TOOLS)/.classes $(TOOLS)/.oracle $(TOOLS)/.cdk_cli ## the tests with the slow legs (nightly)
+test-all: $(TOOLS)/.development $(TOOLS)/.emulator $(TOOLS)/.classes $(TOOLS)/.oracle $(TOOLS)/.cdk_cli $(TOOLS)/.workflow_runner ## the tests with the slow legs (nightly)
 	@$(BIN)/python -m pytest -n $(WORKERS)
 
 check: $(TOOLS)/.development $(TOOLS)/.audit ## lint, types, import contracts, workflows, secrets
@@ -103,7 +103,8 @@ $(TOOLS)/.classes: $(TOOLS)/.project $(TOOLS)/.jars
 
 $(TOOLS)/.oracle: NOTE = the second opinion on isolation (20 MB, once)
 $(TOOLS)/.cdk_cli: NOTE = the CDK command line that tests ask (30 MB, once)
-$(TOOLS)/.oracle $(TOOLS)/.cdk_cli: $(TOOLS)/.%: $(TOOLS)/.development tests/%/package.json tests/%/package-lock.json
+$(TOOLS)/.workflow_runner: NOTE = GitHub's reader of workflows, with which tests run them (5 MB, once)
+$(TOOLS)/.oracle $(TOOLS)/.cdk_cli $(TOOLS)/.workflow_runner: $(TOOLS)/.%: $(TOOLS)/.development tests/%/package.json tests/%/package-lock.json
 	@echo "installing $(NOTE) ..." >&2
 	@mkdir -p $(TOOLS)/$*
 	@cp tests/$*/package.json tests/$*/package-lock.json $(TOOLS)/$*

@@ -15,7 +15,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 KNOWN = Path(__file__).with_name("audit.known")
 LOCKS = ("project", "development", "emulator", "audit", "bootstrap")
-NPM = ("tests/oracle", "tests/cdk_cli")
+NPM = ("tests/oracle", "tests/cdk_cli", "tests/workflow_runner")
 SHORTEST_REASON = 40  # characters
 
 

@@ -38,6 +38,10 @@ LOCKS = (
     Lock("requirements/bootstrap.lock", "the installer", ".tools/uv"),
     Lock("tests/oracle/package-lock.json", "the second opinion on isolation: a process of its own, in tests only"),
     Lock("tests/cdk_cli/package-lock.json", "the CDK command line, which tests let read assemblies; in tests only"),
+    Lock(
+        "tests/workflow_runner/package-lock.json",
+        "GitHub's reader of workflows, with which tests run them; in tests only",
+    ),
 )
 RUNTIME = ("requirements/project.lock", "requirements/jars.lock", "requirements/emulator.lock")
 

@@ -66,7 +66,7 @@ def test_what_is_tested_is_what_is_run():
     assert {name: line for name, line in project.items() if development.get(name) != line} == {}
 
 
-@pytest.mark.parametrize("folder", ["tests/oracle", "tests/cdk_cli"])
+@pytest.mark.parametrize("folder", ["tests/oracle", "tests/cdk_cli", "tests/workflow_runner"])
 def test_every_package_from_npm_has_a_digest_and_comes_from_the_registry(folder: str):
     lock = json.loads((ROOT / folder / "package-lock.json").read_text(encoding="utf-8"))
     packages = {path: each for path, each in lock["packages"].items() if path}
