@@ -98,12 +98,10 @@ class Base:
             return value
         if len(value) == 1:
             ((function, argument),) = value.items()
-            if function == "Ref":
+            if function in ("Ref", "Fn::GetAtt"):
                 return self.reference(argument)
             if function == "Fn::Sub":
                 return re.sub(r"\$\{([^}]+)\}", lambda found: str(self.reference(found[1])), argument)
-            if function == "Fn::GetAtt":
-                return self.reference(argument)
             if function == "Fn::If":
                 return self.resolved(argument[1 if self.condition(argument[0]) else 2])
             assert not function.startswith("Fn::"), function
