@@ -177,6 +177,12 @@ def elsewhere_denied(reach: Reach) -> list[iam.PolicyStatement]:
     ]
 
 
+def suspended(reach: Reach) -> iam.PolicyStatement:
+    """In every template; it bites while the tenant is not active, and meets nobody while it is."""
+    meets = {"StringEquals": {"aws:PrincipalAccount": reach.values.denied_account}}
+    return deny("Suspended", ["*"], ["*"], meets)
+
+
 def listing(reach: Reach, *zones: str) -> iam.PolicyStatement:
     """Listing below these zones only; without it a key that is not there answers 403 instead of 404."""
     prefixes = [pattern for zone in zones for pattern in (zone.removesuffix("/"), f"{zone}*")]
@@ -198,7 +204,7 @@ class Boundary(Construct):
             "Policy",
             managed_policy_name=reach.values.names.boundary,
             description=f"Boundary of the roles of {reach.values.tenant}",
-            statements=[*self._own(reach), *self._shared(reach), *elsewhere_denied(reach)],
+            statements=[*self._own(reach), *self._shared(reach), *elsewhere_denied(reach), suspended(reach)],
         )
 
     @staticmethod

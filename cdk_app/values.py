@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from glue_scripts.arguments import JOBS, MAINTAIN
 from tenants.model import Environment, Tenant, Webhook
-from tenants.naming import PlatformNames, TenantNames, arn, partition_of
+from tenants.naming import NO_ACCOUNT, PlatformNames, TenantNames, arn, partition_of
 
 if TYPE_CHECKING:
     import aws_cdk as cdk
@@ -156,6 +156,8 @@ class TenantValues:
     query_bytes_limit: int
     daily_bytes_alarm: int
     workgroup_state: str
+    denied_account: str
+    """Whose roles are denied everything: the account's while the tenant is not active, else nobody's."""
     datasets: tuple[str, ...]
     queries: tuple[SavedQuery, ...]
 
@@ -183,6 +185,7 @@ class TenantValues:
             query_bytes_limit=tenant.query_bytes_limit,
             daily_bytes_alarm=10 * tenant.query_bytes_limit,
             workgroup_state=WORKGROUP_STATES[tenant.state],
+            denied_account=NO_ACCOUNT if tenant.state == "active" else registry.place_of(tenant, environment).account,
             datasets=tuple(dataset.name for dataset in tenant.datasets),
             queries=saved_queries(tenant, registry) if queries is None else queries,
         )

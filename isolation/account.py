@@ -61,6 +61,7 @@ READ = {
     **dict.fromkeys(ATTACHED_BY, ("PolicyDocument",)),
 }
 REFUSED_ROWS = "_quarantine"
+OFF = "DISABLED"
 WEBHOOK_PARAMETER = "LAKE_WEBHOOK_PARAMETER"
 NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
@@ -105,13 +106,17 @@ class Account:
     """By tenant, known by their tables of refused rows."""
     webhook: str | None = None
     """The parameter that the platform's function is told to read."""
+    shut: frozenset[str] = frozenset()
+    """Tenants that are not active, known by their workgroups: their roles may do nothing at all."""
 
     @classmethod
     def of(cls, stacks: Iterable[Stack], *, account: str, region: str) -> "Account":
         """The account after these stacks are deployed to it; raises for whatever is not understood."""
         declared = resolve(stacks, account=account, region=region)
         drawn = Drawing(declared)
-        return cls(account, region, drawn.principals(), drawn.resources(), drawn.datasets(), drawn.webhook())
+        return cls(
+            account, region, drawn.principals(), drawn.resources(), drawn.datasets(), drawn.webhook(), drawn.shut()
+        )
 
     @property
     def partition(self) -> str:
@@ -193,6 +198,13 @@ class Drawing:
             if each.name.endswith(REFUSED_ROWS):
                 found[each.stack.tenant].add(each.name.removesuffix(REFUSED_ROWS))
         return {tenant: frozenset(names) for tenant, names in found.items()}
+
+    def shut(self) -> frozenset[str]:
+        return frozenset(
+            each.stack.tenant
+            for each in self.of_type("AWS::Athena::WorkGroup")
+            if each.stack.tenant is not None and each.properties.get("State") == OFF
+        )
 
     def webhook(self) -> str | None:
         told = (

@@ -108,6 +108,8 @@ def on_what_is_shared(account: Account, principal: Principal) -> Iterator[Topic]
             yield on_foreign_things(resource)
     yield any_role()
     yield from account_wide()
+    if principal.tenant in account.shut:
+        yield anything_at_all()
 
 
 def on_rows(account: Account, principal: Principal, table: Resource) -> Iterator[Topic]:
@@ -130,6 +132,12 @@ def any_role() -> Topic:
     """Whatever roles there are, in templates or not, and in whichever account."""
     resource = Resource("arn:*:iam::*:role/*", "iam", None)
     return Topic(resource, (resource.arn,), actions_on("iam"))
+
+
+@cache
+def anything_at_all() -> Topic:
+    """Of a role that may do nothing while its tenant is not active, not even to what is its own."""
+    return Topic(Resource("everything", "account", None), ("*",), ("*",), ({"its tenant": ("suspended",)},))
 
 
 @cache

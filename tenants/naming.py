@@ -12,6 +12,7 @@ from tenants.errors import InvalidName
 
 __all__ = [
     "FIRST_CELL",
+    "NO_ACCOUNT",
     "RESERVED_CELLS",
     "RESERVED_TENANTS",
     "PlatformNames",
@@ -37,6 +38,8 @@ JOB = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*\Z")
 RESERVED_TENANTS = frozenset(
     {"shared", "all", "changed", "default", "primary", "admin", "root", "aws", "system", "public"}
 )
+NO_ACCOUNT = "none"
+"""Stands where an account would, in a rule that is to meet nobody."""
 FIRST_CELL = "first"
 """What people call the cell that has no name: the account and Region of the environment itself."""
 # A cell's name is the last part of its names: with these it would be that of something else (`arrivals-dead`,

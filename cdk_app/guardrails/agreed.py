@@ -17,6 +17,8 @@ class Agreed:
     address: str | None = None
     parameter: str | None = None
     cell: str | None = None
+    state: str | None = None
+    """Of a tenant."""
 
 
 NOTHING = Agreed()
@@ -31,5 +33,6 @@ def agreed(registry: "Registry", environment: str) -> dict[str, Agreed]:
         found[platform] = Agreed(cell.account, cell.notification, parameter, cell.cell)
         for tenant in registry.tenants_in(cell):
             stack = registry.names(tenant.id, environment).stack
-            found[stack] = Agreed(cell.account, None if cell.is_local else tenant.owner, cell=cell.cell)
+            owner = None if cell.is_local else tenant.owner
+            found[stack] = Agreed(cell.account, owner, cell=cell.cell, state=tenant.state)
     return found

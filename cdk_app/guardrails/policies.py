@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cdk_app.guardrails.subject import Resource, Subject, listed, rendered, statements
+from tenants.naming import NO_ACCOUNT
 
 __all__ = [
     "closed_bucket",
@@ -15,6 +16,7 @@ __all__ = [
     "pinned_caller",
     "pinned_services",
     "services_only",
+    "shut_as_agreed",
     "trusting_role",
 ]
 
@@ -185,6 +187,37 @@ def least_rights(subject: Subject) -> Iterator[str]:
             yield from more_than_use(subject, statement, actions)
         else:
             yield from opens_objects(statement, actions)
+
+
+def shut_as_agreed(subject: Subject) -> Iterator[str]:
+    """The boundary of a tenant's roles denies them everything while the tenant is not active, as its workgroup is off.
+
+    The workgroup says so too: the template of a tenant whose state nobody has told is looked at by itself.
+    """
+    if subject.owner.tenant is None:
+        return
+    denials = [each for each in statements(subject.get("PolicyDocument")) if denies_an_account(each)]
+    met = [each["Condition"]["StringEquals"]["aws:PrincipalAccount"] for each in denials]
+    off = {each.get("State") == "DISABLED" for each in subject.others("AWS::Athena::WorkGroup")}
+    state = subject.owner.agreed.state
+    shut = state != "active" if state else off == {True}
+    if off - {shut}:
+        yield f"the workgroup is {'on' if shut else 'off'}, but the tenant is {state or 'shut'}"
+    account = subject.owner.agreed.account
+    expected = "its account" if shut else NO_ACCOUNT
+    if len(met) != 1 or not re.fullmatch((account or r"\d{12}") if shut else NO_ACCOUNT, str(met[0])):
+        yield f"no statement denies everything to aws:PrincipalAccount {expected}, found {met or 'none'}"
+
+
+def denies_an_account(statement: Resource) -> bool:
+    condition = statement.get("Condition", {})
+    return (
+        statement["Effect"] == "Deny"
+        and listed(statement.get("Action")) == ["*"]
+        and listed(statement.get("Resource")) == ["*"]
+        and set(condition) == {"StringEquals"}
+        and set(condition["StringEquals"]) == {"aws:PrincipalAccount"}
+    )
 
 
 def too_wide(statement: Resource, actions: list[str]) -> Iterator[str]:

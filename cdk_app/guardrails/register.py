@@ -15,6 +15,7 @@ from cdk_app.guardrails.policies import (
     pinned_caller,
     pinned_services,
     services_only,
+    shut_as_agreed,
     trusting_role,
 )
 from cdk_app.guardrails.properties import (
@@ -74,7 +75,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         lying_in_own_bucket("TableInput", "StorageDescriptor", "Location"),
         without("TableInput.TargetTable"),
     ),
-    "AWS::IAM::ManagedPolicy": (least_rights,),
+    "AWS::IAM::ManagedPolicy": (least_rights, shut_as_agreed),
     "AWS::IAM::Policy": (least_rights,),
     "AWS::IAM::Role": (trusting_role, least_rights, tagged),
     "AWS::KMS::Alias": (own_alias,),

@@ -3,6 +3,8 @@ import pytest
 from cdk_app.access import Access, Reach
 from cdk_app.values import TenantValues
 from tenants.naming import TenantNames
+from tenants.registry import load
+from tests.templates import write_registry
 
 BUCKET = "arn:aws:s3:::mycompany-acme-prod-datalake"
 WORKGROUP = "arn:aws:athena:eu-central-1:777788889999:workgroup/mycompany-acme-prod"
@@ -10,7 +12,7 @@ ATHENA_CATALOG = "arn:aws:athena:eu-central-1:777788889999:datacatalog/AwsDataCa
 LEDGER = "arn:aws:dynamodb:eu-central-1:777788889999:table/mycompany-prod-ledger"
 
 
-def values():
+def values(denied_account="none"):
     return TenantValues(
         tenant="acme",
         owner="data@acme.example",
@@ -24,6 +26,7 @@ def values():
         query_bytes_limit=10**11,
         daily_bytes_alarm=10**12,
         workgroup_state="ENABLED",
+        denied_account=denied_account,
         datasets=("orders",),
         queries=(),
     )
@@ -78,6 +81,26 @@ def test_the_boundary_allows_nothing_but_the_tenants_own_things_and_shared_code_
     assert reached["Workgroup"] == [WORKGROUP]
     assert reached["CatalogShown"] == [ATHENA_CATALOG]
     assert [sid for sid, resources in reached.items() if resources == ["*"]] == ["Metrics"]
+
+
+@pytest.mark.parametrize(
+    ("state", "account"), [("active", "none"), ("suspended", "777788889999"), ("offboarding", "777788889999")]
+)
+def test_a_tenant_that_is_not_active_is_denied_everything_in_its_cells_account(tmp_path, state, account):
+    registry = load(write_registry(tmp_path / "tenants"))
+    tenant = registry.tenant("acme").model_copy(update={"state": state})
+
+    assert TenantValues.of(tenant, registry, "prod").denied_account == account
+
+
+def test_the_denial_of_everything_is_in_every_boundary_and_meets_the_account_that_it_is_given(boundary):
+    assert boundary["Suspended"] == {
+        "Sid": "Suspended",
+        "Effect": "Deny",
+        "Action": "*",
+        "Resource": "*",
+        "Condition": {"StringEquals": {"aws:PrincipalAccount": "none"}},
+    }
 
 
 def test_the_boundary_lists_its_actions(boundary):

@@ -9,6 +9,7 @@ from cdk_app.guardrails.subject import Owner
 from tests.templates import agreed_of
 
 ACME, PLATFORM = "mycompany-acme-prod-tenant", "mycompany-prod-platform"
+EU = "mycompany-acme-eu-prod-tenant"
 
 
 def first(template, kind):
@@ -174,6 +175,46 @@ def test_a_hole_is_found(prod, hole, finding):
     hole(template)
 
     assert finding in "\n".join(findings(ACME, template))
+
+
+def shut(account):
+    def change(template):
+        for each in policy_of(template, "AWS::IAM::ManagedPolicy"):
+            if each["Sid"] == "Suspended":
+                each["Condition"] = {"StringEquals": {"aws:PrincipalAccount": account}}
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("stack", "change", "finding"),
+    [
+        (ACME, shut("777788889999"), "denies everything to aws:PrincipalAccount none, found ['777788889999']"),
+        (ACME, put("AWS::Athena::WorkGroup", "DISABLED", "State"), "the workgroup is off, but the tenant is active"),
+        (EU, shut("none"), "denies everything to aws:PrincipalAccount its account, found ['none']"),
+        (EU, shut("111122223333"), "denies everything to aws:PrincipalAccount its account, found ['111122223333']"),
+        (EU, put("AWS::Athena::WorkGroup", "ENABLED", "State"), "the workgroup is on, but the tenant is suspended"),
+    ],
+)
+def test_a_tenant_is_shut_as_the_registry_says(prod, stack, change, finding):
+    agreed = agreed_of("prod")[stack]
+    template = copy.deepcopy(prod[stack])
+    assert findings(stack, template, agreed) == []
+
+    change(template)
+
+    found = "\n".join(each for each in findings(stack, template, agreed) if "ManagedPolicy" in each)
+    assert finding in found
+
+
+@pytest.mark.parametrize("stack", ["mycompany-acme-prod-tenant", "mycompany-acme-eu-prod-tenant"])
+def test_of_a_template_whose_tenants_state_is_not_told_the_workgroup_says_it(prod, stack):
+    template = copy.deepcopy(prod[stack])
+    assert "PrincipalAccount" not in "\n".join(findings(stack, template))
+
+    shut("777788889999" if stack == ACME else "none")(template)
+
+    assert "no statement denies everything to aws:PrincipalAccount" in "\n".join(findings(stack, template))
 
 
 def policy_of(template, kind):

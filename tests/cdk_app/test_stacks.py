@@ -142,6 +142,19 @@ def test_a_suspended_tenants_workgroup_is_disabled_and_its_rule_goes_on(prod):
     assert rule["Properties"].get("State", "ENABLED") == "ENABLED"
 
 
+def test_roles_of_a_suspended_tenant_are_denied_everything_and_those_of_others_nothing_by_it(prod):
+    denied = {}
+    for name, template in tenants(prod).items():
+        (boundary,) = resources(template, "AWS::IAM::ManagedPolicy").values()
+        statements = boundary["Properties"]["PolicyDocument"]["Statement"]
+        (denied[name],) = (each["Condition"] for each in statements if each["Sid"] == "Suspended")
+
+    assert denied == {
+        "mycompany-acme-prod-tenant": {"StringEquals": {"aws:PrincipalAccount": "none"}},
+        "mycompany-acme-eu-prod-tenant": {"StringEquals": {"aws:PrincipalAccount": "777788889999"}},
+    }
+
+
 def test_values_of_a_tenant_reach_its_template(prod):
     template = prod["mycompany-acme-eu-prod-tenant"]
 

@@ -207,6 +207,24 @@ def workgroups_undefended(templates: Templates) -> None:
     statements[:] = [each for each in statements if each.get("Sid") != "OtherWorkgroups"]
 
 
+def shutting(tenant: str, **fields: Any) -> Change:
+    """Other fields in the denial of everything in a boundary, of acme-eu, which is suspended, or of one that is not."""
+
+    def change(templates: Templates) -> None:
+        restate(boundary(templates, tenant), "Suspended", fields)
+
+    return change
+
+
+def never_shut(tenant: str) -> Change:
+    def change(templates: Templates) -> None:
+        statements = boundary(templates, tenant)
+        restate(statements, "Suspended", {})
+        statements[:] = [each for each in statements if each.get("Sid") != "Suspended"]
+
+    return change
+
+
 def trusting(principal: Any, *, tenant: str | None = "globex", name: str = "analyst") -> Change:
     """A role may also be played by others."""
 
@@ -582,6 +600,57 @@ MUTANTS = [
         noticed_by=(PROOF, SIMULATOR, REVIEW),
         services=("dynamodb",),
         changes=(may("dynamodb:Query", f"{LEDGER}/index/*"),),
+    ),
+    # A tenant that is suspended: its workgroup is off, and its roles may do nothing
+    Mutant(
+        name="suspended, and no denial of everything",
+        noticed_by=(PROOF, REVIEW, INVARIANTS),
+        changes=(never_shut("acme-eu"),),
+    ),
+    Mutant(
+        name="suspended, and the denial meets nobody",
+        noticed_by=(PROOF, INVARIANTS),
+        changes=(shutting("acme-eu", Condition={"StringEquals": {"aws:PrincipalAccount": "none"}}),),
+    ),
+    Mutant(
+        name="suspended, and the denial meets another account",
+        noticed_by=(PROOF, REVIEW, INVARIANTS),
+        changes=(shutting("acme-eu", Condition={"StringEquals": {"aws:PrincipalAccount": "111122223333"}}),),
+    ),
+    Mutant(
+        name="suspended, and the denial lists services",
+        noticed_by=(PROOF, REVIEW, INVARIANTS),
+        changes=(shutting("acme-eu", Action=["athena:*", "glue:*", "s3:*"]),),
+    ),
+    Mutant(
+        name="suspended, and the denial spares something",
+        noticed_by=(PROOF, REVIEW, INVARIANTS),
+        changes=(shutting("acme-eu", Resource=None, NotResource=bucket_arns("mycompany-acme-eu-prod-datalake")),),
+    ),
+    Mutant(
+        name="suspended, and the denial holds under TLS only",
+        noticed_by=(PROOF, REVIEW, INVARIANTS),
+        changes=(shutting("acme-eu", Condition=ANYBODY_HERE | {"Bool": {"aws:SecureTransport": "true"}}),),
+    ),
+    Mutant(
+        name="suspended, and a role has no boundary",
+        noticed_by=(PROOF, REVIEW, INVARIANTS),
+        changes=(without("AWS::IAM::Role", "PermissionsBoundary", tenant="acme-eu"),),
+    ),
+    Mutant(
+        name="suspended, and the workgroup is on",
+        noticed_by=(REVIEW, INVARIANTS),
+        changes=(having("ENABLED", "AWS::Athena::WorkGroup", "State", tenant="acme-eu"),),
+    ),
+    Mutant(
+        name="active, and no denial that could be switched on",
+        noticed_by=(REVIEW, INVARIANTS),
+        changes=(never_shut("acme"),),
+    ),
+    Mutant(
+        name="active, and denied everything",
+        noticed_by=(REVIEW, INVARIANTS),
+        changes=(shutting("acme", Condition=ANYBODY_HERE),),
     ),
     # Everything but
     Mutant(

@@ -63,6 +63,20 @@ def test_what_each_tenant_may_do_is_what_was_agreed():
         assert sorted(own) == agreed, tenant
 
 
+def test_a_suspended_tenant_is_allowed_nothing_and_an_active_one_what_it_was():
+    """acme-eu is suspended; the twin shows that the requests are such as are allowed."""
+    found = account_of(synthesised("prod", GLOBEX))
+    allowed = {
+        tenant: {
+            finding.action for finding in Matrix.of(found, list(map(mentioned, asked_about(found, [tenant])))).allowed
+        }
+        for tenant in ("acme", "acme-eu")
+    }
+
+    assert allowed["acme-eu"] == {EVERYBODYS}
+    assert {"athena:StartQueryExecution", "dynamodb:PutItem", "s3:GetObject"} <= allowed["acme"]
+
+
 def test_prover_and_simulator_answer_every_request_alike():
     assert disagreed(matrix()) == []
 
