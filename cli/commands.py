@@ -50,6 +50,7 @@ def mount() -> None:
         hold,
         lineage,
         maintenance,
+        offboarding,
         plan,
         prove,
         put,
@@ -66,6 +67,8 @@ def mount() -> None:
 
     for command in (cloud.up, cloud.down, cloud.status, doctor.doctor, cloud.env):
         app.command(rich_help_panel="Local cloud")(command)
+    for end in (offboarding.offboard, offboarding.verify_certificate):
+        tenant.app.command()(end)
     app.add_typer(tenant.app, name="tenant", help="The tenants of tenants/tenants.yaml.", rich_help_panel="Tenants")
     app.command(rich_help_panel="Tenants")(plan.plan)
     app.command(rich_help_panel="Tenants")(deploy.deploy)

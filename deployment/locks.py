@@ -108,7 +108,9 @@ class Lock:
         lease: float = LEASE,
         beat: float = BEAT,
         clock: Callable[[], float] = now,
+        doing: str = "deploying here",
     ) -> None:
+        self.doing = doing
         self.s3, self.bucket, self.key = s3, bucket, f"deployments/{platform_stack}/lock.json"
         self.holder, self.is_dead, self.clock = holder, is_dead, clock
         self.lease, self.every = lease, beat
@@ -254,7 +256,7 @@ class Lock:
             )
         left = max(1.0, content.lease + 2 - found.age)
         return (
-            f"{content.holder} has been deploying here since {content.since} (lock {content.number}, last heard of "
+            f"{content.holder} has been {self.doing} since {content.since} (lock {content.number}, last heard of "
             f"{found.age:.0f} s ago): --wait waits for the end; if it is dead, the lock is free in {left:.0f} s"
         )
 

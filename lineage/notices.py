@@ -54,6 +54,13 @@ class Notices:
         self.store.call("DeleteItem", self.store.deleting(_key(tenant, kind, subject)))
 
 
+def tenant_of(tally: str) -> str | None:
+    """Whose it is, by the sort key of a row under `PLATFORM_PK`; None of what is no tenant's tally."""
+    word, _, rest = tally.partition("#")
+    parts = rest.split("#")
+    return parts[1] if word == "tally" and len(parts) > 2 else None
+
+
 def _key(tenant: str, kind: str, subject: str) -> Key:
     raw = subject.encode()
     if len(raw) > SUBJECT_BYTES:

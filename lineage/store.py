@@ -27,7 +27,7 @@ Write = tuple[str, dict[str, Any]]
 
 WORKERS = 16
 BATCH_GET = 100  # keys per BatchGetItem, DynamoDB's limit
-BATCH_WRITE = 25  # puts per BatchWriteItem, the same
+BATCH_WRITE = 25  # puts or deletions per BatchWriteItem, the same
 ROW_BYTES = 32_000  # of one row that the index shows; a key has 1,024
 STRANGE_PAGES = 20  # of the index, in which nothing belonged where it lay: then a look goes no further
 STRANGERS = 1000  # that are remembered for `Store.strip`
@@ -121,6 +121,11 @@ class Store:
         request = {"TableName": self.name, "Key": _key(key), "ConsistentRead": consistent}
         item = self.call("GetItem", request).get("Item")
         return _typed(model, item) if item and self._lives(item) else None
+
+    def get_raw(self, key: Key) -> dict[str, Any] | None:
+        """A row as DynamoDB has it, whatever it says and however old; consistent."""
+        request = {"TableName": self.name, "Key": _key(key), "ConsistentRead": True}
+        return self.call("GetItem", request).get("Item")
 
     def _lives(self, item: dict[str, Any]) -> bool:
         ends = item.get(table.TTL)
@@ -280,11 +285,21 @@ class Store:
 
     def put_all(self, items: Sequence[Item]) -> None:
         """Many puts without conditions, 25 to a request; what DynamoDB leaves over is sent again."""
-        raw = [{"PutRequest": {"Item": item.serialize()}} for item in items]
-        pages = [raw[start : start + BATCH_WRITE] for start in range(0, len(raw), BATCH_WRITE)]
-        self.each(self._put_page, pages)
+        self.put_raw([item.serialize() for item in items])
 
-    def _put_page(self, page: Sequence[dict[str, Any]]) -> None:
+    def put_raw(self, rows: Sequence[dict[str, Any]]) -> None:
+        """The same of rows as DynamoDB has them."""
+        self._send_all([{"PutRequest": {"Item": row}} for row in rows])
+
+    def delete_all(self, keys: Sequence[Key]) -> None:
+        """Many deletions without conditions; what is not there is no error."""
+        self._send_all([{"DeleteRequest": {"Key": _key(key)}} for key in keys])
+
+    def _send_all(self, writes: Sequence[dict[str, Any]]) -> None:
+        pages = [writes[start : start + BATCH_WRITE] for start in range(0, len(writes), BATCH_WRITE)]
+        self.each(self._write_page, pages)
+
+    def _write_page(self, page: Sequence[dict[str, Any]]) -> None:
         pending: Any = {self.name: list(page)}
         for attempt in itertools.count():
             pending = self.call("BatchWriteItem", {"RequestItems": pending}).get("UnprocessedItems")

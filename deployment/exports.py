@@ -1,0 +1,212 @@
+"""A tenant's data and lineage, copied to a place of its own before they are deleted, with a manifest of all."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import count, islice
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from deployment.errors import DeployError
+from deployment.parts import Folder, Parts, digest, packed
+
+__all__ = ["ZONES", "Export", "Target"]
+
+ZONES = ("analytics-ready/", "processed/", "quarantine/", "raw/")
+"""In the order of a listing. What queries left in `athena-results/` can be asked again, and stays behind."""
+
+LARGEST = 5 * 1024**3  # bytes that S3 copies in one call
+PAGE = 1_000
+BUNDLE = 10_000  # rows to an object of the lineage bundle
+
+VOID = "void.json"
+AGAIN = "nothing was deleted; see who writes there, and run the command again: it exports everything anew"
+
+Row = Mapping[str, Any]
+Say = Callable[[str], None]
+
+
+class Differs(DeployError):
+    """Raised when at the target lies something else than was exported."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A folder of a bucket that the tenant named. `s3` insists on that bucket's owner, and on ours when it copies."""
+
+    s3: Any
+    bucket: str
+    prefix: str
+    """Ends in a slash."""
+    account: str
+
+    @property
+    def address(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}"
+
+    def key(self, name: str) -> str:
+        return f"{self.prefix}{name}"
+
+    def put(self, name: str, body: bytes) -> Row:
+        """The object as the manifest names it."""
+        answer = self.s3.put_object(Bucket=self.bucket, Key=self.key(name), Body=body)
+        return {"key": name, "size": len(body), "etag": etag_of(answer), "sha256": digest(body)}
+
+    def listing(self, below: str) -> Iterator[Row]:
+        """Everything below a folder, in the order of its keys."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.key(below))
+        for page in pages:
+            for each in page.get("Contents", ()):
+                key = each["Key"].removeprefix(self.prefix)
+                yield {"key": key, "size": int(each["Size"]), "etag": etag_of(each)}
+
+
+@dataclass
+class Export:
+    """One export. What was copied is noted page by page, so that a new start goes on after the last one."""
+
+    source: Any
+    bucket: str
+    target: Target
+    folder: Folder
+    bundles: Mapping[str, Callable[[], Iterable[Row]]]
+    """The lineage bundle: name → its rows, such as OpenLineage events."""
+    say: Say = lambda _text: None
+    workers: int = 16
+    tried: Folder = field(init=False)
+    parts: Parts = field(init=False)
+
+    def __post_init__(self) -> None:
+        tries = (self.folder.below(f"export-{number}") for number in count(1))
+        self.tried = next(each for each in tries if each.get(VOID) is None)
+        self.parts = Parts(self.tried)
+
+    def run(self) -> dict[str, Any]:
+        """Copy, write the manifest, and compare all of it with what lies at the target."""
+        try:
+            for page in self._pages():
+                self.parts.add(self._copied(page))
+                self.say(f"exported up to {page[-1]['key']}")
+            manifest = self._manifest()
+            self._verify(manifest)
+        except Differs as error:
+            self.tried.once(VOID, json.dumps({"why": str(error)}).encode())
+            raise
+        except ClientError as error:
+            raise self._explained(error) from error
+        return self._result(manifest)
+
+    def _result(self, manifest: Row) -> dict[str, Any]:
+        body = text_of(manifest)
+        self.target.put("manifest.json", body)
+        totals = {name: manifest[name] for name in ("objects", "bytes")}
+        place = {
+            "to": self.target.address,
+            "account": self.target.account,
+            "manifest": self.target.key("manifest.json"),
+        }
+        bundle = {f"{name}_rows": manifest["lineage"][name]["rows"] for name in self.bundles}
+        return {**place, "manifest_sha256": digest(body), **totals, **bundle}
+
+    # -- data ----------------------------------------------------------------------------------------------------
+
+    def _pages(self) -> Iterator[list[Row]]:
+        """The newest version of every object that is there, after what was copied already."""
+        last = self.parts.last()
+        rows = self._current(last[-1]["key"] if last else "")
+        while page := list(islice(rows, PAGE)):
+            yield page
+
+    def _current(self, after: str) -> Iterator[Row]:
+        paginator = self.source.get_paginator("list_object_versions")
+        for zone in ZONES:
+            if after >= zone and not after.startswith(zone):
+                continue
+            marker = {"KeyMarker": after} if after else {}
+            for page in paginator.paginate(Bucket=self.bucket, Prefix=zone, **marker):
+                yield from (each for each in page.get("Versions", ()) if each["IsLatest"])
+
+    def _copied(self, page: Sequence[Row]) -> list[Row]:
+        found = [{"key": each["Key"], "version": each["VersionId"], "size": int(each["Size"])} for each in page]
+        if self.workers < 2:
+            return [self._copy(row) for row in found]
+        with ThreadPoolExecutor(self.workers) as pool:
+            return list(pool.map(self._copy, found))
+
+    def _copy(self, row: Row) -> Row:
+        """Within S3; nothing of it passes here."""
+        to = {"Bucket": self.target.bucket, "Key": self.target.key(f"data/{row['key']}")}
+        source = {"Bucket": self.bucket, "Key": row["key"], "VersionId": row["version"]}
+        self.folder.guard()
+        if row["size"] <= LARGEST:
+            answer = self.target.s3.copy_object(**to, CopySource=source)["CopyObjectResult"]
+        else:
+            from boto3.s3.transfer import TransferConfig
+
+            self.target.s3.copy(source, **to, SourceClient=self.source, Config=TransferConfig(use_threads=False))
+            answer = self.target.s3.head_object(**to)
+        return {**row, "etag": etag_of(answer)}
+
+    # -- manifest ------------------------------------------------------------------------------------------------
+
+    def _manifest(self) -> dict[str, Any]:
+        objects = size = 0
+        for row in self.parts.rows():
+            objects, size = objects + 1, size + row["size"]
+        lists = [self.target.put(f"manifest/{name}", body) for name, body in self.parts.bodies()]
+        lineage = {name: self._bundle(name, rows()) for name, rows in self.bundles.items()}
+        return {"format": 1, "objects": objects, "bytes": size, "lists": lists, "lineage": lineage}
+
+    def _bundle(self, name: str, rows: Iterable[Row]) -> dict[str, Any]:
+        found, number = iter(rows), 0
+        objects: list[Row] = []
+        while some := list(islice(found, BUNDLE)):
+            objects.append(self.target.put(f"lineage/{name}-{len(objects):06}.ndjson.gz", packed(some)))
+            number += len(some)
+        return {"rows": number, "objects": objects}
+
+    def _verify(self, manifest: Row) -> None:
+        """Both are in the order of the keys' bytes."""
+        there = self.target.listing("data/")
+        for row in self.parts.rows():
+            self._compare(row, f"data/{row['key']}", there)
+        for below in ("lineage/", "manifest/"):
+            wanted = {row["key"]: row for row in written(manifest) if row["key"].startswith(below)}
+            found = self.target.listing(below)
+            for key in sorted(wanted):
+                self._compare(wanted[key], key, found)
+
+    def _compare(self, row: Row, key: str, listing: Iterator[Row]) -> None:
+        found = next((each for each in listing if each["key"].encode() >= key.encode()), None)
+        if found is None or found["key"] != key:
+            raise Differs(f"{self.target.address}{key}: was exported and is not there; {AGAIN}")
+        if (found["size"], found["etag"]) != (row["size"], row["etag"]):
+            raise Differs(
+                f"{self.target.address}{key}: has {found['size']} bytes and ETag {found['etag']}, exported were "
+                f"{row['size']} and {row['etag']}: somebody has written over it; {AGAIN}"
+            )
+
+    def _explained(self, error: ClientError) -> Exception:
+        code = error.response["Error"]["Code"]
+        if code not in {"AccessDenied", "NoSuchBucket", "403"}:
+            return error
+        return DeployError(
+            f"export from {self.bucket} to {self.target.address} (account {self.target.account}): {code}; the bucket "
+            "has to exist in that account, and its policy has to allow whoever runs this s3:PutObject and s3:ListBucket"
+        )
+
+
+def written(manifest: Row) -> Iterator[Row]:
+    yield from manifest["lists"]
+    for bundle in manifest["lineage"].values():
+        yield from bundle["objects"]
+
+
+def text_of(manifest: Row) -> bytes:
+    return json.dumps(manifest, indent=1).encode()
+
+
+def etag_of(answer: Mapping[str, Any]) -> str:
+    return str(answer["ETag"]).strip('"')
