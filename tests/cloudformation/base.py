@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,8 @@ class Base:
     parameters: Mapping[str, str]
     account: str = ACCOUNT
     region: str = REGION
+    drilled: Mapping[str, Principal] = field(default_factory=dict)
+    """Roles that are other than the template has them."""
 
     @classmethod
     def of(cls, account: str = ACCOUNT, region: str = REGION, **given: str) -> "Base":
@@ -135,6 +137,8 @@ class Base:
 
     def role(self, name: str) -> Principal:
         """A role by its logical id."""
+        if name in self.drilled:
+            return self.drilled[name]
         properties = self.resources[name]["Properties"]
         by_arn = {
             self.identity(each): self.document(each)
@@ -149,6 +153,15 @@ class Base:
             identity=tuple(by_arn[arn] for arn in properties["ManagedPolicyArns"]),
             boundary=by_arn[boundary] if boundary else None,
         )
+
+    def with_rights(self, name: str, *statements: Mapping[str, Any]) -> "Base":
+        """If a role's policies were these."""
+        document = Document("drilled", {"Version": "2012-10-17", "Statement": list(statements)})
+        return replace(self, drilled={name: replace(self.role(name), identity=(document,))})
+
+    def without_boundary(self, name: str, *statements: Mapping[str, Any]) -> "Base":
+        drilled = self.with_rights(name, *statements)
+        return replace(drilled, drilled={name: replace(drilled.role(name), boundary=None)})
 
     def may(self, role: str, action: str, name: str, context: Mapping[str, str] | None = None) -> bool:
         """Whether a role may, in a request that carries these keys and no others."""
