@@ -92,7 +92,7 @@ class Jobs:
         """A condition that does not hold skips the job; a matrix that cannot be made fails it."""
         blank = self.blank(call, name, definition)
         try:
-            if not self.github.condition(str(definition.get("if", "success()")), world):
+            if not self.github.condition(inputs.text(definition.get("if", "success()")), world):
                 return Outcome(result="skipped", jobs=[blank])
             strategy = self.github.resolve(definition.get("strategy") or {}, world)
             legs = matrix.legs(strategy["matrix"]) if "matrix" in strategy else [{}]
@@ -117,8 +117,6 @@ class Jobs:
         def leg(position: int) -> Outcome:
             nonlocal has_failed
             job = replace(self.blank(call, name, definition), matrix=legs[position])
-            if has_failed and is_hasty:
-                return Outcome(result="cancelled", jobs=[replace(job, result="cancelled")])
             shown = {
                 "fail-fast": is_hasty,
                 "job-index": position,
@@ -126,6 +124,8 @@ class Jobs:
                 "max-parallel": strategy.get("max-parallel", len(legs)),
             }
             contexts = {**world.contexts, "matrix": legs[position], "strategy": shown}
+            if has_failed and is_hasty:
+                job.result = "cancelled"
             outcome = self.leg(call, job, definition, replace(world, contexts=contexts))
             has_failed = has_failed or outcome.result == "failure"
             return outcome
@@ -140,6 +140,8 @@ class Jobs:
             if job.matrix and "${{" not in str(definition.get("name", "")):
                 name += f" ({', '.join(inputs.text(value) for value in job.matrix.values())})"
             job.name = call.name + name
+            if job.result == "cancelled":
+                return Outcome(result="cancelled", jobs=[job])
             job.concurrency = concurrency(self.github.resolve(definition.get("concurrency"), world))
             if "uses" in definition:
                 return self.call(call, job, definition, world)
@@ -198,7 +200,6 @@ class Jobs:
         own = {"vars": {**self.variables, **self.environments.get(job.environment or "", {})}}
         seen = replace(seen, contexts={**seen.contexts, **own, "github": {**call.github, "job": job.id.split("/")[-1]}})
         env = self.github.resolve(call.workflow.content.get("env") or {}, seen)
-        seen = replace(seen, contexts={**seen.contexts, "env": env})
         env = {**env, **self.github.resolve(definition.get("env") or {}, seen)}
         masks = [value for value in call.secrets.values() if value]
         folder = self.machine.folder / "jobs" / str(next(self.count))

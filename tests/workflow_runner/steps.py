@@ -96,7 +96,7 @@ class Steps:
     def take(self, definition: Mapping[str, Any], step: Step, scope: Scope) -> None:
         try:
             world = self.world(scope)
-            if not self.github.condition(str(definition.get("if", "success()")), world):
+            if not self.github.condition(inputs.text(definition.get("if", "success()")), world):
                 return
             step.env = texts(self.github.resolve(definition.get("env") or {}, world))
             world = self.world(scope, step.env)
