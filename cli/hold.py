@@ -8,12 +8,12 @@ import typer
 
 from cli import output
 from cli.connection import LOCAL, Connection, connect
-from cli.errors import WrongInput
+from cli.errors import LakeError, WrongInput
 from cli.options import EnvironmentOption, JsonOption, TenantArgument
 from cli.recovery import remember_hold
 from cli.waking import wake
 
-__all__ = ["hold", "keeping", "release", "why_held"]
+__all__ = ["hold", "keeping", "refuse_shut", "release", "why_held"]
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 
@@ -104,6 +104,22 @@ def why_held(connection: Connection, tenant: str) -> str | None:
         f"tenant {tenant} is held since {entry.held_since:%Y-%m-%d %H:%M} UTC ({entry.held_reason}): its files wait, "
         f"`lake release {tenant}{connection.suffix}` lets them go"
     )
+
+
+def refuse_shut(connection: Connection, tenant: str) -> None:
+    """Raises LakeError for a tenant that is not active: its roles are denied everything, and nothing of it can run."""
+    from lineage.errors import NotInLedger
+    from lineage.values import ACTIVE
+
+    try:
+        state = connection.ledger.tenant(tenant).state
+    except NotInLedger:  # its first deploy has not come so far
+        return
+    if state != ACTIVE:
+        raise LakeError(
+            f"tenant {tenant} is {state}: its roles are denied everything and its workgroup is off; write `state: "
+            f"active` into tenants.yaml and run `lake deploy {tenant}{connection.suffix}`, then try again"
+        )
 
 
 @contextmanager

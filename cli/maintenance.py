@@ -11,7 +11,7 @@ from cli.connection import LOCAL, Connection, connect, within_reach
 from cli.errands import attend
 from cli.errors import LakeError, WrongInput, explain
 from cli.exit_codes import ExitCode
-from cli.hold import keeping
+from cli.hold import keeping, refuse_shut
 from cli.options import EnvironmentOption, JsonOption, TenantArgument
 from cli.snapshots import Snapshot, versions
 
@@ -44,6 +44,7 @@ def maintain(
     connection.deployed_tenant(tenant)
     if dataset is not None:
         connection.dataset(tenant, dataset)
+    refuse_shut(connection, tenant)
     show(attend(connection, tenant, ErrandTask.MAINTAIN, {"dataset": dataset, "dry_run": dry_run}), as_json=as_json)
 
 
@@ -76,6 +77,7 @@ def rollback(
             f"come in again with `lake replay {tenant} --dataset {dataset} --force{connection.suffix}`"
         )
     elif not dry_run:
+        refuse_shut(connection, tenant)
         arguments = {"dataset": dataset, "snapshot": target.snapshot, "dry_run": False}
         plan |= dict(attend(connection, tenant, ErrandTask.ROLLBACK, arguments))
     show(plan, as_json=as_json)
@@ -123,6 +125,7 @@ def rebuild_ledger(
             continue
         try:
             connection.deployed_tenant(each)
+            refuse_shut(connection, each)
             with nullcontext() if dry_run else keeping(connection, each, REBUILDING):
                 if not dry_run:
                     _require_rest(connection, each)

@@ -6,6 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ import typer
 from cli import output
 from cli.connection import LOCAL, Connection, connect
 from cli.errors import LakeError, NotFound, WrongInput
+from cli.hold import refuse_shut
 from cli.options import EnvironmentOption, JsonOption, TenantArgument
 
 __all__ = ["Answer", "Athena", "query", "typed"]
@@ -190,12 +192,25 @@ def query(
         raise WrongInput("--csv and --json exclude each other")
     connection = connect(environment, tenant)
     connection.deployed_tenant(tenant)
-    athena = Athena(connection, tenant)
-    if list_named:
-        _list(athena, as_json=as_json)
-        return
-    answer = athena.run(athena.named_sql(named) if named is not None else _statement(sql or ""))
+    with _told_why(connection, tenant):
+        athena = Athena(connection, tenant)
+        if list_named:
+            _list(athena, as_json=as_json)
+            return
+        answer = athena.run(athena.named_sql(named) if named is not None else _statement(sql or ""))
     _deliver(answer, out, as_csv=as_csv, as_json=as_json)
+
+
+@contextmanager
+def _told_why(connection: Connection, tenant: str) -> Iterator[None]:
+    """What a suspended tenant is refused with says nothing of that."""
+    from botocore.exceptions import ClientError
+
+    try:
+        yield
+    except (ClientError, LakeError):
+        refuse_shut(connection, tenant)
+        raise
 
 
 def _statement(sql: str) -> str:

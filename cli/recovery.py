@@ -243,12 +243,30 @@ class Recovery:
         tries = 1
         while True:
             try:
-                return rebuilt(attend(self.connection, tenant, ErrandTask.REBUILD, {}))
+                with self._unbounded(tenant):
+                    return rebuilt(attend(self.connection, tenant, ErrandTask.REBUILD, {}))
             except LakeError as error:  # its Glue run may have been killed as the cloud was; the next one need not be
                 if tries == REBUILD_TRIES:
                     raise
                 tries += 1
                 output.message(f"{error}; asked again, try {tries} of {REBUILD_TRIES}")
+
+    @contextmanager
+    def _unbounded(self, tenant: str) -> Iterator[None]:
+        """The job's role of a tenant that is not active is denied everything, and only a job can rebuild its ledger.
+
+        On this machine its boundary is taken off meanwhile; the step is done again where that was interrupted.
+        """
+        if self.connection.tenant(tenant).state == "active":
+            yield
+            return
+        iam, names = self.connection.client("iam"), self.connection.names(tenant)
+        boundary = f"arn:aws:iam::{self.connection.environment.account}:policy/{names.boundary}"
+        iam.delete_role_permissions_boundary(RoleName=names.job_role)
+        try:
+            yield
+        finally:
+            iam.put_role_permissions_boundary(RoleName=names.job_role, PermissionsBoundary=boundary)
 
     def _reconcile(self, tenant: str) -> str:
         from cli.reconcile import call

@@ -86,11 +86,11 @@ def _replace(path: Path, text: str) -> None:
 
 @app.command("list")
 def list_(*, json: JsonOption = False) -> None:
-    """Every tenant with its tier, state and datasets."""
+    """Every tenant with its tier, state and datasets; also those that left, whose ids stay taken."""
     from tenants.registry import load
 
     registry = load(tenants_folder())
-    rows = [_row(registry, tenant) for tenant in registry.tenants]
+    rows = [_row(registry, tenant) for tenant in (*registry.tenants, *registry.offboarded)]
     if json:
         output.print_json(rows)
         return
@@ -100,7 +100,7 @@ def list_(*, json: JsonOption = False) -> None:
 
 def _row(registry: "Registry", tenant: "Tenant") -> dict[str, Any]:
     """`cells`: where it is placed, of environments that have several."""
-    cells = [registry.cell_of(tenant.id, each) for each in registry.further_cells]
+    cells = [registry.place_of(tenant, each) for each in registry.further_cells]
     return tenant.model_dump(include={"id", "name", "tier", "state", "owner"}) | {
         "datasets": [dataset.name for dataset in tenant.datasets],
         "cells": [f"{cell.name}/{cell.cell_name}" for cell in cells],
@@ -161,6 +161,10 @@ def _origins(document: "Document", tenant: "Tenant", spread: Iterable[str]) -> d
         return "built in" if line is None else f"{document.file}:{line}"
 
     origins = {key: first((*own, key)) for key in ("id", "name", "owner", "state", "datasets")}
+    if tenant.offboarding is not None:
+        origins |= {
+            f"offboarding.{key}": first((*own, "offboarding", key)) for key in type(tenant.offboarding).model_fields
+        }
     origins["tier"] = first((*own, "tier"), ("defaults", "tier"))
     for zone in ("raw", "processed", "quarantine"):
         origins[f"retention.{zone}"] = first((*own, "retention", zone), ("defaults", "retention", zone))
@@ -180,6 +184,7 @@ def _print(registry: "Registry", tenant: "Tenant", environment: "Environment", o
     from tenants.quantities import size_text
 
     values = {key: getattr(tenant, key) for key in ("id", "name", "owner", "tier", "state")}
+    values |= dict(_leave(tenant))
     values |= {f"retention.{zone}": f"{days} days" for zone, days in tenant.retention.model_dump().items()}
     values |= {key: getattr(tenant, key) for key in TIER_VALUES}
     values |= {f"cells.{name}": registry.cell_of(tenant.id, name).cell_name for name in registry.further_cells}
@@ -194,6 +199,17 @@ def _print(registry: "Registry", tenant: "Tenant", environment: "Environment", o
     names = registry.names(tenant.id, environment.name).resources()
     place = {"cell": environment.cell_name, "account": environment.account, "region": environment.region}
     output.print_table([f"in {environment.name}", "name"], list((place | names).items()))
+
+
+def _leave(tenant: "Tenant") -> Iterator[tuple[str, str]]:
+    """How a tenant leaves, in the words of the file."""
+    if tenant.offboarding is None:
+        return
+    for key, value in tenant.offboarding.model_dump().items():
+        if key == "grace":
+            yield f"offboarding.{key}", f"{value} day{'' if value == 1 else 's'}"
+        elif key != "export_account" or value is not None:
+            yield f"offboarding.{key}", "none" if value is None else value
 
 
 def _line(dataset: dict[str, Any]) -> tuple[Any, ...]:
@@ -232,4 +248,5 @@ def validate(*, json: JsonOption = False) -> None:
     print(
         f"valid: {len(registry.tenants)} tenants, {datasets} datasets, {len(registry.contracts)} contracts, "
         f"{len(registry.environments)} environments"
+        + (f", {len(registry.offboarded)} offboarded" if registry.offboarded else "")
     )

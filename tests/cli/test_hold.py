@@ -1,10 +1,11 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from cli.errors import LakeError
 from cli.exit_codes import ExitCode
-from cli.hold import keeping
+from cli.hold import keeping, refuse_shut
 
 
 def states(dev):
@@ -76,8 +77,6 @@ def test_a_hold_needs_a_reason(dev):
 
 
 def test_a_release_of_a_suspended_tenant_says_that_its_files_stay(dev, monkeypatch):
-    from dataclasses import replace
-
     ledger = dev.connection.ledger
     ledger.put_tenant(replace(ledger.tenant("acme"), state="suspended"))
     dev.arrive("a.csv", held=True)
@@ -86,6 +85,19 @@ def test_a_release_of_a_suspended_tenant_says_that_its_files_stay(dev, monkeypat
 
     assert states(dev) == ["HELD"]
     assert "is suspended in tenants.yaml" in answer.stderr
+
+
+def test_what_needs_a_tenants_roles_says_that_they_are_denied_everything(dev):
+    ledger = dev.connection.ledger
+    refuse_shut(dev.connection, "acme")
+    ledger.put_tenant(replace(ledger.tenant("acme"), state="suspended"))
+
+    for command in (("maintain", "acme"), ("rebuild-ledger", "acme"), ("query", "acme", "SELECT 1")):
+        answer = dev.lake(*command)
+
+        assert answer.exit_code == ExitCode.FAILED
+        assert "tenant acme is suspended: its roles are denied everything and its workgroup is off" in answer.stderr
+        assert "`lake deploy acme -e dev`" in answer.stderr
 
 
 def entry(dev):

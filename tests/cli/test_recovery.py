@@ -214,6 +214,31 @@ def test_a_rebuild_whose_run_was_killed_is_asked_for_again(dev, recovered, glue,
     assert "jr_2 ended as FAILED: out of memory; asked again, try 3 of 3" in said
 
 
+def test_of_a_suspended_tenant_the_boundary_is_off_while_its_ledger_is_rebuilt(dev, recovered, glue, monkeypatch):
+    """Its job could do nothing else; it is put back also where the rebuild fails."""
+    iam, names = dev.connection.client("iam"), dev.connection.names("acme")
+    nothing = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}
+    iam.create_policy(PolicyName=names.boundary, PolicyDocument=json.dumps(nothing))
+    boundary = f"arn:aws:iam::{dev.connection.environment.account}:policy/{names.boundary}"
+    iam.create_role(RoleName=names.job_role, AssumeRolePolicyDocument="{}", PermissionsBoundary=boundary)
+    suspended = dev.connection.tenant("acme").model_copy(update={"state": "suspended"})
+    monkeypatch.setattr(Connection, "tenant", lambda _self, _name: suspended)
+
+    def bound():
+        return "PermissionsBoundary" in iam.get_role(RoleName=names.job_role)["Role"]
+
+    seen, finishes = [], glue.job
+    glue.job = lambda errand, run: seen.append(bound()) or finishes(errand, run)
+
+    assert recovered._rebuild("acme") == "3 files"
+    assert (seen, bound()) == ([False], True)
+
+    glue.job = lambda _errand, _run: "FAILED"
+    with pytest.raises(LakeError):
+        recovered._rebuild("acme")
+    assert bound()
+
+
 def test_a_rebuild_that_fails_three_times_has_failed(recovered, glue):
     glue.job = lambda _errand, _run: "FAILED"
 

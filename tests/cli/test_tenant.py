@@ -114,6 +114,65 @@ def test_list_tells_every_tenant(tenant):
     ]
 
 
+LEAVING = """\
+  - id: globex
+    name: Globex
+    owner: data@globex.example
+    datasets: [orders]
+    state: offboarding
+    offboarding: {requested_by: jane@globex.example, export: s3://takeout/lake, export_account: "123456789012"}
+"""
+LEFT = """\
+  - id: hooli
+    name: Hooli
+    owner: data@hooli.example
+    state: offboarded
+    offboarding: {requested_by: jane@hooli.example, export: none}
+"""
+
+
+@pytest.fixture
+def left(folder):
+    (folder / "tenants.yaml").write_text(TENANTS.replace("# the end\n", LEAVING + LEFT))
+
+
+def test_list_tells_of_those_that_leave_and_those_that_left(tenant, left):
+    states = {each["id"]: each["state"] for each in json.loads(tenant("list", "--json").stdout)}
+
+    assert states == {"acme": "active", "globex": "offboarding", "hooli": "offboarded"}
+
+
+def test_validate_counts_those_that_left_apart(tenant, left):
+    assert tenant("validate").stdout == "valid: 2 tenants, 2 datasets, 1 contracts, 2 environments, 1 offboarded\n"
+
+
+def test_show_tells_how_a_tenant_leaves(tenant, left):
+    lines = tenant("show", "globex", "-e", "dev").stdout.splitlines()
+
+    assert "state\toffboarding\ttenants/tenants.yaml:15" in lines
+    assert "offboarding.export\ts3://takeout/lake/\ttenants/tenants.yaml:16" in lines
+    assert "offboarding.grace\t30 days\tbuilt in" in lines
+    assert "offboarding.reuse\tnever\tbuilt in" in lines
+    assert not any(line.startswith("offboarding") for line in tenant("show", "acme").stdout.splitlines())
+
+
+def test_nothing_is_shown_of_one_that_left(tenant, left):
+    found = tenant("show", "hooli")
+
+    assert found.exit_code == 3
+    assert "tenant 'hooli' is offboarded, tenants.yaml says so: nothing stands for it" in found.stderr
+
+
+def test_the_id_of_one_that_left_is_not_added_again(tenant, left, folder):
+    before = (folder / "tenants.yaml").read_text()
+
+    found = tenant("add", "hooli", *NEWCO[2:])
+
+    assert found.exit_code == 2
+    assert "tenant 'hooli' left, line 17, and its id is never used again: choose another id" in found.stderr
+    assert (folder / "tenants.yaml").read_text() == before
+
+
 def test_show_tells_every_default_and_where_it_comes_from(tenant):
     lines = tenant("show", "acme", "-e", "dev").stdout.splitlines()
 
