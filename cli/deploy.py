@@ -17,6 +17,7 @@ from cli.plan import AsideOption, ReplaceOption, ending, sentence, show
 from cli.planning import Prospect, refuse_unplaced
 from cli.progress import Progress, progress
 from cli.rollout import Line, Rollout
+from cli.standstill import PATIENCE
 from cli.synthesis import synthesise
 from deployment.plans import Plan
 from deployment.stacks import FAILED, NOT_BEGUN, UNCHANGED
@@ -58,6 +59,10 @@ def deploy(
     wait: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for another deploy to end.")
     ] = 0,
+    patience: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", min=0, help="How long to wait for runs of tenants that are suspended to end."),
+    ] = PATIENCE,
     as_json: JsonOption = False,
 ) -> None:
     """Do what `lake plan` shows: the platform's stack first, then tenants in waves that grow.
@@ -67,7 +72,14 @@ def deploy(
     """
     with progress() as said:
         deployment = prepare(
-            environment, tenants or [], said, refresh=refresh, replacing=replace or (), wait=wait, aside=aside or ()
+            environment,
+            tenants or [],
+            said,
+            refresh=refresh,
+            replacing=replace or (),
+            wait=wait,
+            patience=patience,
+            aside=aside or (),
         )
         report = Report(refused=deployment.plan()) if dry_run else deployment.run()
     if report.refused is not None:
@@ -130,6 +142,7 @@ def prepare(
     refresh: bool = False,
     replacing: Collection[str] = (),
     wait: float = 0.0,
+    patience: float = PATIENCE,
     aside: Collection[str] = (),
 ) -> "Deployment":
     """The deploy of these tenants, or all; raises if an input is wrong, before anything changes."""
@@ -142,7 +155,7 @@ def prepare(
     beside = named(connections[0].registry, connections[0].environment.name, aside)
     said("registry", "synthesising")
     assembly = synthesise(connections[0].environment.name, tenants_folder(), cloud_home(), partly=True)
-    rollouts = [Rollout(each, assembly, placed(each, tenants), said, wait=wait) for each in meant]
+    rollouts = [Rollout(each, assembly, placed(each, tenants), said, wait=wait, patience=patience) for each in meant]
     return Deployment(rollouts, Prospect(meant, assembly, tuple(tenants), frozenset(replacing), refresh, beside))
 
 
@@ -156,6 +169,8 @@ class Deployment:
 
     rollouts: Sequence[Rollout]
     prospect: Prospect
+    waves: tuple[Waves, Waves] = (Waves(), LATER)
+    """How fast the first cell changes, and all others."""
 
     def plan(self) -> Plan:
         """What `run` would do."""
@@ -168,15 +183,18 @@ class Deployment:
             plan = self.plan()
             if plan.refusals:
                 return Report(refused=plan)
+            for left in (each for cell in plan.cells for each in cell.left):
+                output.message(f"{left.stack}: {left.reason}")
             for rollout in self.rollouts:
                 recovery.remember(rollout.connection, rollout.assembly, [tenant.id for tenant in rollout.tenants])
-            self._run(plan)
+            self.roll_out(plan)
         return Report([line for rollout in self.rollouts for line in rollout.ordered()])
 
-    def _run(self, plan: Plan) -> None:
+    def roll_out(self, plan: Plan) -> None:
+        """Under the locks of all cells that are meant."""
         stopped = None
         for number, (rollout, cell) in enumerate(zip(self.rollouts, plan.cells, strict=True)):
             if stopped:
                 rollout.leave(cell, f"cell {stopped} was stopped by failures")
-            elif not rollout.run(cell, LATER if number else Waves()):
+            elif not rollout.run(cell, self.waves[min(number, 1)]):
                 stopped = rollout.place

@@ -51,6 +51,15 @@ class Entries:
         return self.is_tenant_changed or bool(self.changed_datasets)
 
     @property
+    def may_resume(self) -> bool:
+        """Whether the tenant becomes active again, as far as is known, so that files of it may be HELD."""
+        from lineage.values import ACTIVE
+
+        if self.tenant.state != ACTIVE or not self.known_datasets:
+            return False
+        return self.known_tenant is None or self.known_tenant.state != ACTIVE
+
+    @property
     def changed_datasets(self) -> "list[DatasetEntry]":
         return [entry for name, entry in self.datasets.items() if entry != self.known_datasets.get(name)]
 

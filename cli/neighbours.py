@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cli.connection import Connection
+from cli.connection import Connection, suffix_of
 from cli.errors import LakeError, WrongInput, explain
 from deployment.errors import DeployError
 from deployment.planner import Sight, several, standing_in, without_second
@@ -68,7 +68,7 @@ def stands(
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        return standing_in(look(other), new, placed)
+        return standing_in(look(other), new, placed, suffix_of(other.environment.name))
     except (LakeError, DeployError, BotoCoreError, ClientError) as error:
         return frozenset(), (unseen(other, new, explain(error)[0]),)
 

@@ -96,6 +96,7 @@ def facts(plan: Plan) -> dict[str, Any]:
                 "region": cell.region,
                 "note": cell.note,
                 "gone": cell.gone,
+                "left": [asdict(each) for each in cell.left],
                 "changes": [asdict(change) for change in cell.pending],
             }
             for cell in plan.cells
@@ -119,6 +120,7 @@ def in_text(plan: Plan) -> Iterator[str]:
             yield f"{stacks}: {change.action}"
             yield from (f"    {line}" for line in details(change))
         yield from (f"{name}: is recorded, and does not stand any more" for name in cell.gone)
+        yield from (f"{each.stack}: {each.reason}" for each in cell.left)
         if cell.note:
             yield f"{cell.platform}: {cell.note}"
     yield f"environment {plan.environment}: {totals(plan)}"
@@ -130,6 +132,7 @@ def in_markdown(plan: Plan) -> Iterator[str]:
     yield f"### Plan for environment {plan.environment}: {totals(plan)}"
     yield ""
     yield from (f"- **Refused**: {plain(sentence(each))}" for each in plan.refusals)
+    yield from (f"- {plain(f'{each.stack}: {each.reason}')}" for cell in plan.cells for each in cell.left)
     yield from (f"- {plain(line)}" for line in consequences(plan))
     for stacks, change in (each for cell in plan.cells for each in alike(cell.pending)):
         lines = list(details(change))
@@ -196,7 +199,7 @@ def alike(changes: Iterable[Change]) -> Iterator[tuple[str, Change]]:
     for change in changes:
         if id(change.resources) not in seen:
             seen[id(change.resources)] = equal.setdefault(change.resources, len(equal))
-        key = (change.action, seen[id(change.resources)], change.sections, change.entries)
+        key = (change.action, seen[id(change.resources)], change.sections, change.entries, change.remarks)
         groups.setdefault(key, []).append(change)
     for group in groups.values():
         names = ", ".join(change.stack for change in group[:NAMED])
@@ -209,6 +212,7 @@ def details(change: Change) -> Iterator[str]:
         yield " ".join((each.kind, each.logical_id, each.type, *each.properties)) + remark(each)
     yield from (f"~ {section}" for section in change.sections)
     yield from (f"~ {entry}" for entry in change.entries)
+    yield from (f"! {remark}" for remark in change.remarks)
 
 
 def remark(change: ResourceChange) -> str:

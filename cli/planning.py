@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.connection import Connection, cloud_home, within_reach
+from cli.connection import Connection, cloud_home, suffix_of, within_reach
 from cli.entries import NOT_WHOLE, Digests, Entries
 from cli.errors import NotFound, WrongInput
 from cli.neighbours import named, other_platforms, without_those_elsewhere
@@ -19,6 +19,7 @@ from cli.synthesis import synthesise
 from deployment.assembly import Assembly, Stack
 from deployment.costs import Cost, cost
 from deployment.errors import BootstrapError
+from deployment.lifecycle import command
 from deployment.limits import excesses
 from deployment.live import LiveStacks
 from deployment.loads import loads
@@ -117,6 +118,8 @@ class Prospect:
             refresh=self.refresh,
             chosen=[self._stack(tenant) for tenant in self.tenants] if self.tenants else None,
             named=self.replacing,
+            tombstones={self._stack(tenant.id): tenant.id for tenant in self.connections[0].registry.offboarded},
+            suffix=suffix_of(environment),
         )
         self._refuse_needless(made)
         made = without_those_elsewhere(made, self._others, look, self._placed, self.aside)
@@ -134,7 +137,8 @@ class Prospect:
     def _located(self, refusals: Sequence[Refusal]) -> Iterable[Refusal]:
         """With the line of the tenant that a refusal is about."""
         lines = Lines(self.connections[0].folder) if refusals else None
-        owners = {self._stack(tenant.id): tenant.id for tenant in self.connections[0].registry.tenants}
+        registry = self.connections[0].registry
+        owners = {self._stack(tenant.id): tenant.id for tenant in (*registry.tenants, *registry.offboarded)}
         for each in refusals:
             subject = re.split("[ /]", each.subject.removeprefix("tenant "))[0]
             yield replace(each, where=lines.of(owners.get(subject, subject))) if lines else each
@@ -229,7 +233,26 @@ def intent_of(
     names = connection.names(tenant.id)
     stack = assembly.stack(names.stack)
     own = partial(OwnWords.of, names, tenant.owner)
-    return Intent(stack, mark(stack), tenant.id, tenant.state, digests.of(tenant, names), own)
+    entries, said = digests.of(tenant, names), remarks(connection, tenant)
+    return Intent(stack, mark(stack), tenant.id, tenant.state, entries, own, said)
+
+
+def remarks(connection: Connection, tenant: "Tenant") -> tuple[str, ...]:
+    """What follows from the state of a tenant that enters it."""
+    from lineage.values import ACTIVE
+
+    if tenant.state == ACTIVE:
+        return ("files that were HELD go on, unless an operator holds them",)
+    stopped = "what arrives is HELD from then on, runs in flight end first, then no role and no query of it is let in"
+    if tenant.offboarding is None:
+        return (stopped,)
+    asked, deletes = tenant.offboarding, command(tenant.id, suffix_of(connection.environment.name))
+    until = f"waits until {asked.grace} days after this deploy"
+    return (
+        stopped,
+        f"asked for by {asked.requested_by}; nothing is deleted before {deletes}, which {until}",
+        f"before that its data go to {asked.export}" if asked.export else "its data go nowhere before that",
+    )
 
 
 def difference_of(group: Group) -> Cost:

@@ -1,9 +1,13 @@
-"""A deploy in one cell: under its lock, platform first, then tenants in waves, each written down once it stands."""
+"""A deploy in one cell: under its lock, platform first, then tenants in waves, each written down once it stands.
+
+Of a tenant that is suspended the ledger is told first, so that nothing begins, and its roles are denied once what was
+at work has ended; of one that goes on it is told last.
+"""
 
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -18,6 +22,8 @@ from cli.entries import Digests, Entries
 from cli.errors import explain
 from cli.holder import holder, is_dead
 from cli.progress import Progress
+from cli.standstill import PATIENCE, POLL, QUIET, Standstill, in_flight
+from cli.waking import wake
 from deployment.assembly import Assembly, Stack
 from deployment.canary import Proof, state_of
 from deployment.errors import Overtaken
@@ -38,6 +44,7 @@ __all__ = ["Line", "Rollout", "adaptation"]
 
 PLATFORM, DRIVEN_FILE = "platform", "file of the canary"
 LOCAL_LOOKS = Looks(per_second=1_000)
+LOCAL_QUIET, LOCAL_POLL = 1.0, 0.2
 LOCAL_PACE = {"limit": 4.0, "most": 4.0, "gap": 0.0}
 """The local cloud is one process: a stack is a matter of its CPU, and more at once only wait for each other."""
 
@@ -57,13 +64,16 @@ class Line:
 
 @dataclass
 class Rollout:
-    """One cell's part of a deploy. `wait`: so many seconds for another deploy to end."""
+    """One cell's part of a deploy. `wait`: so many seconds for another deploy to end; `patience`: for runs in flight
+    of a tenant that is suspended.
+    """
 
     connection: Connection
     assembly: Assembly
     tenants: "Sequence[Tenant]"
     progress: Progress
     wait: float = 0.0
+    patience: float = PATIENCE
     lines: list[Line] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -79,7 +89,9 @@ class Rollout:
         self.adaptation = adaptation(connection)
         self.complete = completion(connection, self.assembly)
         self.digests = Digests(connection)
-        self.fleet: Mapping[str, TenantEntry] = {}
+        self.fleet: dict[str, TenantEntry] = {}
+        self.told: dict[str, tuple[str, ...]] = {}
+        """What the ledger was told of a tenant before its stack was touched."""
         self.differing: set[str] = set()
         self.one_at_a_time = threading.Lock()
 
@@ -110,32 +122,83 @@ class Rollout:
         self.differing = {change.stack for change in plan.pending if change.resources or change.sections}
         self._keep(plan)
         self.progress.expect(self.place, len(due))
-        stacks, first = self._stacks(), (self.platform, self.canary)
+        stacks, closing = self._stacks(), self._closing(plan)
+        first = {self.platform, self.canary} - set(closing)
         others = [stack for stack in due if stack not in first]
-        for stage, wave in self._first(due):
+        for stage, wave in self._first(due, closing):
             if not self._wave(stacks, wave, waves, stage):
-                self._not_begun([*(self._canary_of(due) if stage == PLATFORM else ()), *others], f"{stage} failed")
+                self._not_begun([each for each in due if each not in self._ended], f"{stage} failed")
                 return False
         if not self._drive():
             self._not_begun(others, "no file came through the canary")
             return False
-        return self._in_waves(stacks, others, waves)
+        return self._tenants(stacks, [each for each in others if each not in closing], closing, waves)
+
+    @property
+    def _ended(self) -> set[str]:
+        return {line.stack for line in self.lines}
+
+    def _closing(self, plan: CellPlan) -> list[str]:
+        """Stacks that stand and whose tenants shall not be at work: what is at work ends before they are touched."""
+        from lineage.values import ACTIVE
+
+        standing = (each.stack for each in plan.pending if each.action is not Action.CREATE)
+        return [stack for stack in standing if stack in self.owners and self.owners[stack].state != ACTIVE]
+
+    def _tenants(self, stacks: Stacks, others: Sequence[str], closing: Sequence[str], waves: Waves) -> bool:
+        """Runs of tenants that are suspended have the time of all others to end."""
+        standstill = self._hold(closing)
+        if not self._in_waves(stacks, others, waves):
+            self._not_begun([each for each in closing if each not in self._ended], "waves before had too many failures")
+            return False
+        return self._close(stacks, standstill, waves)
+
+    def _hold(self, closing: Sequence[str]) -> Standstill:
+        """Tell the ledger, so that nothing more begins; whatever comes of this deploy, the next one goes on with it."""
+        self.journal.doubt({stack: self.owners[stack].id for stack in closing})
+        tenants = {self.owners[stack].id: stack for stack in closing if self._is_told(stack)}
+        local, ledger = self.connection.is_local, self.connection.ledger
+        return Standstill(
+            list(tenants),
+            lambda tenant: in_flight(ledger, tenant),
+            self.progress,
+            patience=self.patience,
+            quiet=LOCAL_QUIET if local else QUIET,
+            poll=LOCAL_POLL if local else POLL,
+        )
+
+    def _is_told(self, stack: str) -> bool:
+        try:
+            self.told[stack] = self._enter(stack)
+        except Overtaken:
+            raise
+        except Exception as e:
+            self._tell(Outcome(stack, FAILED, 0.0, f"tenant {self.owners[stack].id}: {explain(e)[0]}"))
+            return False
+        return True
+
+    def _close(self, stacks: Stacks, standstill: Standstill, waves: Waves) -> bool:
+        names = {tenant.id: stack for stack, tenant in self.owners.items()}
+        for still in standstill.still():
+            if not self._in_waves(stacks, [names[tenant] for tenant in still], waves):
+                self._not_begun([names[tenant] for tenant in standstill.waiting], "waves before had too many failures")
+                return False
+        for tenant in standstill.waiting:
+            self._tell(Outcome(names[tenant], FAILED, round(self.patience, 2), standstill.given_up(tenant)))
+        return True
 
     def _due(self, plan: CellPlan) -> list[str]:
         mine = {self.platform, *self.owners}
         return [change.stack for change in plan.pending if change.stack in mine]
 
-    def _canary_of(self, due: Sequence[str]) -> list[str]:
-        return [self.canary] if self.canary is not None and self.canary in due else []
-
-    def _first(self, due: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    def _first(self, due: Sequence[str], closing: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         """What is deployed alone and before anything else: the platform, and the tenant of the driven file."""
         if self.platform in due:
             yield PLATFORM, [self.platform]
         if set(due) - {self.platform}:
             self.fleet = {entry.tenant: entry for entry in self.connection.ledger.tenants()}
-        if canary := self._canary_of(due):
-            yield "canary", canary
+        if self.canary is not None and self.canary in due and self.canary not in closing:
+            yield "canary", [self.canary]
 
     def _drive(self) -> bool:
         """Whether a file comes through the canary, if one is named and deployed; not twice with the same stacks."""
@@ -244,7 +307,7 @@ class Rollout:
         try:
             if outcome.action not in {FAILED, NOT_BEGUN}:
                 self.complete(outcome.stack)
-                changes = self._enter(outcome.stack)
+                changes = (*self.told.get(outcome.stack, ()), *self._enter(outcome.stack))
                 self.journal.note(self._recorded(outcome.stack, outcome.updated))
         except Overtaken:
             raise
@@ -290,13 +353,23 @@ class Rollout:
         """A tenant whose stack is as it was may be another all the same: its contracts are not in the template."""
         if stack not in self.owners:
             return ()
-        entries = Entries.of(self.connection, self.owners[stack], self.fleet)
+        tenant = self.owners[stack]
+        entries = Entries.of(self.connection, tenant, self.fleet)
         changes = tuple(entries.changes())
         if entries.is_changed:
-            self.progress(self.owners[stack].id, "entering in the ledger")
+            self.progress(tenant.id, "entering in the ledger")
             self.lock.check()
             entries.write(self.connection.ledger)
-        return changes
+            self.fleet[tenant.id] = entries.tenant
+        return (*changes, *self._let_go(tenant)) if entries.may_resume else changes
+
+    def _let_go(self, tenant: "Tenant") -> tuple[str, ...]:
+        """What was HELD goes on, unless an operator holds it; what a kill here leaves is let go by dispatch."""
+        from lineage.holds import Holds
+
+        released = Holds(self.connection.ledger).drain(tenant.id)
+        wake(self.connection, tenant.id, [dataset.name for dataset in tenant.datasets])
+        return (f"let go of {output.counted(released, 'HELD file')}",) if released else ()
 
 
 def adaptation(connection: Connection) -> Adaptation:

@@ -11,8 +11,9 @@ from typing import Any
 from deployment.assembly import Stack
 from deployment.changes import Difference, ResourceChange, difference
 from deployment.errors import StuckError
+from deployment.lifecycle import OFFBOARDING, Ends
 from deployment.moulds import OwnWords, mould
-from deployment.plans import Action, CellPlan, Change, Group, Plan, Refusal
+from deployment.plans import Action, CellPlan, Change, Group, Left, Plan, Refusal
 from deployment.records import Record, Recorded
 from deployment.repairs import SETTLED, Step, step
 from deployment.replacements import Replacements, replacements
@@ -23,6 +24,7 @@ __all__ = ["Intent", "Sight", "Told", "plan_of", "several", "standing_in", "with
 ASKED_SINGLY = 10
 """More stacks than these are listed with all others, which is fewer calls."""
 SETTINGS = "tags, execution role, termination protection or description"
+NOTHING_TO_END = "is offboarding and does not stand here: nothing is made only to be deleted"
 TRANSITIONS = {"active": Action.RESUME, "suspended": Action.SUSPEND, "offboarding": Action.OFFBOARD}
 
 
@@ -30,7 +32,7 @@ TRANSITIONS = {"active": Action.RESUME, "suspended": Action.SUSPEND, "offboardin
 class Intent:
     """A stack as it shall be. `digest` is what its description shall carry; the rest is None for the platform's own.
 
-    `own` gives the words of the tenant in its template (`deployment.moulds`).
+    `own` gives the words of the tenant in its template (`deployment.moulds`). `remarks`: what a new state brings.
     """
 
     stack: Stack
@@ -39,6 +41,7 @@ class Intent:
     state: str | None = None
     entries: str | None = None
     own: Callable[[], OwnWords] = OwnWords
+    remarks: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -177,20 +180,23 @@ class CellPlanner:
     refresh: bool
     chosen: Collection[str] | None = None
     """The stacks that are meant; None for all, so that one too many is told."""
+    ends: Ends = field(default_factory=lambda: Ends({}, {}))
     table: Replacements = field(default_factory=replacements)
     refusals: list[Refusal] = field(default_factory=list)
     found: dict[str, tuple[Group, Difference]] = field(default_factory=dict)
     elsewhere: set[str] = field(default_factory=set)
     """Stacks that stand here, and in another cell by the file."""
+    left: list[Left] = field(default_factory=list)
 
     @cached_property
     def knowledge(self) -> Knowledge:
-        return Knowledge(self.sight, (intent.name for intent in self.intents), refresh=self.refresh, chosen=self.chosen)
+        return Knowledge(self.sight, (each.name for each in self._alive()), refresh=self.refresh, chosen=self.chosen)
 
     def plan(self) -> CellPlan:
-        differing = [intent for intent in self.intents if self.knowledge.digest(intent) != intent.digest]
+        meant = list(self._meant())
+        differing = [intent for intent in meant if self.knowledge.digest(intent) != intent.digest]
         groups = [self._compared(alike) for alike in self._grouped(differing)]
-        changes = tuple(self._change(intent) for intent in self.intents)
+        changes = tuple(self._change(intent) for intent in meant)
         gone, strange = self._astray()
         self.refusals += self.knowledge.refusals
         sight = self.sight
@@ -202,8 +208,41 @@ class CellPlanner:
             groups=tuple(groups),
             gone=gone,
             strange=strange,
+            left=tuple(self.left),
             note=self.knowledge.note,
         )
+
+    def _alive(self) -> Iterable[Intent]:
+        """Without the tenants whose end has begun, or is certified; where no record is, the certified ones too."""
+        for intent in self.intents:
+            is_unsure = not self.sight.record.is_known and self.ends.is_certified(intent.tenant)
+            if is_unsure or not (self._left(intent) or self._obstacle(intent)):
+                yield intent
+
+    def _left(self, intent: Intent) -> str | None:
+        """The certificate of a tenant that stands again is that of its former life."""
+        if intent.tenant is None or (self.ends.is_certified(intent.tenant) and self._stands_again(intent.name)):
+            return None
+        return self.ends.left(intent.tenant, intent.state)
+
+    def _stands_again(self, name: str) -> bool:
+        record = self.sight.record
+        return name in record.stacks if record.is_known else self.knowledge.stands(name)
+
+    def _obstacle(self, intent: Intent) -> str | None:
+        return self.ends.obstacle(intent.tenant, intent.state) if intent.tenant else None
+
+    def _meant(self) -> Iterable[Intent]:
+        """What is compared and deployed; why the others are not is told."""
+        for intent in self.intents:
+            if why := self._left(intent):
+                self.left.append(Left(str(intent.tenant), intent.name, why))
+            elif why := self._obstacle(intent):
+                self.refusals.append(Refusal(intent.name, why))
+            elif intent.state == OFFBOARDING and not self.knowledge.stands(intent.name):
+                self.left.append(Left(str(intent.tenant), intent.name, NOTHING_TO_END))
+            else:
+                yield intent
 
     def _change(self, intent: Intent) -> Change:
         name, is_told = intent.name, self.knowledge.is_told(intent)
@@ -214,13 +253,16 @@ class CellPlanner:
             return Change(name, intent.tenant, Action.CREATE, differs.resources)
         told = Told() if is_told else self.sight.told(intent)
         is_same = name not in self.found and not told.changes
-        action = self._transition(intent, told) or (Action.UNCHANGED if is_same else Action.UPDATE)
-        return Change(name, intent.tenant, action, differs.resources, differs.sections, told.changes)
+        transition = self._transition(intent, told)
+        action = transition or (Action.UNCHANGED if is_same else Action.UPDATE)
+        remarks = intent.remarks if transition else ()
+        return Change(name, intent.tenant, action, differs.resources, differs.sections, told.changes, remarks)
 
     def _transition(self, intent: Intent, told: Told) -> Action | None:
+        """Either may be behind: a deploy that suspends tells the ledger first, one that resumes does so last."""
         recorded = self.knowledge.recorded(intent.name)
-        was = recorded.state if recorded and not recorded.is_begun else told.state
-        return None if intent.state is None or was in {None, intent.state} else TRANSITIONS[intent.state]
+        was = {told.state, recorded.state if recorded and not recorded.is_begun else None} - {None, intent.state}
+        return TRANSITIONS[intent.state] if was and intent.state is not None else None
 
     def _grouped(self, intents: Iterable[Intent]) -> Iterable[list[Intent]]:
         groups: dict[tuple[str, ...], list[Intent]] = {}
@@ -268,14 +310,22 @@ class CellPlanner:
         recorded, placed, knowledge = self.sight.record.stacks, self.placed, self.knowledge
         here = {each.stack for each in recorded.values() if each.tenant is not None}
         here |= set(filter(self.sight.is_tenants, knowledge.live))
+        here |= {each.stack for each in self.sight.record.offboardings.values() if not each.is_certified}
         strange = {name for name in here if placed.get(name) != self.sight.platform}
         strange = strange if self.chosen is None else strange.intersection(self.chosen)
         standing = knowledge.look(strange)
         self.elsewhere |= standing.keys() & placed.keys()
-        for name in sorted(standing):
-            refusal = moved(name, self.sight) if name in placed else lost(name, recorded.get(name))
-            self.refusals.append(refusal)
-        return tuple(sorted(strange - standing.keys())), tuple(sorted(standing))
+        found = {name: self._why_astray(name, stands=name in standing) for name in sorted(strange)}
+        self.refusals += [refusal for refusal in found.values() if refusal]
+        gone = (name for name, refusal in found.items() if not refusal and name in recorded)
+        return tuple(gone), tuple(sorted(standing))
+
+    def _why_astray(self, name: str, *, stands: bool) -> Refusal | None:
+        ending = (each.stack for each in self.sight.record.offboardings.values() if not each.is_certified)
+        if name in self.placed:
+            return moved(name, self.sight) if stands or name in ending else None
+        why = self.ends.astray(name, self.sight.record.stacks.get(name), stands=stands)
+        return Refusal(name, why) if why else None
 
 
 def unseen(whole: Mapping[str, Any], sent: Mapping[str, Any]) -> str:
@@ -307,15 +357,6 @@ def moved(stack: str, sight: Sight) -> Refusal:
     )
 
 
-def lost(stack: str, recorded: Recorded | None) -> Refusal:
-    whose = f"tenant {recorded.tenant}" if recorded else "the tenant of this stack"
-    return Refusal(
-        stack,
-        f"{whose} is deployed and no longer in tenants.yaml; taking a tenant out deletes nothing: put its lines back, "
-        "and to end it set `state: offboarding` there and deploy",
-    )
-
-
 def plan_of(
     environment: str,
     cells: Sequence[tuple[Sight, Sequence[Intent]]],
@@ -324,9 +365,12 @@ def plan_of(
     refresh: bool = False,
     chosen: Collection[str] | None = None,
     named: Collection[str] = (),
+    tombstones: Mapping[str, str] | None = None,
+    suffix: str = "",
 ) -> Plan:
-    """For what is given see CellPlanner."""
-    planners = [CellPlanner(sight, intents, placed, named, refresh, chosen) for sight, intents in cells]
+    """For what is given see CellPlanner and Ends."""
+    ends = Ends.of((sight.record.offboardings for sight, _ in cells), tombstones or {}, suffix)
+    planners = [CellPlanner(sight, intents, placed, named, refresh, chosen, ends) for sight, intents in cells]
     made = [planner.plan() for planner in planners]
     elsewhere = {name for planner in planners for name in planner.elsewhere}
     plans = tuple(without_second(cell, elsewhere) for cell in made)
@@ -334,12 +378,17 @@ def plan_of(
 
 
 def standing_in(
-    sight: Sight, stacks: Collection[str], placed: Mapping[str, str]
+    sight: Sight, stacks: Collection[str], placed: Mapping[str, str], suffix: str = ""
 ) -> tuple[frozenset[str], tuple[Refusal, ...]]:
-    """Those of `stacks` that stand in a cell that is not planned, and is not theirs by the file; and their refusals."""
-    planner = CellPlanner(sight, (), placed, (), refresh=False, chosen=stacks)
+    """Those of `stacks`, all new, that stand in a cell that is not planned, and is not theirs by the file, or whose
+    ids are not free there; and their refusals.
+    """
+    ends = Ends.of([sight.record.offboardings], {}, suffix)
+    planner = CellPlanner(sight, (), placed, (), refresh=False, chosen=stacks, ends=ends)
     planner.plan()
-    return frozenset(planner.elsewhere), tuple(planner.refusals)
+    taken = {each.stack: ends.obstacle(tenant, None) for tenant, each in sight.record.offboardings.items()}
+    refusals = [Refusal(name, why) for name in stacks if (why := taken.get(name)) and name not in planner.elsewhere]
+    return frozenset([*planner.elsewhere, *(each.subject for each in refusals)]), (*planner.refusals, *refusals)
 
 
 def without_second(cell: CellPlan, elsewhere: Collection[str]) -> CellPlan:

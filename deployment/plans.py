@@ -11,7 +11,7 @@ from deployment.changes import ResourceChange
 from deployment.costs import Cost
 from deployment.quotas import Use
 
-__all__ = ["Action", "CellPlan", "Change", "Group", "Plan", "Refusal"]
+__all__ = ["Action", "CellPlan", "Change", "Group", "Left", "Plan", "Refusal"]
 
 
 class Action(StrEnum):
@@ -34,7 +34,10 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Change:
-    """One stack: its resources that differ, other parts of its template that do, and what the ledger will be told."""
+    """One stack: its resources that differ, other parts of its template that do, and what the ledger will be told.
+
+    `remarks` say what follows from a tenant's new state.
+    """
 
     stack: str
     tenant: str | None
@@ -42,6 +45,16 @@ class Change:
     resources: tuple[ResourceChange, ...] = ()
     sections: tuple[str, ...] = ()
     entries: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Left:
+    """A tenant of the file that a deploy leaves alone, and why."""
+
+    tenant: str
+    stack: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,7 @@ class CellPlan:
     groups: tuple[Group, ...] = ()
     gone: tuple[str, ...] = ()
     strange: tuple[str, ...] = ()
+    left: tuple[Left, ...] = ()
     note: str | None = None
     """How it is known what is deployed, where that is not by the record."""
 

@@ -9,9 +9,9 @@ import pytest
 from cli.diff import text_of
 from deployment.assembly import Stack
 from deployment.moulds import OwnWords, mould
-from deployment.planner import Intent, Sight, Told, plan_of
+from deployment.planner import Intent, Sight, Told, plan_of, standing_in
 from deployment.plans import Action, Refusal
-from deployment.records import Record, Recorded
+from deployment.records import Record, Recorded, RecordedOffboarding
 from deployment.stacks import Adaptation, Standing
 
 PLATFORM, ACME, GLOBEX = "mycompany-prod-platform", "mycompany-acme-prod-tenant", "mycompany-globex-prod-tenant"
@@ -105,7 +105,7 @@ def cell(tmp_path):
 def planned(cell, *intents, also=(), chosen=None, **more):
     """`also`: tenants that the file names in this cell, though no stack of theirs is meant."""
     placed = {intent.name: cell.platform for intent in intents if intent.tenant} | dict.fromkeys(also, cell.platform)
-    return plan_of("prod", [(cell.sight(), intents)], placed, chosen=chosen, **more)
+    return plan_of("prod", [(cell.sight(), intents)], placed, chosen=chosen, suffix=" -e prod", **more)
 
 
 def actions(plan):
@@ -334,7 +334,8 @@ def test_a_tenant_that_vanished_from_the_file_is_refused_with_the_way_to_end_it(
         Refusal(
             GLOBEX,
             "tenant globex is deployed and no longer in tenants.yaml; taking a tenant out deletes nothing: put its "
-            "lines back, and to end it set `state: offboarding` there and deploy",
+            "lines back, and to end it set `state: offboarding` there and deploy, then `lake tenant offboard globex "
+            "-e prod --delete-everything --confirm globex`",
         ),
     )
     assert cell.asked == [("live", [GLOBEX])]
@@ -489,3 +490,199 @@ def test_a_change_of_tags_alone_is_an_update_that_says_so(cell):
     (change,) = planned(cell, cell.intent("acme", resources("acme"), tags={"team": "x"})).cells[0].pending
     assert (change.action, change.resources) == ("update", ())
     assert change.sections == ("tags, execution role, termination protection or description",)
+
+
+BEGUN = RecordedOffboarding("begun", "2026-11-20T10:00:00+00:00", ACME)
+NEVER = RecordedOffboarding("certified", "2026-11-21T10:00:00+00:00", ACME, "never", "c.json", "5f")
+AGAIN = replace(NEVER, reuse="after certificate")
+ENDS_IT = "`lake tenant offboard acme -e prod --delete-everything --confirm acme`"
+
+
+def test_a_new_state_is_shown_with_what_it_brings_and_an_old_one_is_not(cell):
+    before, after = (cell.intent("acme", resources("acme"), state=state) for state in ("active", "offboarding"))
+    cell.deploy(before)
+    told = replace(after, entries="e2", remarks=("nothing is deleted before …",))
+
+    assert planned(cell, told).cells[0].pending[0].remarks == ("nothing is deleted before …",)
+    cell.deploy(replace(told, entries="e3"))
+    cell.told["acme"] = Told("offboarding", ("retention: 7 → 8",))
+    assert [each.remarks for each in planned(cell, told).cells[0].pending] == [()]
+
+
+@pytest.mark.parametrize("recorded", ["active", "suspended"])
+def test_a_transition_that_died_half_way_is_still_one(cell, recorded):
+    """The ledger is told first of a suspension, and last of its end."""
+    intent = cell.intent("acme", resources("acme"), state="active" if recorded == "active" else "suspended")
+    cell.deploy(replace(intent, state=recorded))
+    cell.record = cell.record.having(replace(cell.record.stacks[ACME], digest="", entries=None))
+    cell.told["acme"] = Told("suspended" if recorded == "active" else "active", ("state: …",))
+
+    assert actions(planned(cell, intent)) == {ACME: "resume" if recorded == "active" else "suspend"}
+
+
+@pytest.mark.parametrize("stands", [True, False])
+def test_a_tenant_whose_end_has_begun_is_left_alone(cell, stands):
+    acme, globex = cell.intent("acme", resources("acme"), state="offboarding"), cell.intent("globex", {})
+    cell.deploy(acme, globex)
+    cell.record = cell.record.offboarding("acme", BEGUN)
+    changed = cell.intent("acme", {"Lake": bucket(name="another")}, state="offboarding")
+    if not stands:
+        del cell.deployed[ACME]
+
+    plan = planned(cell, changed, globex)
+
+    assert (plan.is_empty, plan.refusals, cell.asked) == (True, (), [])
+    (left,) = plan.cells[0].left
+    assert (left.tenant, left.stack) == ("acme", ACME)
+    assert left.reason == (
+        f"is being offboarded since 2026-11-20T10:00:00+00:00, and left alone; {ENDS_IT} goes on with it"
+    )
+
+
+@pytest.mark.parametrize("state", ["active", "suspended"])
+@pytest.mark.parametrize("chosen", [None, [ACME]])
+def test_an_end_that_has_begun_is_not_taken_back(cell, state, chosen):
+    acme = cell.intent("acme", resources("acme"), state=state)
+    cell.deploy(acme)
+    cell.record = cell.record.offboarding("acme", BEGUN)
+
+    plan = planned(cell, acme, chosen=chosen)
+
+    assert plan.refusals == (
+        Refusal(
+            ACME,
+            "tenant acme is being offboarded since 2026-11-20T10:00:00+00:00, which is not taken back: put "
+            f"`state: offboarding` with its `offboarding:` back, and {ENDS_IT} goes on with it",
+        ),
+    )
+    assert actions(plan) == {}
+
+
+def test_of_a_tenant_that_is_certified_there_is_nothing_to_do_while_the_file_says_offboarding(cell):
+    cell.deploy(globex := cell.intent("globex", resources("globex")))
+    cell.record = cell.record.offboarding("acme", NEVER)
+    acme = cell.intent("acme", resources("acme"), state="offboarding")
+
+    for refresh in (False, True):
+        plan = planned(cell, acme, globex, refresh=refresh)
+        assert (plan.is_empty, plan.refusals, [each.tenant for each in plan.cells[0].left]) == (True, (), ["acme"])
+
+
+@pytest.mark.parametrize("end", [BEGUN, NEVER])
+def test_an_id_that_is_not_free_makes_no_new_tenant(cell, end):
+    cell.record = cell.record.offboarding("acme", end)
+
+    (refusal,) = planned(cell, cell.intent("acme", resources("acme"))).refusals
+
+    assert refusal.subject == ACME
+    if end == NEVER:
+        assert refusal.reason == (
+            "the id acme is not given again: its tenant was offboarded at 2026-11-21T10:00:00+00:00 with "
+            "`reuse: never` (certificate: c.json); take another id"
+        )
+
+
+def test_an_id_that_may_come_back_lives_and_ends_a_second_time(cell):
+    cell.record = cell.record.offboarding("acme", AGAIN)
+    acme = cell.intent("acme", resources("acme"))
+    assert (actions(planned(cell, acme)), planned(cell, acme).refusals) == ({ACME: "create"}, ())
+
+    cell.deploy(acme)
+    assert planned(cell, acme).is_empty
+    leaving = replace(acme, state="offboarding", entries="e2")
+    cell.told["acme"] = Told("active", ("state: active → offboarding",))
+    assert actions(planned(cell, leaving)) == {ACME: "offboard"}
+
+    cell.record = replace(Record(unread="is not there yet"), offboardings=cell.record.offboardings)
+    assert actions(planned(cell, leaving)) == {ACME: "offboard"}
+
+
+def test_an_id_that_is_not_free_in_one_cell_is_not_free_in_another(tmp_path):
+    first, second = Cell(tmp_path), Cell(tmp_path, platform=f"{PLATFORM}-b", account="111122223333")
+    first.record = first.record.offboarding("acme", NEVER)
+    acme = second.intent("acme", resources("acme"))
+
+    plan = plan_of("prod", [(first.sight(), []), (second.sight(), [acme])], {ACME: second.platform})
+    names, refusals = standing_in(first.sight(), [ACME], {ACME: second.platform}, " -e prod")
+
+    assert [each.subject for each in plan.refusals] == [ACME]
+    assert actions(plan) == {}
+    assert (names, [each.reason for each in refusals]) == ({ACME}, [each.reason for each in plan.refusals])
+
+
+def test_a_tenant_that_is_offboarding_and_does_not_stand_is_not_made(cell):
+    cell.deploy(cell.platform_intent())
+
+    plan = planned(cell, cell.intent("acme", resources("acme"), state="offboarding"))
+
+    assert (plan.is_empty, plan.refusals) == (True, ())
+    assert plan.cells[0].left[0].reason == "is offboarding and does not stand here: nothing is made only to be deleted"
+
+
+def entombed(cell, *intents, **more):
+    return planned(cell, *intents, tombstones={ACME: "acme"}, **more)
+
+
+@pytest.mark.parametrize("refresh", [False, True])
+def test_who_has_left_by_the_file_and_by_a_certificate_or_never_was_here_is_no_matter(cell, refresh):
+    cell.deploy(globex := cell.intent("globex", resources("globex")))
+    assert entombed(cell, globex, refresh=refresh).refusals == ()
+
+    cell.record = cell.record.offboarding("acme", NEVER)
+    assert entombed(cell, globex, refresh=refresh).refusals == ()
+    assert [each for each in cell.asked if not refresh] == []
+
+
+@pytest.mark.parametrize(
+    ("end", "stands", "why"),
+    [
+        (None, True, "is deployed here"),
+        (None, False, "was deployed here, and has no certificate"),
+        (BEGUN, True, "is being offboarded since 2026-11-20T10:00:00+00:00, without a certificate yet"),
+        (BEGUN, False, "is being offboarded since 2026-11-20T10:00:00+00:00, without a certificate yet"),
+    ],
+)
+def test_who_has_left_by_the_file_only_is_refused_with_what_ends_it(cell, end, stands, why):
+    cell.deploy(cell.intent("acme", resources("acme")))
+    cell.record = cell.record if end is None else cell.record.offboarding("acme", end)
+    if not stands:
+        del cell.deployed[ACME]
+
+    plan = entombed(cell)
+
+    assert plan.refusals == (
+        Refusal(
+            ACME,
+            f"tenant acme is `offboarded` by tenants.yaml, but {why}: put `state: offboarding` back and deploy, then "
+            f"{ENDS_IT} deletes what there is and certifies it",
+        ),
+    )
+    assert plan.cells[0].gone == ()
+
+
+def test_a_tenant_that_vanished_while_it_ends_is_refused_even_when_its_stack_is_gone(cell):
+    cell.deploy(cell.intent("acme", resources("acme")))
+    cell.record = cell.record.offboarding("acme", BEGUN)
+    del cell.deployed[ACME]
+
+    (refusal,) = planned(cell).refusals
+
+    assert refusal.reason == (
+        "tenant acme is being offboarded since 2026-11-20T10:00:00+00:00, without a certificate yet, and no longer in "
+        f"tenants.yaml: put its lines back with `state: offboarding`, and {ENDS_IT} goes on with it"
+    )
+    cell.record = cell.record.lacking(ACME)
+    assert [each.subject for each in planned(cell).refusals] == [ACME]
+    cell.record = cell.record.offboarding("acme", NEVER)
+    assert planned(cell).refusals == ()
+
+
+def test_a_tenant_that_ends_here_does_not_move_to_another_cell(tmp_path):
+    first, second = Cell(tmp_path), Cell(tmp_path, platform=f"{PLATFORM}-b", account="111122223333")
+    first.record = first.record.offboarding("acme", BEGUN)
+    acme = second.intent("acme", resources("acme"), state="offboarding")
+
+    plan = plan_of("prod", [(first.sight(), []), (second.sight(), [acme])], {ACME: second.platform})
+
+    (refusal,) = plan.refusals
+    assert "tenants.yaml places its tenant in another cell" in refusal.reason

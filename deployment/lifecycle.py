@@ -1,0 +1,110 @@
+"""What has become of tenants that leave, or have left, lets a plan do with their ids. Rules only: no calls."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from deployment.records import Recorded, RecordedOffboarding
+
+__all__ = ["FOR_EVER", "Ends", "command"]
+
+OFFBOARDING, FOR_EVER = "offboarding", "never"
+
+
+def command(tenant: str, suffix: str) -> str:
+    """What deletes everything of a tenant. `suffix` names its environment."""
+    return f"`lake tenant offboard {tenant}{suffix} --delete-everything --confirm {tenant}`"
+
+
+@dataclass(frozen=True)
+class Ends:
+    """How far the ends of tenants have come in the cells that are planned, by tenant; and who has left by the file.
+
+    `tombstones`: the tenants that the file says have left, by stack. `suffix`: of commands, for the environment.
+    """
+
+    known: Mapping[str, RecordedOffboarding]
+    tombstones: Mapping[str, str]
+    suffix: str = ""
+
+    @classmethod
+    def of(
+        cls, records: Iterable[Mapping[str, RecordedOffboarding]], tombstones: Mapping[str, str], suffix: str = ""
+    ) -> "Ends":
+        """Where two cells know of one tenant, what keeps its id longest counts."""
+        every = [each for known in records for each in known.items()]
+        return cls(dict(sorted(every, key=lambda each: hardness(each[1]))), tombstones, suffix)
+
+    def is_certified(self, tenant: str | None) -> bool:
+        return tenant is not None and tenant in self.known and self.known[tenant].is_certified
+
+    def left(self, tenant: str, state: str | None) -> str | None:
+        """Why a tenant of the file is left alone; None if it is not."""
+        end = self.known.get(tenant)
+        if end is None or state != OFFBOARDING:
+            return None
+        if end.is_certified:
+            return f"has been offboarded, see s3 key {end.certificate}; its line may say `state: offboarded`"
+        return f"is being offboarded since {end.at}, and left alone; {command(tenant, self.suffix)} goes on with it"
+
+    def obstacle(self, tenant: str, state: str | None) -> str | None:
+        """Why nothing may be made of a tenant of the file in this state; None if it may."""
+        end = self.known.get(tenant)
+        if end is None or state == OFFBOARDING:
+            return None
+        if not end.is_certified:
+            return (
+                f"tenant {tenant} is being offboarded since {end.at}, which is not taken back: put "
+                f"`state: offboarding` with its `offboarding:` back, and {command(tenant, self.suffix)} goes on with it"
+            )
+        if end.reuse != FOR_EVER:
+            return None
+        return (
+            f"the id {tenant} is not given again: its tenant was offboarded at {end.at} with `reuse: never` "
+            f"(certificate: {end.certificate}); take another id"
+        )
+
+    def astray(self, stack: str, recorded: Recorded | None, *, stands: bool) -> str | None:
+        """Why a stack that is no tenant's by the file may not be passed over; None if nothing is left of it."""
+        end = next((end for end in self.known.values() if end.stack == stack and not end.is_certified), None)
+        tenant = self.tombstones.get(stack) or (recorded.tenant if recorded else None) or self._tenant(end)
+        if stack in self.tombstones:
+            return self._untimely(str(tenant), end, recorded, stands=stands)
+        if end is not None:
+            return (
+                f"tenant {tenant} is being offboarded since {end.at}, without a certificate yet, and no longer in "
+                f"tenants.yaml: put its lines back with `state: offboarding`, and {command(str(tenant), self.suffix)} "
+                "goes on with it"
+            )
+        return lost(tenant, self.suffix) if stands else None
+
+    def _tenant(self, end: RecordedOffboarding | None) -> str | None:
+        return next((tenant for tenant, each in self.known.items() if each == end), None)
+
+    def _untimely(
+        self, tenant: str, end: RecordedOffboarding | None, recorded: Recorded | None, *, stands: bool
+    ) -> str | None:
+        if end is None and not stands and (recorded is None or recorded.is_begun):
+            return None
+        why = (
+            f"is being offboarded since {end.at}, without a certificate yet"
+            if end
+            else "is deployed here"
+            if stands
+            else "was deployed here, and has no certificate"
+        )
+        return (
+            f"tenant {tenant} is `offboarded` by tenants.yaml, but {why}: put `state: offboarding` back and deploy, "
+            f"then {command(tenant, self.suffix)} deletes what there is and certifies it"
+        )
+
+
+def hardness(end: RecordedOffboarding) -> int:
+    return 2 if not end.is_certified else 1 if end.reuse == FOR_EVER else 0
+
+
+def lost(tenant: str | None, suffix: str) -> str:
+    whose, named = (f"tenant {tenant}", tenant) if tenant else ("the tenant of this stack", "TENANT")
+    return (
+        f"{whose} is deployed and no longer in tenants.yaml; taking a tenant out deletes nothing: put its lines back, "
+        f"and to end it set `state: offboarding` there and deploy, then {command(named, suffix)}"
+    )
