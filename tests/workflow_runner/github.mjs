@@ -132,12 +132,12 @@ function hash(workspace, patterns) {
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const { question, ...asked } = JSON.parse(line);
+  const { id, question, ...asked } = JSON.parse(line);
   let answer;
   try {
     answer = { value: await questions[question](asked) };
   } catch (error) {
     answer = { error: error.message };
   }
-  process.stdout.write(`${JSON.stringify(answer)}\n`);
+  process.stdout.write(`${JSON.stringify({ id, ...answer })}\n`);
 }

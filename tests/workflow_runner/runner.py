@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.workflow_runner import files
 from tests.workflow_runner.files import Workflow
-from tests.workflow_runner.github import GitHub, World
+from tests.workflow_runner.github import GitHub, World, github
 from tests.workflow_runner.inputs import dispatched
 from tests.workflow_runner.jobs import Call, Jobs, concurrency, worst
 from tests.workflow_runner.permissions import granted
@@ -98,7 +98,8 @@ def run(
     """
     began = event or Event()
     place = workflow if "/" in workflow else f".github/workflows/{workflow}"
-    with GitHub() as github, tempfile.TemporaryDirectory(prefix="workflow-", ignore_cleanup_errors=True) as folder:
+    libraries = github()
+    with tempfile.TemporaryDirectory(prefix="workflow-", ignore_cleanup_errors=True) as folder:
         machine = Machine(
             folder=Path(folder).resolve(),
             repository=repository.resolve(),
@@ -108,9 +109,9 @@ def run(
             linked=linked,
             patience=patience,
         )
-        workflows = files.load(github, machine.repository, place)
+        workflows = files.load(libraries, machine.repository, place)
         jobs = Jobs(
-            machine, github, workflows, variables=variables or {}, environments=environments or {}, at_once=at_once
+            machine, libraries, workflows, variables=variables or {}, environments=environments or {}, at_once=at_once
         )
         call = called(
             workflows[place],
@@ -120,7 +121,7 @@ def run(
             repository=machine.repository,
             secrets=secrets or {},
         )
-        return recorded(github, jobs, call, variables or {})
+        return recorded(libraries, jobs, call, variables or {})
 
 
 def called(
@@ -142,15 +143,15 @@ def called(
     )
 
 
-def recorded(github: GitHub, jobs: Jobs, call: Call, variables: Mapping[str, str]) -> Record:
+def recorded(libraries: GitHub, jobs: Jobs, call: Call, variables: Mapping[str, str]) -> Record:
     content = call.workflow.content
     world = World(contexts={**call.contexts, "vars": variables})
     record = Record(
         workflow=call.workflow.path,
-        name=str(github.resolve(content.get("run-name", call.workflow.name), world)),
+        name=str(libraries.resolve(content.get("run-name", call.workflow.name), world)),
         inputs=call.inputs,
         permissions=granted(content["permissions"]) if "permissions" in content else None,
-        concurrency=concurrency(github.resolve(content.get("concurrency"), world)),
+        concurrency=concurrency(libraries.resolve(content.get("concurrency"), world)),
     )
     outcomes = jobs.run(call)
     record.jobs = [job for outcome in outcomes.values() for job in outcome.jobs]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.workflow_runner import files
-from tests.workflow_runner.github import GitHub, Source
+from tests.workflow_runner.github import Source, github
 from tests.workflow_runner.refusals import Refused, Unsupported
 from tests.workflow_runner.runner import PROJECT, run
 from tests.workflow_runner.sample import write
@@ -42,21 +42,15 @@ TOLD = {
 }
 
 
-@pytest.fixture(scope="module")
-def github():
-    with GitHub() as libraries:
-        yield libraries
-
-
 @pytest.mark.parametrize("path", WORKFLOWS + ACTIONS, ids=lambda path: path.parent.name + "/" + path.name)
-def test_the_parser_has_nothing_against_a_file_of_this_repository(github, path: Path):
+def test_the_parser_has_nothing_against_a_file_of_this_repository(path: Path):
     kind = "action" if path in ACTIONS else "workflow"
 
-    assert files.faults(github, PROJECT, [Source(str(path.relative_to(PROJECT)), path.read_text(), kind)]) == []
+    assert files.faults(github(), PROJECT, [Source(str(path.relative_to(PROJECT)), path.read_text(), kind)]) == []
 
 
-def test_every_fault_of_a_bad_workflow_is_told_with_its_line(github):
-    told = files.faults(github, PROJECT, [Source("bad.yml", BAD, "workflow")])
+def test_every_fault_of_a_bad_workflow_is_told_with_its_line():
+    told = files.faults(github(), PROJECT, [Source("bad.yml", BAD, "workflow")])
 
     for line, message in TOLD.items():
         assert any(each.startswith(f"bad.yml:{line}: ") and message in each for each in told), (line, told)
