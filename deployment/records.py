@@ -1,16 +1,18 @@
 """What is deployed in a cell, as one object of its account: what each stack was last brought to, and by which deploy.
 
-A record is knowledge, the stack is the truth: where it is missing or cannot be read, live stacks have to be asked.
+A record is knowledge, the stack is the truth: where it is missing or cannot be read, live stacks have to be asked. No
+stack tells of a tenant that has left, so that is read from what its offboarding has put down.
 """
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
-from deployment.errors import BootstrapError, Overtaken
+from deployment.errors import BootstrapError, DeployError, Overtaken
 
 __all__ = ["ABSENT", "Record", "Recorded", "RecordedOffboarding", "Shelf", "bucket_of", "platforms_in"]
 
@@ -18,6 +20,8 @@ FORMAT, FIRST_FORMAT = 2, 1
 FOLDER = "deployments/"
 ABSENT = "is not there yet"
 TRIES = 5
+OFFBOARDINGS, INTENT, CERTIFICATE = "offboarding/", "intent.json", "certificate.json"
+"""Where an offboarding puts down what it does, below the platform's folder, the tenant's and a number."""
 GONE, CONFLICT, FAILED = 404, 409, 412
 SELDOM = {"is_begun", "updated", "since"}
 """Left out of a row where there is nothing to say."""
@@ -190,9 +194,39 @@ class Shelf:
     def read(self) -> tuple[Record, str | None]:
         """The record and the ETag to write it again with; None for one that is not there yet."""
         body, etag = self._get()
-        if body is None:
-            return Record(unread=ABSENT), None
-        return Record.read(body), etag
+        found = Record(unread=ABSENT) if body is None else Record.read(body)
+        if not found.is_known and not found.is_later:
+            found = replace(found, offboardings=dict(self._offboardings()))
+        return found, etag
+
+    def _offboardings(self) -> Iterator[tuple[str, RecordedOffboarding]]:
+        """Of each tenant the last one: an id that was given again may have ended twice."""
+        place = f"{FOLDER}{self.platform_stack}/{OFFBOARDINGS}"
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=place)
+        keys = {str(each["Key"]) for page in pages for each in page.get("Contents", ())}
+        last: dict[str, int] = {}
+        for key in keys:
+            tenant, number, *rest = [*key.removeprefix(place).split("/"), "", ""][:4]
+            if number.isdecimal() and rest[0] == INTENT:
+                last[tenant] = max(int(number), last.get(tenant, 0))
+        for tenant, life in sorted(last.items()):
+            folder = f"{place}{tenant}/{life}/"
+            yield tenant, self._offboarding(folder, is_certified=f"{folder}{CERTIFICATE}" in keys)
+
+    def _offboarding(self, folder: str, *, is_certified: bool) -> RecordedOffboarding:
+        key = f"{folder}{CERTIFICATE if is_certified else INTENT}"
+        body = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        try:
+            facts = json.loads(body)
+            at, stack, reuse = (str(facts[name]) for name in ("at", "stack", "reuse"))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DeployError(
+                f"s3://{self.bucket}/{key}: cannot be read ({type(error).__name__}: {error}), so it is not known "
+                "whether its tenant may be deployed; bring its former version back"
+            ) from error
+        sha256 = hashlib.sha256(body).hexdigest() if is_certified else None
+        state: Literal["begun", "certified"] = "certified" if is_certified else "begun"
+        return RecordedOffboarding(state, at, stack, reuse, f"{folder}{CERTIFICATE}", sha256)
 
     def write(self, record: Record, etag: str | None, fence: int) -> str:
         """Put `record` in place of the one that was read with `etag`; the new ETag.

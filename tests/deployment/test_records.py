@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from deployment.errors import BootstrapError, Overtaken
+from deployment.errors import BootstrapError, DeployError, Overtaken
 from deployment.records import Record, Recorded, RecordedOffboarding, Shelf, bucket_of
 from lineage.bucket_owner import insisting
 
@@ -45,11 +45,21 @@ class Bucket:
 
     def __init__(self):
         self.body, self.etag, self.writes, self.lost, self.conflicts = None, None, 0, 0, 0
+        self.beside = {}
+        """Other objects, by key."""
 
     def get_object(self, Bucket, Key):
-        if self.body is None:
+        body = self.beside.get(Key, self.body)
+        if body is None:
             raise refusal("NoSuchKey", 404)
-        return {"Body": io.BytesIO(self.body), "ETag": self.etag}
+        return {"Body": io.BytesIO(body), "ETag": self.etag}
+
+    def get_paginator(self, _operation):
+        return self
+
+    def paginate(self, Bucket, Prefix):
+        keys = [key for key in self.beside if key.startswith(Prefix)]
+        return [{"Contents": [{"Key": key}]} for key in keys] or [{}]
 
     def put_object(self, *, Bucket, Key, Body, ContentType, IfMatch=None, IfNoneMatch=None):
         if self.conflicts:
@@ -170,6 +180,53 @@ def test_how_far_offboardings_are_outlasts_what_later_deploys_write(shelf):
     shelf.write(record.having(acme()).lacking("mycompany-acme-prod-tenant"), etag, fence=2)
 
     assert shelf.read()[0] == Record({}, 2, {"acme": begun, "initech": certified})
+
+
+ENDS = f"deployments/{PLATFORM}/offboarding"
+
+
+def a_paper(**more):
+    facts = {"stack": "mycompany-acme-prod-tenant", "reuse": "never", "at": "2026-11-21T10:00:00+00:00"}
+    return json.dumps({**facts, **more}).encode()
+
+
+@pytest.mark.parametrize("body", [None, b"not JSON"])
+def test_where_the_record_is_lost_the_ends_of_tenants_are_read_from_what_they_have_put_down(shelf, bucket, body):
+    bucket.body, bucket.etag = body, body and "e"
+    certificate = a_paper(at="2026-11-25T10:00:00+00:00")
+    bucket.beside = {
+        f"{ENDS}/acme/lock.json": b"{}",
+        f"{ENDS}/acme/1/intent.json": a_paper(),
+        f"{ENDS}/acme/1/ledger/intent.json": b"[]",
+        f"{ENDS}/initech/2/intent.json": a_paper(),
+        f"{ENDS}/initech/2/certificate.json": certificate,
+        f"{ENDS}/initech/1/intent.json": a_paper(reuse="after certificate"),
+        f"{ENDS}/initech/10/intent.json": a_paper(reuse="after certificate"),
+        f"{ENDS}/initech/10/certificate.json": certificate,
+        "deployments/mycompany-prod-platform-b/offboarding/globex/1/intent.json": a_paper(),
+    }
+
+    record, etag = shelf.read()
+
+    stack, sha256 = "mycompany-acme-prod-tenant", hashlib.sha256(certificate).hexdigest()
+    assert dict(record.offboardings) == {
+        "acme": RecordedOffboarding(
+            "begun", "2026-11-21T10:00:00+00:00", stack, certificate=f"{ENDS}/acme/1/certificate.json"
+        ),
+        "initech": RecordedOffboarding(
+            "certified", "2026-11-25T10:00:00+00:00", stack, "never", f"{ENDS}/initech/10/certificate.json", sha256
+        ),
+    }
+    shelf.write(record.having(acme()), etag, fence=1)
+    bucket.beside.clear()
+    assert shelf.read()[0].offboardings == record.offboardings
+
+
+def test_what_an_offboarding_has_put_down_and_nobody_can_read_stops_every_deploy(shelf, bucket):
+    bucket.beside = {f"{ENDS}/acme/1/intent.json": b"{"}
+
+    with pytest.raises(DeployError, match=r"offboarding/acme/1/intent.json: cannot be read \(JSONDecodeError"):
+        shelf.read()
 
 
 def test_a_record_that_does_not_say_since_when_means_since_its_row_was_written(bucket, shelf):
