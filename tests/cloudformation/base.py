@@ -14,7 +14,7 @@ from isolation.conditions import Condition, Context, Values, holds
 from isolation.decision import Question, decide
 from isolation.policies import Document
 
-__all__ = ["ACCOUNT", "FILE", "ISSUER", "ORGANIZATION", "REGION", "REPOSITORY", "Base", "admitted", "raw"]
+__all__ = ["ACCOUNT", "FILE", "GIVEN", "ISSUER", "ORGANIZATION", "REGION", "REPOSITORY", "Base", "admitted", "raw"]
 
 FILE = Path(__file__).resolve().parents[2] / "cloudformation" / "account_base.yaml"
 ACCOUNT, REGION, ORGANIZATION = "777788889999", "eu-central-1", "mycompany"
