@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from cli.app import app
 from tenants.cells import overlapping
 from tenants.contract import read_contract
 from tenants.document import parse
-from tenants.entries import EnvironmentsFile
+from tenants.entries import EnvironmentsFile, TenantsFile
 from tenants.validation import checked
 from tests.isolation.mutants import CONTROLS, MUTANTS, table
 
@@ -141,6 +142,21 @@ def test_the_cells_in_the_documents_can_be_used():
     assert [*problems, *overlapping(document)] == []
     assert found is not None
     assert list(found.environments["prod"].cells) == ["b", "c"]
+
+
+@pytest.mark.parametrize("page", ["onboarding.md", "tenants.md"])
+def test_the_leave_in_the_documents_can_be_used(page):
+    """On each page the lines that a tenant's own are followed by."""
+    lines = textwrap.dedent(examples(page, "export_account"))
+    tenant = "organization: mycompany\ntenants:\n  - {id: acme, name: Acme, owner: a@b.example, datasets: [x]}\n"
+    whole = tenant.replace("{", "").replace("}", "").replace(", ", "\n    ") + textwrap.indent(lines, "    ")
+
+    found, problems = checked(parse(whole.encode(), "tenants.yaml"), TenantsFile)
+
+    assert problems == []
+    assert found is not None
+    assert found.tenants[0].state == "offboarding"
+    assert found.tenants[0].offboarding is not None
 
 
 def test_the_contract_in_the_documents_can_be_used(tmp_path):
