@@ -144,14 +144,22 @@ def test_the_cells_in_the_documents_can_be_used():
     assert list(found.environments["prod"].cells) == ["b", "c"]
 
 
+TENANT = """\
+organization: mycompany
+tenants:
+  - id: acme
+    name: Acme GmbH
+    owner: data@acme.example
+    datasets: [orders]
+"""
+
+
 @pytest.mark.parametrize("page", ["onboarding.md", "tenants.md"])
 def test_the_leave_in_the_documents_can_be_used(page):
     """On each page the lines that a tenant's own are followed by."""
-    lines = textwrap.dedent(examples(page, "export_account"))
-    tenant = "organization: mycompany\ntenants:\n  - {id: acme, name: Acme, owner: a@b.example, datasets: [x]}\n"
-    whole = tenant.replace("{", "").replace("}", "").replace(", ", "\n    ") + textwrap.indent(lines, "    ")
+    lines = textwrap.indent(textwrap.dedent(examples(page, "export_account")), "    ")
 
-    found, problems = checked(parse(whole.encode(), "tenants.yaml"), TenantsFile)
+    found, problems = checked(parse((TENANT + lines).encode(), "tenants.yaml"), TenantsFile)
 
     assert problems == []
     assert found is not None
