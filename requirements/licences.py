@@ -36,6 +36,7 @@ LOCKS = (
     Lock("requirements/development.lock", "checks and tests, beside what the project runs on", ".venv"),
     Lock("requirements/audit.lock", "the tools of `make audit`, in an environment of their own", ".tools/audit"),
     Lock("requirements/bootstrap.lock", "the installer", ".tools/uv"),
+    Lock("requirements/actionlint/go.mod", "the second linter for workflows, built with Go by `make actionlint`"),
     Lock("tests/oracle/package-lock.json", "the second opinion on isolation: a process of its own, in tests only"),
     Lock("tests/cdk_cli/package-lock.json", "the CDK command line, which tests let read assemblies; in tests only"),
     Lock(
@@ -83,6 +84,18 @@ ELSEWHERE = {
     "org.wildfly.openssl:wildfly-openssl": "Apache-2.0",
     "org.apache.iceberg:iceberg-spark-runtime-3.5_2.12": "Apache-2.0",
     "org.apache.iceberg:iceberg-aws-bundle": "Apache-2.0",
+    "github.com/bmatcuk/doublestar/v4": "MIT",
+    "github.com/clipperhouse/uax29/v2": "MIT",
+    "github.com/fatih/color": "MIT",
+    "github.com/mattn/go-colorable": "MIT",
+    "github.com/mattn/go-isatty": "MIT",
+    "github.com/mattn/go-runewidth": "MIT",
+    "github.com/mattn/go-shellwords": "MIT",
+    "github.com/rhysd/actionlint": "MIT",
+    "github.com/robfig/cron/v3": "MIT",
+    "go.yaml.in/yaml/v4": "Apache-2.0",
+    "golang.org/x/sync": "BSD-3-Clause",
+    "golang.org/x/sys": "BSD-3-Clause",
 }
 # What classifiers and free text say, in SPDX.
 SPDX = {
@@ -114,6 +127,8 @@ def pins(lock: Path) -> list[tuple[str, str]]:
     if lock.suffix == ".json":
         packages = json.loads(text)["packages"]
         return [(path.rpartition("node_modules/")[2], each["version"]) for path, each in packages.items() if path]
+    if lock.name == "go.mod":
+        return re.findall(r"^\t(\S+) (v\S+)", text, re.MULTILINE)
     if lock.name == "jars.lock":
         words = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
         return [(line[0].rpartition(":")[0], line[0].rpartition(":")[2]) for line in words]
