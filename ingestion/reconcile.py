@@ -2,7 +2,7 @@
 
 `ingestion.reconcile.handler`, called daily by the clock and by `lake reconcile` and `lake backfill`:
 
-    {}                                 every tenant: calls itself for each, and does not wait
+    {}                                 every tenant that does not leave: calls itself for each, and does not wait
     {"tenant": …, "task": …,           one tenant; the answer is the report (see `findings.Report`)
      "prefix": "raw/…",                only keys that begin so
      "grace_s": 900,                   younger objects are left alone: their events may be on the way
@@ -35,7 +35,7 @@ from ingestion.visit import Visit
 from lineage.bucket_owner import insisting
 from lineage.ledger import Ledger
 from lineage.notices import Notices
-from lineage.values import TenantEntry
+from lineage.values import OFFBOARDING, TenantEntry
 
 FOLDERS = 20
 LAST_S = 60.0  # of the function's time, for what follows the walk
@@ -81,6 +81,9 @@ class Reconciler:
         if "tenant" not in event:
             return self._all(event)
         order = Order.of(event)
+        if order.goes_on and self.ledger.tenant(order.tenant).state == OFFBOARDING:
+            journal.write("reconcile_left_alone", tenant=order.tenant, state=OFFBOARDING)
+            return {"tenant": order.tenant, "left_alone": OFFBOARDING}
         report = self.reconcile(order, left_s)
         if report.resume is not None and order.goes_on:
             self._go_on(order, event, report.resume)
@@ -93,10 +96,15 @@ class Reconciler:
         self._call({**event, "resume": resume})
 
     def _all(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """A call of its own for each tenant: a bucket that cannot be listed stops no other."""
+        """A call of its own for each tenant: a bucket that cannot be listed stops no other.
+
+        One that leaves is left alone: what events missed goes with its bucket, and what stands still ends with it. Were
+        it taken back, the next day's call would find all of it.
+        """
         called: list[str] = []
         failed: dict[str, str] = {}
-        for tenant in sorted(entry.tenant for entry in self.ledger.tenants()):
+        staying = (entry.tenant for entry in self.ledger.tenants() if entry.state != OFFBOARDING)
+        for tenant in sorted(staying):
             payload = {**event, "tenant": tenant, "goes_on": True}
             Order.of(payload)
             try:

@@ -766,6 +766,18 @@ def test_without_a_tenant_it_calls_itself_for_each(lake):
     ]
 
 
+def test_by_the_clock_a_tenant_that_leaves_is_left_alone_and_a_person_may_ask(lake):
+    """Its objects are being deleted, or will be: entries without object, and new rows, would only be in the way."""
+    enter(lake.ledger, "globex")
+    enter(lake.ledger, "acme", state="offboarding")
+    lake.put("raw/sales/a.csv")
+
+    assert lake.reconciler.handle({}) == {"tenants": ["globex"]}
+    assert lake.reconcile(goes_on=True) == {"tenant": "acme", "left_alone": "offboarding"}
+    assert lake.ledger.files("acme") == []
+    assert keys(lake.reconcile()["registered"]) == ["raw/sales/a.csv"]
+
+
 def test_a_tenant_that_cannot_be_called_keeps_the_others_from_nothing(lake):
     enter(lake.ledger, "globex")
     real = lake.functions.invoke
