@@ -1,0 +1,262 @@
+"""The comment with a pull request's plan: whatever the artifact holds, it is text in the right pull request, or nothing."""
+
+import importlib.util
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / ".github/scripts/pull_request_comment.py"
+SHA, OTHER = "a" * 40, "b" * 40
+TOLD = {
+    "REPOSITORY": "mycompany/lake",
+    "RUN": "1001",
+    "HEAD_SHA": SHA,
+    "HEAD_OWNER": "someone",
+    "HEAD_BRANCH": "change",
+}
+
+spec = importlib.util.spec_from_file_location("pull_request_comment", SCRIPT)
+assert spec is not None
+assert spec.loader is not None
+script = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(script)
+
+
+def packed(content: bytes = b"a plan\n", *names: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names or ("plan.txt",):
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def a_pull(number: int = 7, sha: str = SHA, base: str = "mycompany/lake") -> dict:
+    return {"number": number, "head": {"sha": sha}, "base": {"repo": {"full_name": base}}}
+
+
+class GitHub:
+    """What `gh api` answers, and what it was told to write."""
+
+    def __init__(self, archive: bytes, pulls: list, comments: list) -> None:
+        self.archive, self.pulls, self.comments = archive, pulls, comments
+        self.artifacts = [{"id": 5, "name": "plan", "expired": False, "size_in_bytes": len(archive)}]
+        self.asked: list[str] = []
+        self.written: list[tuple[str, str, str]] = []
+
+    def __call__(self, path: str, *options: str, given: bytes | None = None) -> bytes:
+        self.asked.append(path)
+        if given is not None:
+            self.written.append((options[1], path, json.loads(given)["body"]))
+            return b"{}"
+        if path.endswith("/zip"):
+            return self.archive
+        if "/artifacts?" in path:
+            return json.dumps({"artifacts": self.artifacts}).encode()
+        return json.dumps([self.comments] if "/comments" in path else self.pulls).encode()
+
+
+@pytest.fixture
+def github(monkeypatch):
+    def of(archive=None, pulls=None, comments=()):
+        made = GitHub(packed() if archive is None else archive, [a_pull()] if pulls is None else pulls, list(comments))
+        monkeypatch.setattr(script, "api", made)
+        return made
+
+    return of
+
+
+def test_the_plan_is_below_its_pull_request_in_a_fence(github):
+    there = github(packed(b"prod\n\nmycompany-acme-prod-tenant: update\n"))
+
+    assert script.main(TOLD) == 0
+    ((method, path, body),) = there.written
+    assert (method, path) == ("POST", "repos/mycompany/lake/issues/7/comments")
+    assert "```text\nprod\n\nmycompany-acme-prod-tenant: update\n```\n" in body
+    assert SHA in body
+
+
+def test_a_later_plan_takes_the_place_of_ours_and_of_nobody_elses(github):
+    strangers = {"id": 1, "user": {"login": "someone"}, "body": script.MARK}
+    other = {"id": 2, "user": {"login": "github-actions[bot]"}, "body": "something else"}
+    ours = {"id": 3, "user": {"login": "github-actions[bot]"}, "body": f"{script.MARK}\nold"}
+    there = github(comments=[strangers, other, ours])
+
+    script.main(TOLD)
+
+    assert [written[:2] for written in there.written] == [("PATCH", "repos/mycompany/lake/issues/comments/3")]
+
+
+def test_the_pull_request_is_found_by_the_commit_that_was_checked_and_not_in_the_artifact(github):
+    there = github(
+        packed(b"pull request: 1\n#1\n"), pulls=[a_pull(1, OTHER), a_pull(7), a_pull(9, SHA, "someone/lake")]
+    )
+
+    script.main(TOLD)
+
+    assert [written[1] for written in there.written] == ["repos/mycompany/lake/issues/7/comments"]
+    assert "head=someone%3Achange" in there.asked[0]
+
+
+def test_a_branch_named_as_a_query_asks_for_nothing_else(github):
+    there = github()
+
+    script.main({**TOLD, "HEAD_BRANCH": "x&state=closed&per_page=1#"})
+
+    assert (
+        there.asked[0]
+        == "repos/mycompany/lake/pulls?state=open&head=someone%3Ax%26state%3Dclosed%26per_page%3D1%23&per_page=100"
+    )
+
+
+BOMB = packed(b"0" * 5_000_001)
+NOT_SHOWN = {
+    "is no archive": b"<html>not found</html>",
+    "holds something else": packed(b"x", "other.txt"),
+    "holds something else too": packed(b"x", "plan.txt", "more.txt"),
+    "holds a path": packed(b"x", "../../plan.txt"),
+    "is empty of files": packed(b"x", "plan.txt")[:4],
+    "is a bomb": BOMB,
+    "is longer than an archive may be": b"PK" + b"0" * 1_000_001,
+    "is not UTF-8": packed(b"\xff\xfe plan"),
+    "is cut": packed()[:60],
+    "has a wrong checksum": packed().replace(packed()[14:18], b"\0\0\0\0"),
+    "has a stream that is none": b"".join((packed(b"x" * 900)[:38], b"\xff\xff\xff", packed(b"x" * 900)[41:])),
+}
+
+
+@pytest.mark.parametrize("why", NOT_SHOWN)
+def test_an_artifact_of_another_form_is_told_in_the_log_and_nowhere_else(github, capsys, why: str):
+    there = github(NOT_SHOWN[why])
+
+    assert script.main(TOLD) == 0
+    assert there.written == []
+    assert capsys.readouterr().out.startswith("::notice::no comment: ")
+
+
+def test_an_artifact_that_says_it_is_too_long_is_not_even_fetched(github):
+    there = github()
+    there.artifacts[0]["size_in_bytes"] = 1_000_001
+
+    script.main(TOLD)
+
+    assert not any(path.endswith("/zip") for path in there.asked)
+
+
+@pytest.mark.parametrize(
+    ("pulls", "names"),
+    [
+        ([], ["plan"]),
+        ([a_pull(7), a_pull(8)], ["plan"]),
+        ([a_pull(7, OTHER)], ["plan"]),
+        (None, []),
+        (None, ["plan", "plan"]),
+    ],
+)
+def test_without_exactly_one_pull_request_and_one_artifact_nothing_is_written(github, pulls, names):
+    there = github(pulls=pulls)
+    there.artifacts = [{**there.artifacts[0], "name": name} for name in names]
+
+    script.main(TOLD)
+
+    assert there.written == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REPOSITORY", "x/../../orgs"),
+        ("REPOSITORY", ""),
+        ("RUN", "1; ls"),
+        ("HEAD_SHA", "main"),
+        ("HEAD_SHA", f"{SHA}\n"),
+    ],
+)
+def test_what_github_would_not_say_is_not_put_into_a_path(github, name: str, value: str):
+    there = github()
+
+    script.main({**TOLD, name: value})
+
+    assert there.asked == []
+
+
+ALIVE = [
+    "@mycompany/admins look",
+    "<img src=x onerror=alert(1)>",
+    "<script>alert(1)</script>",
+    "[click](https://evil.example)",
+    "![](https://evil.example/pixel)",
+    "https://evil.example",
+    "</details>",
+    "<!-- plan of this pull request -->",
+    "fixes #1",
+    "```\n@mycompany/admins\n```",
+    "````\n</details>@mycompany/admins\n````",
+    "~~~\n@someone\n~~~",
+    "\u202etxt.exe",
+    "zero\u200bwidth",
+    "\x1b[31mred\x1b[0m",
+    "line\u2028separator\x0bvertical\x0cpage\x85next",
+    "::set-output name=x::y",
+    "\r\n```\r@someone",
+]
+
+
+def fenced(body: str) -> str:
+    """What stands inside the one fence, as CommonMark finds its end."""
+    lines = body.split("\n")
+    begin = next(number for number, line in enumerate(lines) if line.endswith("text") and line.startswith("```"))
+    fence = lines[begin].removesuffix("text")
+    end = next(number for number in range(begin + 1, len(lines)) if is_closing(lines[number], fence))
+    assert lines[end + 1 :] == ["", "</details>", ""], "the fence ended before its text did"
+    return "\n".join(lines[begin + 1 : end])
+
+
+def is_closing(line: str, fence: str) -> bool:
+    bare = line.strip(" \t")
+    return set(bare) == {"`"} and len(bare) >= len(fence)
+
+
+@pytest.mark.parametrize("text", ALIVE)
+def test_nothing_in_a_plan_is_alive(github, text: str):
+    there = github(packed(text.encode()))
+
+    script.main(TOLD)
+
+    ((_, _, body),) = there.written
+    assert "someone" not in body.partition("<details>")[0]
+    assert not any(character in fenced(body) for character in "\u202e\u200b\x1b\u2028\x0b\x0c\x85\r")
+
+
+@given(st.text(max_size=300) | st.text("`~\n\r @<>x", max_size=60))
+def test_no_text_whatever_ends_its_fence(text: str):
+    body = script.comment(text, SHA)
+
+    assert fenced(body) == script.shortened(script.harmless(text))
+    assert len(body) <= 65_536
+
+
+def test_a_long_plan_and_its_long_lines_are_cut_and_say_so():
+    body = script.comment("x" * 1_000 + "\n" + "tenant: update\n" * 20_000, SHA)
+
+    assert len(body) < 65_536
+    assert f"{'x' * 500} …\n" in body
+    assert "… the rest stands in the artifact of the run" in body
+
+
+def test_a_workflow_that_may_write_runs_nothing_of_the_pull_request():
+    document = yaml.safe_load((ROOT / ".github/workflows/pull_request_comment.yml").read_text())
+    (job,) = document["jobs"].values()
+    checkout, comment = job["steps"]
+
+    assert document[True] == {"workflow_run": {"workflows": ["check"], "types": ["completed"]}}
+    assert job["permissions"] == {"actions": "read", "contents": "read", "pull-requests": "write"}
+    assert checkout["with"] == {"persist-credentials": False}, "no ref: the default branch"
+    assert comment["run"] == "python3 .github/scripts/pull_request_comment.py"
+    assert "uses" not in comment
