@@ -13,7 +13,7 @@ from cli.errors import NotFound
 from cli.exit_codes import ExitCode
 from cli.options import EnvironmentOption, JsonOption
 from deployment.drift import ABSENT, DRIFTED, Detection, Finding, Log, rotation
-from deployment.records import bucket_of
+from deployment.records import Shelf, bucket_of
 
 __all__ = ["drift"]
 
@@ -58,8 +58,23 @@ def chosen(environment: str, tenants: list[str] | None) -> Iterator[tuple[Connec
     for connection in known:
         of_tenants = [each.id for each in connection.tenants if not named or each.id in named]
         stacks = [connection.names(tenant).stack for tenant in of_tenants]
-        if stacks or not named:
-            yield connection, stacks if named else [connection.platform.stack, *stacks]
+        if named and stacks:
+            yield connection, stacks
+        elif not named:
+            ending = being_deleted(connection)
+            yield connection, [connection.platform.stack, *(each for each in stacks if each not in ending)]
+
+
+def being_deleted(connection: Connection) -> frozenset[str]:
+    """Stacks of tenants whose end has begun: what differs there is what is gone already. They are told."""
+    environment = connection.environment
+    shelf = Shelf(
+        connection.client("s3"), bucket_of(environment.account, environment.region), connection.platform.stack
+    )
+    ends = {tenant: end for tenant, end in shelf.read()[0].offboardings.items() if not end.is_certified}
+    if ends:
+        output.message(f"left out, since they are being offboarded: {', '.join(sorted(ends))}")
+    return frozenset(end.stack for end in ends.values())
 
 
 class Rotation:

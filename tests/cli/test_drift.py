@@ -99,6 +99,34 @@ def test_a_tenant_that_is_not_deployed_yet_is_no_failure(lake):
     assert "does not exist" in answer.err
 
 
+def test_a_tenant_whose_end_has_begun_is_left_out_unless_it_is_named(dev, capsys):
+    import boto3
+
+    from cli.connection import connect
+    from cli.drift import chosen
+    from deployment.records import Record, RecordedOffboarding, Shelf
+
+    connection = connect("dev")
+    place, s3 = connection.environment, connection.client("s3")
+    bucket = f"cdk-hnb659fds-assets-{place.account}-{place.region}"
+    boto3.client("s3", region_name=place.region).create_bucket(
+        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": place.region}
+    )
+    begun = RecordedOffboarding("begun", "2026-11-21T12:00:00+00:00", "mycompany-acme-dev-tenant")
+    certified = RecordedOffboarding(
+        "certified", "2026-11-21T12:00:00+00:00", "mycompany-skyline-dev-tenant", certificate="c.json", sha256="0" * 64
+    )
+    record = Record().offboarding("acme", begun).offboarding("skyline", certified)
+    Shelf(s3, bucket, "mycompany-dev-platform").write(record, None, 1)
+
+    ((_, stacks),) = chosen("dev", [])
+    ((_, named),) = chosen("dev", ["acme"])
+
+    assert stacks == ["mycompany-dev-platform", "mycompany-skyline-dev-tenant", "mycompany-bookshop-dev-tenant"]
+    assert named == ["mycompany-acme-dev-tenant"]
+    assert "left out, since they are being offboarded: acme" in capsys.readouterr().err
+
+
 def test_what_was_found_before_an_interruption_is_kept(dev, monkeypatch):
     import boto3
 
