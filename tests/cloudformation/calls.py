@@ -23,6 +23,7 @@ S3 = {
     "CreateMultipartUpload": "PutObject",
     "DeleteBucket": "DeleteBucket",
     "DeleteBucketPolicy": "DeleteBucketPolicy",
+    "GetBucketEncryption": "GetEncryptionConfiguration",
     "GetBucketLocation": "GetBucketLocation",
     "GetBucketPolicy": "GetBucketPolicy",
     "GetObject": "GetObject",

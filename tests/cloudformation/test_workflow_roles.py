@@ -68,6 +68,48 @@ def test_what_lake_calls_is_allowed_to_the_role_of_its_workflow_and_a_plan_may_n
     assert {need.action for need in shown} >= {"cloudformation:DetectStackDrift", "cloudformation:GetTemplate"}
 
 
+LEAVING = """    state: offboarding
+    offboarding:
+      requested_by: jane@acme.example
+      export: s3://acme-takeout/lake/
+      export_account: "000000000000"
+      grace: 0
+"""
+PUT = """
+import boto3
+s3 = boto3.client("s3")
+s3.create_bucket(Bucket="acme-takeout")
+s3.put_bucket_versioning(Bucket="acme-takeout", VersioningConfiguration={"Status": "Enabled"})
+for number in range(3):
+    s3.put_object(Bucket="mycompany-acme-local-datalake", Key=f"raw/orders/{number}.csv", Body=b"order_id")
+s3.create_multipart_upload(Bucket="mycompany-acme-local-datalake", Key="raw/orders/half.csv")
+print("{}")
+"""
+
+
+@pytest.mark.cloud
+def test_what_an_offboarding_calls_is_allowed_to_its_role_and_not_to_a_deploy(tmp_path: Path):
+    lake = Recorded(tmp_path)
+    lake("up", "--spares", "0")
+    try:
+        lake.write(TENANTS + GLOBEX)
+        lake.needs("deploy")
+        lake.run(PUT)
+        lake.write(TENANTS.replace("    datasets", f"{LEAVING}    datasets") + GLOBEX)
+        announced = lake.needs("deploy")
+        shown = lake.needs("tenant", "offboard", "acme", "-e", "local", "--dry-run")
+        done = lake.needs("tenant", "offboard", "acme", "-e", "local", "--delete-everything", "--confirm", "acme")
+        verified = lake.needs("tenant", "verify-certificate", "acme", "-e", "local")
+    finally:
+        lake("down")
+
+    assert refused("DeployRole", announced) == []
+    assert refused("OffboardRole", [*shown, *done, *verified]) == []
+    assert refused("PlanRole", verified) == []
+    missed = {need.action for need in refused("DeployRole", done)}
+    assert {"s3:DeleteObjectVersion", "s3:PutBucketPolicy", "kms:ScheduleKeyDeletion"} <= missed
+
+
 BASE = Base.of()
 IAM = f"arn:aws:iam::{ACCOUNT}"
 EXECUTION = f"{IAM}:role/cdk-hnb659fds-cfn-exec-role-{ACCOUNT}-{REGION}"
@@ -91,8 +133,10 @@ def through(service: str, alias: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("action", "name", "context", "allowed"),
     [
-        ("cloudformation:UpdateStack", f"{STACK}/{ORGANIZATION}-acme-prod-tenant/1", {"cloudformation:RoleArn": EXECUTION}, ["DeployRole"]),
-        ("cloudformation:UpdateStack", f"{STACK}/{ORGANIZATION}-acme-prod-tenant/1", {}, []),
+        ("cloudformation:UpdateStack", f"{STACK}/{ORGANIZATION}-acme-prod-tenant/1", {"cloudformation:RoleArn": EXECUTION}, ["DeployRole", "OffboardRole"]),
+        # Without a role CloudFormation takes the one that the stack was made under: a key is let go of so.
+        ("cloudformation:UpdateStack", f"{STACK}/{ORGANIZATION}-acme-prod-tenant/1", {}, ["OffboardRole"]),
+        ("cloudformation:UpdateStack", f"{STACK}/{ORGANIZATION}-prod-platform/1", {}, []),
         ("cloudformation:CreateStack", f"{STACK}/{ORGANIZATION}-acme-prod-tenant/1", {"cloudformation:RoleArn": f"{IAM}:role/Administrator"}, []),
         ("cloudformation:CreateStack", f"{STACK}/payroll/1", {"cloudformation:RoleArn": EXECUTION}, []),
         ("cloudformation:CreateStack", f"{STACK}/{ORGANIZATION}-acme-dev-tenant/1", {"cloudformation:RoleArn": EXECUTION}, []),
