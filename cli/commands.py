@@ -63,6 +63,7 @@ def mount() -> None:
         snapshots,
         synth,
         tenant,
+        workflow,
     )
 
     for command in (cloud.up, cloud.down, cloud.status, doctor.doctor, cloud.env):
@@ -77,6 +78,8 @@ def mount() -> None:
     app.command(rich_help_panel="Tenants")(prove.prove)
     for of_environments in (quotas.quotas, drift.drift):
         app.command(rich_help_panel="Tenants")(of_environments)
+    jobs = "What the jobs of the deploy workflow do."
+    app.add_typer(workflow.app, name="workflow", help=jobs, rich_help_panel="Tenants")
     for every_day in (put.put, files.files, runs.runs, query.query, lineage.lineage):
         app.command(rich_help_panel="Data")(every_day)
     app.command(rich_help_panel="Data")(demo.demo)

@@ -1,0 +1,106 @@
+"""One job's part of a workflow run: a portion is rolled out or a tenant offboarded, and what came of it is told."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cli.connection import connect
+from cli.deploy import Deployment, prepare
+from cli.errors import LakeError, explain
+from cli.plan import sentence
+from cli.progress import progress
+from deployment.plans import Plan
+from deployment.portions import Portion
+from deployment.stacks import FAILED, NOT_BEGUN
+from deployment.waves import Waves
+from deployment.workflow_runs import Row, WorkflowRun
+
+__all__ = ["CERTIFIED", "check", "offboarded", "rolled_out"]
+
+CERTIFIED = "certified"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part(Deployment):
+    """A deploy that begins nothing once another part of its workflow run has stopped that run, and may stop it, too."""
+
+    portion: Portion
+    of: WorkflowRun
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        lines = [line for rollout in self.rollouts for line in rollout.ordered()]
+        return [Row(each.cell, each.tenant, each.action, each.seconds, each.error, each.changes) for each in lines]
+
+    def roll_out(self, plan: Plan) -> None:
+        """Asked and told while the locks are held, so that no part of the same cells begins in between."""
+        if why := self.of.stopped():
+            for rollout, cell in zip(self.rollouts, plan.cells, strict=True):
+                rollout.leave(cell, why)
+        else:
+            super().roll_out(plan)
+        tell(self.portion, self.of, self.rows)
+
+
+def rolled_out(portion: Portion, run: WorkflowRun, *, wait: float) -> Sequence[Row]:
+    """A portion that is not among the first is one wave: those have shown the change to be sound."""
+
+    def roll_out() -> Sequence[Row]:
+        with progress() as said:
+            made = prepare(portion.place, portion.tenants, said, wait=wait)
+            whole = Waves(sizes=(max(1, len(portion.tenants)),))
+            waves = made.waves if portion.is_first else (whole, whole)
+            part = Part(made.rollouts, made.prospect, waves, portion=portion, of=run)
+            report = part.run()
+        if report.refused is not None:
+            raise LakeError("; ".join(map(sentence, report.refused.refusals)))
+        return part.rows
+
+    return telling(portion, run, roll_out)
+
+
+def offboarded(portion: Portion, run: WorkflowRun, *, wait: float) -> Sequence[Row]:
+    """The portion's one tenant, as `lake tenant offboard` ends it."""
+    from cli.offboarding import Departure
+
+    (tenant,) = portion.tenants
+
+    def offboard() -> Sequence[Row]:
+        connection = connect(portion.place, tenant)
+        connection.check_account()
+        departure = Departure(connection, tenant)
+        certificate = departure.certified() or departure.run(wait)
+        place = connection.environment.place
+        rows = [Row(place, tenant, CERTIFIED, changes=(f"certificate: {certificate['folder']}",))]
+        tell(portion, run, rows)
+        return rows
+
+    return telling(portion, run, offboard)
+
+
+def check(portion: Portion) -> None:
+    """Raises LakeError if the portion's one tenant cannot be offboarded yet."""
+    from cli.offboarding import Departure
+
+    (tenant,) = portion.tenants
+    departure = Departure(connect(portion.place, tenant), tenant)
+    if departure.certified() is None and (why := departure.prospect()["refused"]):
+        raise LakeError(str(why))
+
+
+def telling(portion: Portion, run: WorkflowRun, work: Callable[[], Sequence[Row]]) -> Sequence[Row]:
+    """What keeps a portion from being worked at is told of each of its tenants, and raised."""
+    try:
+        return work()
+    except (Exception, KeyboardInterrupt) as error:
+        why = explain(error)[0]
+        tell(portion, run, [Row(portion.place, each, FAILED, error=why) for each in portion.tenants or (None,)])
+        raise
+
+
+def tell(portion: Portion, run: WorkflowRun, rows: Sequence[Row]) -> None:
+    """Stops the run first: whoever reads the rows may rely on it."""
+    failed = [row for row in rows if row.action == FAILED]
+    tolerates = Waves().tolerates(len(failed), 1 if portion.is_first else len(portion.tenants))
+    if not tolerates or any(row.action == NOT_BEGUN for row in rows):
+        run.stop(f"{portion.id} of this workflow run had too many failures")
+    run.tell(portion.id, rows)

@@ -1,0 +1,210 @@
+"""`lake workflow`: what the jobs of the deploy workflow do, each with what those before it have written down."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli import output
+from cli.assignment import Assignment, assigned
+from cli.connection import Connection, within_reach
+from cli.errors import WrongInput, explain
+from cli.exit_codes import ExitCode
+from cli.orders import ALL, Order, Task
+from cli.part import check, offboarded, rolled_out
+from cli.plan import ending, in_markdown, in_text, plain, silent
+from cli.planning import prospect, uncollected
+from cli.results import Results
+from deployment.portions import Portion
+from deployment.records import bucket_of
+from deployment.stacks import FAILED, NOT_BEGUN
+from deployment.workflow_runs import WorkflowRun
+from lineage.text import visible
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True)
+
+LONGEST_SUMMARY = 1_000_000
+"""Bytes; of a summary longer than 1 MiB GitHub shows nothing."""
+JOBS = ("first", "apply")
+
+EnvironmentOption = Annotated[str, typer.Option("--environment", metavar="NAME", help="The environment.")]
+ActionOption = Annotated[str, typer.Option("--action", metavar="ACTION", help=f"One of: {', '.join(Task)}.")]
+ConfirmationOption = Annotated[
+    str, typer.Option("--confirmation", metavar="ID", help="To offboard: the tenant's id, typed again.")
+]
+WaitOption = Annotated[
+    float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for another deploy to end.")
+]
+
+
+@dataclass(frozen=True)
+class Step:
+    """The step of a job that this process is, as GitHub tells it: which run it is of, and where its words go."""
+
+    run: str
+    attempt: str
+    outputs: Path | None
+    summary: Path | None
+
+    @classmethod
+    def here(cls) -> "Step":
+        """Outside of a workflow it is run 1, and everything is printed."""
+        known = os.environ
+        outputs, summary = (
+            Path(known[name]) if known.get(name) else None for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")
+        )
+        return cls(known.get("GITHUB_RUN_ID") or "1", known.get("GITHUB_RUN_ATTEMPT") or "1", outputs, summary)
+
+    def hand_on(self, **facts: str) -> None:
+        """To the jobs that come after."""
+        write(self.outputs, [f"{name}={value}" for name, value in facts.items()])
+
+    def show(self, lines: Iterable[str]) -> None:
+        """Markdown, on the page of the run."""
+        write(self.summary, cut(lines))
+
+    @contextmanager
+    def annotated(self) -> Iterator[None]:
+        """What goes wrong is told on the page of the run, not in the log alone."""
+        try:
+            yield
+        except Exception as error:
+            if not isinstance(error, typer.Exit):
+                self.show([f"**Refused**: {plain(visible(explain(error)[0]))}", ""])
+            raise
+
+    def workflow_run(self, connections: Sequence[Connection]) -> WorkflowRun:
+        """What is told is kept by the first cell; all that are within reach are in one account."""
+        first = connections[0]
+        bucket = bucket_of(first.environment.account, first.environment.region)
+        return WorkflowRun(first.client("s3"), bucket, first.platform.stack, self.run, self.attempt)
+
+
+def write(file: Path | None, lines: Iterable[str]) -> None:
+    text = "".join(f"{visible(line)}\n" for line in lines)
+    if file is None:
+        print(text, end="")
+        return
+    with file.open("a", encoding="utf-8") as opened:
+        opened.write(text)
+
+
+def cut(lines: Iterable[str]) -> Iterator[str]:
+    """As many as are shown, and then that there are more."""
+    size = 0
+    for line in lines:
+        size += len(visible(line).encode()) + 1
+        if size > LONGEST_SUMMARY:
+            yield from ("```", "", "**…and more than a page takes: see the log of this job.**")
+            return
+        yield line
+
+
+@app.command()
+def plan(
+    environment: EnvironmentOption,
+    action: ActionOption,
+    tenants: Annotated[str, typer.Option("--tenants", metavar="IDS", help=f"Ids of tenants, or {ALL}.")],
+    confirmation: ConfirmationOption = "",
+) -> None:
+    """Check what was asked for, show the plan, and hand on which job takes whom.
+
+    Ends with 0 if the workflow may go on, with 2 if an input is wrong, with 11 if the plan is refused.
+    """
+    step = Step.here()
+    with step.annotated():
+        order = Order.of(environment, action, tenants, confirmation)
+        with uncollected():
+            found = prospect(order.environment, order.tenants, silent, frozenset(), refresh=False)
+            made = found.plan()
+        output.message("\n".join(in_text(made)))
+        step.show(in_markdown(made))
+        if made.refusals:
+            raise typer.Exit(ending(made))
+        work = assigned(order, found.connections, made)
+        for each in work.portions if order.task is Task.OFFBOARD else ():
+            check(each)
+    for remark in work.remarks:
+        output.message(remark)
+    step.show(f"- {plain(remark)}" for remark in work.remarks)
+    step.hand_on(**handed_on(work, step))
+
+
+def handed_on(work: Assignment, step: Step) -> dict[str, str]:
+    """`since`: the attempt that planned. Where only some jobs are run again it is an earlier one than theirs."""
+    return {
+        "first": listed(work.first),
+        "portions": listed(work.portions),
+        "firsts": str(len(work.first)),
+        "count": str(len(work.portions)),
+        "since": step.attempt,
+    }
+
+
+def listed(portions: Iterable[Portion]) -> str:
+    return json.dumps([each.facts() for each in portions], separators=(",", ":"))
+
+
+@app.command()
+def apply(
+    environment: EnvironmentOption,
+    action: ActionOption,
+    portion: Annotated[str, typer.Option("--portion", metavar="JSON", help="One of those that the plan made.")],
+    confirmation: ConfirmationOption = "",
+    wait: WaitOption = 0,
+) -> None:
+    """Do for one portion what is planned, and tell what came of it.
+
+    Begins nothing once another portion of the run had too many failures. Ends with 1 if a tenant failed.
+    """
+    part = Portion.read(portion)
+    order = Order.of(environment, action, " ".join(part.tenants) or ALL, confirmation)
+    if part.place.partition("/")[0] != order.environment:
+        raise WrongInput(f"portion {part.id} is of {part.place}, not of environment {order.environment}")
+    run, work = Step.here().workflow_run(within_reach(order.environment)), rolled_out
+    if order.task is Task.OFFBOARD:
+        work = offboarded
+    rows = work(part, run, wait=wait)
+    output.print_table(
+        ("tenant", "what", "seconds"), [(row.tenant or "the platform", row.action, row.seconds) for row in rows]
+    )
+    for row in rows:
+        if row.error:
+            output.message(f"lake: {row.error}", style="red")
+    if any(row.action in {FAILED, NOT_BEGUN} for row in rows):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command()
+def report(
+    environment: EnvironmentOption,
+    action: ActionOption,
+    *,
+    first: Annotated[str, typer.Option("--first", metavar="JSON", help="The portions that went first.")] = "",
+    portions: Annotated[str, typer.Option("--portions", metavar="JSON", help="The portions after them.")] = "",
+    since: Annotated[str, typer.Option("--since", metavar="ATTEMPT", help="Which attempt of the run planned.")] = "",
+    results: Annotated[
+        str, typer.Option("--results", metavar="WORDS", help=f"How the jobs {', '.join(JOBS)} ended.")
+    ] = "",
+) -> None:
+    """Show what became of each tenant, whatever became of the jobs. Ends with 1 if not all of it went well."""
+    step, order = Step.here(), Order(environment, Task(action))
+    meant = [*read(first), *read(portions)]
+    told = step.workflow_run(within_reach(order.environment)).told(since or step.attempt) if meant else {}
+    found = Results.of(order, meant, told, dict(zip(JOBS, results.split(), strict=False)))
+    step.show(found.in_markdown())
+    output.message(f"{order.task} in {order.environment}: {found.summary}")
+    if not found.is_good:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def read(text: str) -> list[Portion]:
+    """Nothing where the plan did not come so far."""
+    return [Portion.read(json.dumps(each)) for each in json.loads(text or "[]")]
