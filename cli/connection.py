@@ -25,6 +25,7 @@ __all__ = [
     "cloud_home",
     "connect",
     "is_rehearsal",
+    "registered",
     "running_cloud",
     "suffix_of",
     "within_reach",
@@ -186,7 +187,7 @@ def connect(environment: str, tenant: str | None = None) -> Connection:
 
     `environment` may name a cell, such as `prod/b`. Without a tenant it has to, where there are several.
     """
-    name, found = environment.partition("/")[0], _named(environment)
+    name, found = environment.partition("/")[0], registered(environment)
     if tenant is not None:
         own = cell_of(found[0].registry, tenant, environment)
         found = [each for each in found if each.environment == own]
@@ -212,13 +213,13 @@ def cells(environment: str) -> list[Connection]:
 
     For `local` the local cloud is reached.
     """
-    found = _named(environment)
+    found = registered(environment)
     _reach(found[0])
     return found
 
 
-def _named(environment: str) -> list[Connection]:
-    """The registry is loaded once."""
+def registered(environment: str) -> list[Connection]:
+    """As `cells`, for who asks the registry only: no cloud is reached. The registry is loaded once."""
     from tenants import registry
 
     name, _, named = environment.partition("/")

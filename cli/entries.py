@@ -144,6 +144,12 @@ class Digests:
         datasets = sorted((dataset.name, self._dataset(tenant, dataset)) for dataset in tenant.datasets)
         return _hash(self.encode([told, datasets]))
 
+    def parts(self, tenant: "Tenant", names: "TenantNames | None" = None) -> tuple[str, dict[str, str]]:
+        """Of the tenant itself, without its state, and of each dataset."""
+        told = vars(tenant_entry(self.connection, tenant, names, self._retention(tenant))) | {"state": None}
+        datasets = {dataset.name: self._dataset(tenant, dataset) for dataset in tenant.datasets}
+        return _hash(self.encode(told)), datasets
+
     def _retention(self, tenant: "Tenant") -> dict[str, int]:
         if id(tenant.retention) not in self.retentions:
             self.retentions[id(tenant.retention)] = retention_of(self.connection, tenant)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -51,6 +52,13 @@ def plan(
     ] = False,
     replace: ReplaceOption = None,
     aside: AsideOption = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Compare with an assembly that `lake synth --output DIR` has written; asks no cloud, needs no login.",
+        ),
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -60,7 +68,17 @@ def plan(
     """
     if markdown and as_json:
         raise WrongInput("--markdown and --json: name one of them")
-    found = planned_for(environment, tenants or [], silent, replacing=replace or (), refresh=refresh, aside=aside or ())
+    if against is not None and (refresh or aside):
+        raise WrongInput("--against: nothing live is looked at, so --refresh and --aside have no meaning beside it")
+    found = planned_for(
+        environment,
+        tenants or [],
+        silent,
+        replacing=replace or (),
+        refresh=refresh,
+        aside=aside or (),
+        against=against,
+    )
     show(found, as_json=as_json, markdown=markdown)
     raise typer.Exit(ending(found))
 
@@ -132,6 +150,7 @@ def in_markdown(plan: Plan) -> Iterator[str]:
     yield f"### Plan for environment {plan.environment}: {totals(plan)}"
     yield ""
     yield from (f"- **Refused**: {plain(sentence(each))}" for each in plan.refusals)
+    yield from (f"- {plain(f'{cell.platform}: {cell.note}')}" for cell in plan.cells if cell.note)
     yield from (f"- {plain(f'{each.stack}: {each.reason}')}" for cell in plan.cells for each in cell.left)
     yield from (f"- {plain(line)}" for line in consequences(plan))
     for stacks, change in (each for cell in plan.cells for each in alike(cell.pending)):

@@ -9,7 +9,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.connection import Connection, cloud_home, suffix_of, within_reach
+from cli.baseline import Baseline
+from cli.connection import Connection, cloud_home, registered, suffix_of, within_reach
 from cli.entries import NOT_WHOLE, Digests, Entries
 from cli.errors import NotFound, WrongInput
 from cli.neighbours import named, other_platforms, without_those_elsewhere
@@ -28,7 +29,7 @@ from deployment.planner import Intent, Sight, Told, plan_of
 from deployment.plans import Action, Group, Plan, Refusal
 from deployment.quotas import CellLoad, Limits, Use, doubtful, live, refusals, shipped, uses
 from deployment.records import ABSENT, Record, Shelf, bucket_of
-from deployment.stacks import Standing
+from deployment.stacks import Adaptation, Standing
 
 if TYPE_CHECKING:
     from tenants.model import Tenant
@@ -46,12 +47,16 @@ def planned(
     replacing: Collection[str] = (),
     refresh: bool = False,
     aside: Collection[str] = (),
+    against: Path | None = None,
 ) -> Plan:
     """What a deploy of these tenants, or all, is going to do. `replacing`: what may be given up, as STACK/LOGICALID.
 
-    `aside`: other cells that need not be asked, and other platforms that may stand in the account.
+    `aside`: other cells that need not be asked, and other platforms that may stand in the account. `against`: folder
+    with an assembly, to compare with that and ask no cloud.
     """
     with uncollected():
+        if against is not None:
+            return imagined(environment, tenants, say, frozenset(replacing), against).plan()
         return prospect(environment, tenants, say, frozenset(replacing), refresh=refresh, aside=aside).plan()
 
 
@@ -83,12 +88,23 @@ def prospect(
     connections = within_reach(environment)
     for tenant in tenants:
         refuse_unplaced(tenant, connections, environment)
+    beside = named(connections[0].registry, connections[0].environment.name, aside)
+    return Prospect(connections, assembled(connections[0], say), tuple(tenants), replacing, refresh, beside)
+
+
+def assembled(connection: Connection, say: Say) -> Assembly:
     say("registry", "synthesising")
-    registry = connections[0].registry
-    name = connections[0].environment.name
-    beside = named(registry, name, aside)
-    assembly = synthesise(name, tenants_folder(), cloud_home(), partly=True, registry=lambda: registry)
-    return Prospect(connections, assembly, tuple(tenants), replacing, refresh, beside)
+    name, registry = connection.environment.name, connection.registry
+    return synthesise(name, tenants_folder(), cloud_home(), partly=True, registry=lambda: registry)
+
+
+def imagined(environment: str, tenants: Sequence[str], say: Say, replacing: frozenset[str], folder: Path) -> "Prospect":
+    """What would change if what is in an assembly were what is deployed."""
+    baseline, connections = Baseline.read(folder), registered(environment)
+    for tenant in tenants:
+        refuse_unplaced(tenant, connections, environment)
+    assembly = assembled(connections[0], say)
+    return Prospect(connections, assembly, tuple(tenants), replacing, baseline=baseline)
 
 
 def refuse_unplaced(tenant: str, connections: Sequence[Connection], environment: str) -> None:
@@ -99,7 +115,10 @@ def refuse_unplaced(tenant: str, connections: Sequence[Connection], environment:
 
 @dataclass(frozen=True)
 class Prospect:
-    """The cells of a plan. `tenants`: whose; none for all. `aside`: see `cli.neighbours`."""
+    """The cells of a plan. `tenants`: whose; none for all. `aside`: see `cli.neighbours`.
+
+    `baseline`: what the cells are compared with in place of what is deployed there; then nobody is asked anything.
+    """
 
     connections: Sequence[Connection]
     assembly: Assembly
@@ -107,10 +126,11 @@ class Prospect:
     replacing: frozenset[str] = frozenset()
     refresh: bool = False
     aside: frozenset[str] = frozenset()
+    baseline: Baseline | None = None
 
     def plan(self) -> Plan:
         environment = self.connections[0].environment.name
-        sights = [look(connection) for connection in self.connections]
+        sights = [self._sight(connection) for connection in self.connections]
         made = plan_of(
             environment,
             [(sight, self.intents(each)) for sight, each in zip(sights, self.connections, strict=True)],
@@ -122,17 +142,33 @@ class Prospect:
             suffix=suffix_of(environment),
         )
         self._refuse_needless(made)
-        made = without_those_elsewhere(made, self._others, look, self._placed, self.aside)
+        made, strange = self._seen_from_here(made) if self.baseline else self._seen_around(made, sights)
         groups = [group for cell in made.cells for group in cell.groups]
         made = replace(made, cost=Cost.total(map(difference_of, groups)), quotas=self._quotas(made))
         places = {each.environment.place: each.platform.stack for each in self.connections}
+        found = [*strange, *made.refusals, *self._failures(), *limit_refusals(groups), *quota_refusals(made, places)]
+        return replace(made, refusals=tuple(self._located(found)))
+
+    def _sight(self, connection: Connection) -> Sight:
+        return self.baseline.sight(connection, self.assembly) if self.baseline else look(connection)
+
+    def _seen_around(self, made: Plan, sights: Sequence[Sight]) -> tuple[Plan, list[Refusal]]:
+        """With what stands in other cells, and other platforms in the same accounts."""
         strange = [
             refusal
             for connection, sight in zip(self.connections, sights, strict=True)
             for refusal in other_platforms(connection, sight, look, self.aside)
         ]
-        found = [*strange, *made.refusals, *self._failures(), *limit_refusals(groups), *quota_refusals(made, places)]
-        return replace(made, refusals=tuple(self._located(found)))
+        return without_those_elsewhere(made, self._others, look, self._placed, self.aside), strange
+
+    def _seen_from_here(self, made: Plan) -> tuple[Plan, list[Refusal]]:
+        if self.baseline is None:
+            return made, []
+        cells = tuple(
+            replace(cell, left=(*cell.left, *self.baseline.left(connection)), note=self.baseline.note)
+            for connection, cell in zip(self.connections, made.cells, strict=True)
+        )
+        return replace(made, cells=cells), list(self.baseline.refusals(self.connections, self.tenants))
 
     def _located(self, refusals: Sequence[Refusal]) -> Iterable[Refusal]:
         """With the line of the tenant that a refusal is about."""
@@ -161,7 +197,7 @@ class Prospect:
         return {self._stack(each.id): stack for stack, cell in platforms for each in registry.tenants_in(cell)}
 
     def intents(self, connection: Connection) -> list[Intent]:
-        adapted, digests = adaptation(connection), Digests(connection)
+        adapted, digests = Adaptation() if self.baseline else adaptation(connection), Digests(connection)
         platform = self.assembly.stack(connection.platform.stack)
         return [
             Intent(platform, adapted.mark(platform)),
@@ -207,7 +243,7 @@ class Prospect:
         every = [*meant.values(), *self._others]
         taken = loads(self.assembly.stacks, {each.platform.stack: each.environment.place for each in every})
         found = uses(taken, shipped(taken))
-        if (keys := doubtful(found)) and made.counts[Action.CREATE]:
+        if (keys := doubtful(found)) and made.counts[Action.CREATE] and self.baseline is None:
             reached = {each.environment.account for each in meant.values()}
             found = uses(taken, limits(taken, keys, reached))
         shown = (replace(each, cells=tuple(cell for cell in each.cells if cell in meant)) for each in found)

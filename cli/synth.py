@@ -3,12 +3,13 @@
 import json
 import shutil
 from enum import StrEnum
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli import output
+from cli import baseline, output
 from cli.connection import LOCAL, cloud_home
 from cli.errors import LakeError, NotFound, WrongInput
 from cli.options import EnvironmentOption, JsonOption, tenants_folder
@@ -68,11 +69,14 @@ def synth(
     target = folder or DEFAULTS[form]
     refuse_foreign(target, form)
     scratch = target if form is Format.ASSEMBLY else cloud_home() / "assembly" / f"{environment}-templates"
-    made = synthesise_into(scratch, environment, lambda: registry(tenants), cloud_home())
+    load = cache(partial(registry, tenants))
+    made = synthesise_into(scratch, environment, load, cloud_home())
     wrong = [*([told(made.failures)] if made.failures else []), *over_limits(made)]
     if form is Format.TEMPLATES:
         write_templates(made, target)
         shutil.rmtree(scratch)
+    else:
+        baseline.write(target, load(), environment)
     if as_json:
         names = [stack.name for stack in made.stacks]
         output.print_json({"folder": str(target), "stacks": names, "failures": dict(made.failures)})
