@@ -2,20 +2,20 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from isolation.account import Account, Principal, Resource
 from isolation.catalogue import catalogue
 from isolation.conditions import Condition
 from isolation.decision import Question, action_may_match, base_context, decide
 from isolation.errors import IsolationError
-from isolation.policies import Document, Named, Statement, listed
+from isolation.policies import Document, Named, Statement
 from isolation.shapes import names_of
-from tenants.naming import NO_ACCOUNT, PlatformNames
+from isolation.suspension import as_active
+from tenants.naming import PlatformNames
 
 __all__ = ["FOLDER", "Difference", "differences", "gates", "golden", "grants", "together", "write"]
 
@@ -63,29 +63,6 @@ def rights(account: Account) -> Iterator[tuple[str, str, frozenset[str]]]:
     for resource in account.resources.values():
         if resource.kind != "iam":
             yield subject_of(account, resource), resource.tenant or PLATFORM, gates(account, resource)
-
-
-def as_active(account: Account, principal: Principal) -> Principal:
-    """The role as it is again when its tenant is active: what it may do then is what is reviewed.
-
-    That it may do nothing before is proved, see `isolation.questions.anything_at_all`.
-    """
-    if principal.tenant not in account.shut or principal.boundary is None:
-        return principal
-    open_again = [reopened(account, each) for each in listed(principal.boundary.content["Statement"])]
-    content = {**principal.boundary.content, "Statement": open_again}
-    return replace(principal, boundary=Document(principal.boundary.name, content))
-
-
-def reopened(account: Account, statement: Mapping[str, Any]) -> Mapping[str, Any]:
-    shuts = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": meeting(account.account)}
-    if {key: value for key, value in statement.items() if key != "Sid"} != shuts:
-        return statement
-    return {**statement, "Condition": meeting(NO_ACCOUNT)}
-
-
-def meeting(account: str) -> Mapping[str, Any]:
-    return {"StringEquals": {"aws:PrincipalAccount": account}}
 
 
 @cache

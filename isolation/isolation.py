@@ -24,7 +24,17 @@ from isolation.decision import (
 from isolation.errors import UnknownService
 from isolation.globs import WILD, meets
 from isolation.policies import Statement
-from isolation.questions import SERVICES, Given, Topic, actions_on, on_foreign_things, on_what_is_shared, space
+from isolation.questions import (
+    SERVICES,
+    Given,
+    Topic,
+    actions_on,
+    anything_at_all,
+    on_foreign_things,
+    on_what_is_shared,
+    space,
+)
+from isolation.suspension import as_active
 
 __all__ = ["Counts", "Proof", "leaks_of", "prove"]
 
@@ -81,6 +91,9 @@ def prove(account: Account, tenants: Collection[str] = ()) -> Proof:
 
 def leaks_of(account: Account, principal: Principal, directory: "Directory") -> Iterator[Leak]:
     """Of one role. Only what its statements can reach at all is looked at; about the rest they say no together."""
+    if principal.tenant in account.shut:
+        yield from answers(account, principal, anything_at_all())
+        principal = as_active(account, principal)  # a hole is told before the tenant is active again
     for arn in principal.managed:
         yield Leak(principal.arn, "*", "*", {}, (f"{arn}: AWS writes this policy, no template shows what it allows",))
     for resource in directory.reached_by(principal, base_context(account, principal)):
@@ -209,6 +222,9 @@ def counts(account: Account, principals: list[Principal]) -> Counts:
     for resource, topic in foreign.items():
         per_tenant[resource.tenant] += topic.questions
     shared = {principal: list(on_what_is_shared(account, principal)) for principal in principals}
+    for principal in principals:
+        if principal.tenant in account.shut:
+            shared[principal].append(anything_at_all())
     topics = [*foreign.values(), *(topic for each in shared.values() for topic in each)]
     questions = sum(
         sum(per_tenant.values()) - per_tenant[principal.tenant] + sum(topic.questions for topic in shared[principal])

@@ -17,6 +17,7 @@ __all__ = [
     "Given",
     "Topic",
     "actions_on",
+    "anything_at_all",
     "of_the_account",
     "on_foreign_things",
     "on_what_is_shared",
@@ -108,8 +109,6 @@ def on_what_is_shared(account: Account, principal: Principal) -> Iterator[Topic]
             yield on_foreign_things(resource)
     yield any_role()
     yield from account_wide()
-    if principal.tenant in account.shut:
-        yield anything_at_all()
 
 
 def on_rows(account: Account, principal: Principal, table: Resource) -> Iterator[Topic]:

@@ -49,6 +49,8 @@ class Report:
     extension: Extension
     differences: tuple[Difference, ...]
     deputies: tuple[Deputy, ...]
+    not_active: tuple[str, ...] = ()
+    """Tenants whose roles may do nothing at all, unless there are leaks."""
 
     @property
     def holds(self) -> bool:
@@ -96,6 +98,7 @@ class Report:
             "shapes": [list(tenants) for tenants in self.extension.shapes],
             "differences": [asdict(each) for each in self.differences],
             "deputies": [asdict(each) for each in self.deputies],
+            "not_active": list(self.not_active),
             "actions": catalogue().source,
             "assumptions": list(ASSUMPTIONS),
         }
@@ -114,6 +117,10 @@ class Report:
             (
                 f"tenants to come: {shapes} shape{'' if shapes == 1 else 's'}, each among hostile neighbours "
                 f"({', '.join(self.extension.neighbours)}): {self.extension.leaks} leaks"
+            ),
+            *(
+                [f"not active, asked whether they may do anything: {', '.join(self.not_active)}"]
+                * bool(self.not_active)
             ),
             f"rights of roles: {len(self.differences)} differences from the reviewed list",
             f"services let in: {len(self.deputies)} without a source that is named",
@@ -134,6 +141,7 @@ def report(stacks: Iterable[Stack], *, account: str, region: str, tenants: Colle
         extension=extend(stacks, account=account, region=region),
         differences=tuple(differences(drawn)),
         deputies=tuple(deputies(drawn)),
+        not_active=tuple(sorted(drawn.shut)),
     )
 
 

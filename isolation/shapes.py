@@ -12,6 +12,7 @@ from isolation.errors import IsolationError
 from isolation.isolation import Proof, prove
 from isolation.policies import Document
 from isolation.questions import rows_of
+from isolation.suspension import as_active
 from isolation.template import Stack
 from tenants.errors import InvalidName
 from tenants.naming import TenantNames
@@ -98,9 +99,9 @@ def names_of(account: Account, tenant: str) -> TenantNames:
 
 
 def signature(account: Account, tenant: str) -> str:
-    """Hash of all that isolation depends on, in which the tenant's names stand as `<tenant>`."""
+    """Hash of all that isolation depends on, in which the tenant's names stand as `<tenant>`; of whichever state."""
     roles = [
-        [each.arn, each.trust, each.identity, each.boundary, each.tags, each.managed]
+        [each.arn, each.trust, each.identity, as_active(account, each).boundary, each.tags, each.managed]
         for each in account.principals.values()
         if each.tenant == tenant
     ]

@@ -643,6 +643,14 @@ MUTANTS = [
         changes=(having("ENABLED", "AWS::Athena::WorkGroup", "State", tenant="acme-eu"),),
     ),
     Mutant(
+        name="suspended, and a hole that would be open again",
+        noticed_by=(PROOF, REVIEW),
+        changes=(
+            may("s3:GetObject", "arn:aws:s3:::mycompany-globex-prod-datalake/*", tenant="acme-eu"),
+            undefended("bucket"),
+        ),
+    ),
+    Mutant(
         name="active, and no denial that could be switched on",
         noticed_by=(REVIEW, INVARIANTS),
         changes=(never_shut("acme"),),

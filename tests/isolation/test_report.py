@@ -46,6 +46,7 @@ def test_a_report_without_findings_says_what_was_asked(sound):
     assert any(
         line.startswith("tenants to come: 2 shapes, each among hostile neighbours (acme-eu, acme0") for line in rest
     )
+    assert "not active, asked whether they may do anything: acme-eu" in rest
     assert "rights of roles: 0 differences from the reviewed list" in rest
 
 

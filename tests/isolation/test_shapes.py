@@ -36,6 +36,28 @@ def test_tenants_with_the_same_datasets_are_of_one_shape_whatever_else_differs(s
     assert shapes(Account.of(stacks, **PLACE)) == (("acme", "globex"), ("acme-eu",))
 
 
+def suspended(stack):
+    template = deepcopy(stack.template)
+    for each in template["Resources"].values():
+        if each["Type"] == "AWS::Athena::WorkGroup":
+            each["Properties"]["State"] = "DISABLED"
+        if each["Type"] == "AWS::IAM::ManagedPolicy":
+            statements = each["Properties"]["PolicyDocument"]["Statement"]
+            (denial,) = (one for one in statements if one["Sid"] == "Suspended")
+            denial["Condition"]["StringEquals"]["aws:PrincipalAccount"] = PLACE["account"]
+    return Stack(stack.name, stack.tenant, template)
+
+
+def test_a_suspended_tenant_is_of_the_shape_that_it_has_when_it_is_active(stacks):
+    """Both may do the same then, and one proof is for both."""
+    mixed = [each for each in stacks if each.tenant != "globex"] + [suspended(of(stacks, "globex"))]
+    account = Account.of(mixed, **PLACE)
+
+    assert account.shut == {"acme-eu", "globex"}
+    assert shapes(account) == (("acme", "globex"), ("acme-eu",))
+    assert prove(account).leaks == ()
+
+
 def test_a_copy_has_the_names_of_its_tenant_and_no_other(stacks):
     copy = stamp(of(stacks, "acme"), named("acme"), named("newco-eu"))
 
