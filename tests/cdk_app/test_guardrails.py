@@ -207,6 +207,15 @@ def test_a_tenant_is_shut_as_the_registry_says(prod, stack, change, finding):
     assert finding in found
 
 
+def test_a_policy_that_is_no_boundary_denies_what_it_likes(prod):
+    """The CDK library puts into one what does not fit into a role."""
+    template = copy.deepcopy(prod[ACME])
+    more = {"PolicyDocument": {"Version": "2012-10-17", "Statement": []}, "Description": "", "Path": "/"}
+    template["Resources"]["Overflow"] = {"Type": "AWS::IAM::ManagedPolicy", "Properties": more}
+
+    assert findings(ACME, template, agreed_of("prod")[ACME]) == []
+
+
 @pytest.mark.parametrize("stack", ["mycompany-acme-prod-tenant", "mycompany-acme-eu-prod-tenant"])
 def test_of_a_template_whose_tenants_state_is_not_told_the_workgroup_says_it(prod, stack):
     template = copy.deepcopy(prod[stack])
