@@ -38,7 +38,8 @@ class Workflow:
         events = on if isinstance(on, dict) else dict.fromkeys([on] if isinstance(on, str) else on)
         if event not in events:
             raise Refused(f"{self.path}: {event} begins nothing here, only {', '.join(events)}")
-        return events[event] or {}
+        said = events[event]
+        return said if isinstance(said, dict) else {}
 
     def permissions(self, job: str, limit: Mapping[str, str] | None) -> dict[str, str]:
         """Of one of its jobs; raises Refused if the caller has less."""

@@ -1,9 +1,11 @@
 """What stands in for actions of the marketplace: nothing is downloaded, and what has no stub fails the run."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -131,22 +133,29 @@ def copy(use: Use, names: Sequence[str], target: Path) -> None:
 
 
 def upload_artifact(use: Use) -> Effect:
-    """Version 4 and later: a name is used once; files below the path are kept under it."""
+    """Version 4 and later: a name is used once; files are kept by their place below the folder that was searched."""
     kept = use.store / "artifacts" / use.inputs.get("name", "artifact")
     if kept.exists() and use.inputs.get("overwrite") != "true":
         return failed(f"actions/upload-artifact: {kept.name} is there already")
     shutil.rmtree(kept, ignore_errors=True)
-    found = [path for line in use.inputs["path"].split() for path in sorted(use.workspace.glob(line.rstrip("/")))]
+    lines = [line.strip().rstrip("/") for line in use.inputs["path"].splitlines() if line.strip()]
+    found = [path for line in lines for path in sorted(use.workspace.glob(line)) if path.name]
     if not found:
         is_error = use.inputs.get("if-no-files-found", "warn") == "error"
         return failed(f"nothing is there: {use.inputs['path']}") if is_error else Effect(log="::warning::No files\n")
-    kept.mkdir(parents=True)
-    for path in found:
-        if path.is_dir():
-            shutil.copytree(path, kept, dirs_exist_ok=True)
-        else:
-            shutil.copy2(path, kept / path.name)
+    top = Path(os.path.commonpath([searched(use.workspace, line) for line in lines]))
+    for path in (each for one in found for each in ([one, *one.rglob("*")] if one.is_dir() else [one])):
+        if path.is_file():
+            (kept / path.relative_to(top)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, kept / path.relative_to(top))
     return Effect(outputs={"artifact-id": "1", "artifact-url": f"https://github.example/artifacts/{kept.name}"})
+
+
+def searched(workspace: Path, line: str) -> Path:
+    """The folder that a line of `path` begins in; what several lines have in common is the artifact's top."""
+    literal = takewhile(lambda word: not set("*?[") & set(word), line.split("/"))
+    place = workspace.joinpath(*literal)
+    return place if place.is_dir() else place.parent
 
 
 def download_artifact(use: Use) -> Effect:

@@ -250,6 +250,31 @@ def test_what_a_job_waits_for_is_recorded(ran):
     assert (record.job("one").concurrency.group, record.job("one").runs_on) == ("lock-main", ["self-hosted", "x"])
 
 
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [
+        ("out", "b.txt deep/a.txt"),
+        ("out/b.txt", "b.txt"),
+        ("out/**/*.txt", "b.txt deep/a.txt"),
+        ("out/deep/a.txt\\nother", "other/c.txt out/deep/a.txt"),
+    ],
+)
+def test_an_artifact_holds_its_files_by_their_place_below_what_was_searched(ran, path, kept):
+    record = ran(
+        f"""
+        one:
+          runs-on: x
+          steps:
+            - run: mkdir -p out/deep other; touch out/deep/a.txt out/b.txt other/c.txt
+            - {{uses: actions/upload-artifact@{PIN}, with: {{path: "{path}"}}}}
+            - {{uses: actions/download-artifact@{PIN}, with: {{name: artifact, path: got}}}}
+            - {{id: found, run: "cd got; find * -type f | sort"}}
+        """
+    )
+
+    assert record.job("one").step("found").log.split() == kept.split()
+
+
 def test_artifacts_go_from_job_to_job(ran):
     record = ran(
         """
