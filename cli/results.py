@@ -47,9 +47,10 @@ class Results:
     def in_markdown(self) -> Iterator[str]:
         yield f"### {self.order.task} in {self.order.environment}: {self.summary}"
         yield ""
-        yield from (f"- job {job}: **{word}**" for job, word in self.jobs.items() if word not in ENDED_WELL)
+        if ill := [f"- job {job}: **{word}**" for job, word in self.jobs.items() if word not in ENDED_WELL]:
+            yield from (*ill, "")
         if self.rows:
-            yield from ("", f"| {' | '.join(COLUMNS)} |", "|---|---|---|---|---|")
+            yield from (f"| {' | '.join(COLUMNS)} |", "|---|---|---|---|---|")
             yield from map(line_of, self.rows[:SHOWN])
         if len(self.rows) > SHOWN:
             yield from ("", f"…and {len(self.rows) - SHOWN:,} more, whose jobs say so.")

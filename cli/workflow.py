@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +15,7 @@ from cli.assignment import Assignment, assigned
 from cli.connection import Connection, within_reach
 from cli.errors import WrongInput, explain
 from cli.exit_codes import ExitCode
+from cli.options import EnvironmentOption, JsonOption
 from cli.orders import ALL, Order, Task
 from cli.part import check, offboarded, rolled_out
 from cli.plan import ending, in_markdown, in_text, plain, silent
@@ -23,7 +24,7 @@ from cli.results import Results
 from deployment.portions import Portion
 from deployment.records import bucket_of
 from deployment.stacks import FAILED, NOT_BEGUN
-from deployment.workflow_runs import WorkflowRun
+from deployment.workflow_runs import Row, WorkflowRun
 from lineage.text import visible
 
 __all__ = ["app"]
@@ -34,7 +35,6 @@ LONGEST_SUMMARY = 1_000_000
 """Bytes; of a summary longer than 1 MiB GitHub shows nothing."""
 JOBS = ("first", "apply")
 
-EnvironmentOption = Annotated[str, typer.Option("--environment", metavar="NAME", help="The environment.")]
 ActionOption = Annotated[str, typer.Option("--action", metavar="ACTION", help=f"One of: {', '.join(Task)}.")]
 ConfirmationOption = Annotated[
     str, typer.Option("--confirmation", metavar="ID", help="To offboard: the tenant's id, typed again.")
@@ -55,7 +55,7 @@ class Step:
 
     @classmethod
     def here(cls) -> "Step":
-        """Outside of a workflow it is run 1, and everything is printed."""
+        """Outside of a workflow it is run 1, and has nobody to hand anything on to."""
         known = os.environ
         outputs, summary = (
             Path(known[name]) if known.get(name) else None for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")
@@ -64,11 +64,11 @@ class Step:
 
     def hand_on(self, **facts: str) -> None:
         """To the jobs that come after."""
-        write(self.outputs, [f"{name}={value}" for name, value in facts.items()])
+        append(self.outputs, [f"{name}={value}" for name, value in facts.items()])
 
     def show(self, lines: Iterable[str]) -> None:
         """Markdown, on the page of the run."""
-        write(self.summary, cut(lines))
+        append(self.summary, cut(lines))
 
     @contextmanager
     def annotated(self) -> Iterator[None]:
@@ -87,13 +87,10 @@ class Step:
         return WorkflowRun(first.client("s3"), bucket, first.platform.stack, self.run, self.attempt)
 
 
-def write(file: Path | None, lines: Iterable[str]) -> None:
-    text = "".join(f"{visible(line)}\n" for line in lines)
-    if file is None:
-        print(text, end="")
-        return
-    with file.open("a", encoding="utf-8") as opened:
-        opened.write(text)
+def append(file: Path | None, lines: Iterable[str]) -> None:
+    if file is not None:
+        with file.open("a", encoding="utf-8") as opened:
+            opened.writelines(f"{visible(line)}\n" for line in lines)
 
 
 def cut(lines: Iterable[str]) -> Iterator[str]:
@@ -113,6 +110,8 @@ def plan(
     action: ActionOption,
     tenants: Annotated[str, typer.Option("--tenants", metavar="IDS", help=f"Ids of tenants, or {ALL}.")],
     confirmation: ConfirmationOption = "",
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Check what was asked for, show the plan, and hand on which job takes whom.
 
@@ -131,10 +130,21 @@ def plan(
         work = assigned(order, found.connections, made)
         for each in work.portions if order.task is Task.OFFBOARD else ():
             check(each)
-    for remark in work.remarks:
+    remarks = [*work.remarks, *out_of_reach(order, found.connections)]
+    for remark in remarks:
         output.message(remark)
-    step.show(f"- {plain(remark)}" for remark in work.remarks)
+    step.show(f"- {plain(remark)}" for remark in remarks)
     step.hand_on(**handed_on(work, step))
+    if as_json:
+        output.print_json(asdict(work))
+
+
+def out_of_reach(order: Order, connections: Sequence[Connection]) -> Iterator[str]:
+    """An environment of several accounts is not done by one workflow run, whose roles are of one."""
+    reached = [each.environment for each in connections]
+    for cell in connections[0].registry.cells(order.environment):
+        if cell not in reached:
+            yield f"{cell.place} is in account {cell.account}, out of reach here: `lake deploy -e {cell.place}` does it"
 
 
 def handed_on(work: Assignment, step: Step) -> dict[str, str]:
@@ -158,7 +168,9 @@ def apply(
     action: ActionOption,
     portion: Annotated[str, typer.Option("--portion", metavar="JSON", help="One of those that the plan made.")],
     confirmation: ConfirmationOption = "",
+    *,
     wait: WaitOption = 0,
+    as_json: JsonOption = False,
 ) -> None:
     """Do for one portion what is planned, and tell what came of it.
 
@@ -172,14 +184,20 @@ def apply(
     if order.task is Task.OFFBOARD:
         work = offboarded
     rows = work(part, run, wait=wait)
-    output.print_table(
-        ("tenant", "what", "seconds"), [(row.tenant or "the platform", row.action, row.seconds) for row in rows]
-    )
+    show(rows, as_json=as_json)
+    if any(row.action in {FAILED, NOT_BEGUN} for row in rows):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def show(rows: Sequence[Row], *, as_json: bool) -> None:
+    if as_json:
+        output.print_json([asdict(row) for row in rows])
+    else:
+        columns = ("tenant", "what", "seconds")
+        output.print_table(columns, [(row.tenant or "the platform", row.action, row.seconds) for row in rows])
     for row in rows:
         if row.error:
             output.message(f"lake: {row.error}", style="red")
-    if any(row.action in {FAILED, NOT_BEGUN} for row in rows):
-        raise typer.Exit(ExitCode.FAILED)
 
 
 @app.command()
@@ -193,13 +211,15 @@ def report(
     results: Annotated[
         str, typer.Option("--results", metavar="WORDS", help=f"How the jobs {', '.join(JOBS)} ended.")
     ] = "",
+    as_json: JsonOption = False,
 ) -> None:
     """Show what became of each tenant, whatever became of the jobs. Ends with 1 if not all of it went well."""
     step, order = Step.here(), Order(environment, Task(action))
     meant = [*read(first), *read(portions)]
-    told = step.workflow_run(within_reach(order.environment)).told(since or step.attempt) if meant else {}
+    told = step.workflow_run(within_reach(order.environment)).told(since or "1") if meant else {}
     found = Results.of(order, meant, told, dict(zip(JOBS, results.split(), strict=False)))
     step.show(found.in_markdown())
+    show(found.rows, as_json=as_json)
     output.message(f"{order.task} in {order.environment}: {found.summary}")
     if not found.is_good:
         raise typer.Exit(ExitCode.FAILED)

@@ -88,7 +88,8 @@ class WorkflowRun:
         for page in pages:
             for each in page.get("Contents", ()):
                 attempt, _, name = each["Key"].removeprefix(self.folder).partition("/")
-                yield int(attempt), name.removesuffix(".json")
+                if NUMBER.fullmatch(attempt):
+                    yield int(attempt), name.removesuffix(".json")
 
     def _rows(self, attempt: int, portion: str) -> Sequence[Row]:
         found = self._get(f"{self.folder}{attempt}/{portion}.json") or []

@@ -75,15 +75,20 @@ class Workflow:
         )
 
     def client(self, service):
-        known = self.lake("env", "--json").json
-        return boto3.client(
-            service,
-            region_name=REGION,
-            endpoint_url=known["AWS_ENDPOINT_URL"],
-            aws_access_key_id=ACCOUNT,
-            aws_secret_access_key="test",
-            verify=known["AWS_CA_BUNDLE"],
-        )
+        return client(self.lake, service)
+
+
+def client(lake, service):
+    """As whoever administers the account of dev."""
+    known = lake("env", "--json").json
+    return boto3.client(
+        service,
+        region_name=REGION,
+        endpoint_url=known["AWS_ENDPOINT_URL"],
+        aws_access_key_id=ACCOUNT,
+        aws_secret_access_key="test",
+        verify=known["AWS_CA_BUNDLE"],
+    )
 
 
 @pytest.fixture(scope="module")
