@@ -18,7 +18,7 @@ from deployment.offboarding import CERTIFICATE, latest
 from deployment.parts import Folder
 from deployment.records import Record
 
-__all__ = ["offboard", "verify_certificate"]
+__all__ = ["Departure", "offboard", "verify_certificate"]
 
 
 def offboard(
