@@ -54,10 +54,12 @@ TOLD = (
 
 
 def resources_of(intent: Facts, steps: Mapping[str, Facts]) -> list[dict[str, str]]:
-    """What the stack held, and what was removed beside it; the key is told elsewhere."""
+    """What the stack held, and what was removed that no stack knew of; the key is told elsewhere."""
     held = [{"kind": each["type"], "name": each["name"]} for each in intent["resources"]]
     removed = [*steps["dissolved"]["removed"], *steps["locked"]["removed"]]
-    return [each for each in held if each["kind"] != "AWS::KMS::Key"] + removed
+    known = {each["name"] for each in held}
+    beside = {each["name"]: dict(each) for each in removed if each["name"] not in known}
+    return [each for each in held if each["kind"] != "AWS::KMS::Key"] + list(beside.values())
 
 
 def seal_of(certificate: Facts) -> str:

@@ -88,7 +88,7 @@ class Export:
         try:
             for page in self._pages():
                 self.parts.add(self._copied(page))
-                self.say(f"exported up to {page[-1]['key']}")
+                self.say(f"exported up to {page[-1]['Key']}")
             manifest = self._manifest()
             self._verify(manifest)
         except Differs as error:

@@ -1,5 +1,6 @@
 """A bucket's every version, delete marker and unfinished upload: written down, then deleted, until nothing is left."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from deployment.parts import Folder, Parts
 __all__ = ["Counts", "Inventory", "is_there"]
 
 PAGE = 1_000  # keys to a listing and to a deletion, S3's limit
+ABORTS = 5  # of one upload
 NOT_THERE = 404
 
 Row = Mapping[str, Any]
@@ -37,10 +39,15 @@ class Inventory:
         self.s3, self.bucket, self.say, self.guard = s3, bucket, say, folder.guard
         self.versions = Parts(folder.below("versions"))
         self.uploads = Parts(folder.below("uploads"))
+        self.aborted: Counter[str] = Counter()
+        self.deleted: set[tuple[str, str]] = set()
+        """By the newest call, keys with their versions."""
+        self.tried: set[tuple[str, str]] = set()
 
     def empty(self) -> None:
         """Until a listing of the whole bucket shows nothing; a bucket that is gone is empty."""
         try:
+            self.aborted.update(row["upload"] for row in self.uploads.last())
             self._abort(self.uploads.last())
             self._delete(self.versions.last())
             while self._uploads() or self._versions():
@@ -61,24 +68,35 @@ class Inventory:
         page = self.s3.list_object_versions(Bucket=self.bucket, MaxKeys=PAGE)
         found = [version_row(each) for each in page.get("Versions", ())]
         found += [marker_row(each) for each in page.get("DeleteMarkers", ())]
-        if found:
-            self.versions.add(found)
-            self._delete(found)
-            self.say(f"{len(found):,} more versions and markers deleted")
+        self._one_by_one([row for row in found if identity(row) in self.deleted])
+        if new := [row for row in found if identity(row) not in self.deleted]:
+            self.versions.add(new)
+            self._delete(new)
+            self.say(f"{len(new):,} more versions and markers deleted")
         return len(found)
 
     def _delete(self, rows: Sequence[Row]) -> None:
         """By version, so that nothing else is hit and nothing is made; what is gone already is no error."""
+        self.deleted = {identity(row) for row in rows}
         together = [row for row in rows if is_xml(row["key"])]
         for start in range(0, len(together), PAGE):
             self.guard()
             objects = [{"Key": row["key"], "VersionId": row["version"]} for row in together[start : start + PAGE]]
             answer = self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
             self._raise(answer.get("Errors", ()))
+        self._one_by_one([row for row in rows if not is_xml(row["key"])])
+
+    def _one_by_one(self, rows: Sequence[Row]) -> None:
+        """What a list of keys cannot carry, or did not; each once, since what is still there then stays for good."""
         for row in rows:
-            if not is_xml(row["key"]):
-                self.guard()
-                self.s3.delete_object(Bucket=self.bucket, Key=row["key"], VersionId=row["version"])
+            if identity(row) in self.tried:
+                raise DeployError(
+                    f"bucket {self.bucket}: version {row['version']} of {row['key']!r} was deleted and is still there; "
+                    "look at it in S3, and run the command again"
+                )
+            self.tried.add(identity(row))
+            self.guard()
+            self.s3.delete_object(Bucket=self.bucket, Key=row["key"], VersionId=row["version"])
 
     def _raise(self, errors: Sequence[Mapping[str, str]]) -> None:
         if errors:
@@ -89,12 +107,19 @@ class Inventory:
             )
 
     def _uploads(self) -> int:
+        """One whose part is on its way may have to be aborted again; it is written down once."""
         page = self.s3.list_multipart_uploads(Bucket=self.bucket, MaxUploads=PAGE, EncodingType="url")
         decode = unquote_plus if page.get("EncodingType") == "url" else str
         found = [{"key": decode(each["Key"]), "upload": each["UploadId"]} for each in page.get("Uploads", ())]
-        if found:
-            self.uploads.add(found)
-            self._abort(found)
+        self.aborted.update(row["upload"] for row in found)
+        if tough := [row for row in found if self.aborted[row["upload"]] > ABORTS]:
+            raise DeployError(
+                f"bucket {self.bucket}: upload {tough[0]['upload']} of {tough[0]['key']!r} is there after {ABORTS} "
+                "attempts to abort it: somebody is sending parts of it; stop that and run the command again"
+            )
+        if new := [row for row in found if self.aborted[row["upload"]] == 1]:
+            self.uploads.add(new)
+        self._abort(found)
         return len(found)
 
     def _abort(self, rows: Sequence[Row]) -> None:
@@ -105,6 +130,10 @@ class Inventory:
             except ClientError as error:
                 if error.response["Error"]["Code"] != "NoSuchUpload":
                     raise
+
+
+def identity(row: Row) -> tuple[str, str]:
+    return row["key"], row["version"]
 
 
 def version_row(each: Row) -> dict[str, Any]:
