@@ -5,6 +5,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
+
+from cli.orders import Task
+from tenants.registry import load
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / ".github/scripts/workflow"
@@ -18,6 +22,14 @@ HOSTILE = [
     '"',
     "~",
 ]
+
+
+def test_who_dispatches_chooses_among_the_environments_that_there_are_and_all_that_can_be_done_there():
+    document = yaml.safe_load((ROOT / ".github/workflows/deploy.yml").read_text())
+    inputs = document[True]["workflow_dispatch"]["inputs"]  # YAML 1.1 reads the key `on` so
+
+    assert {*inputs["environment"]["options"], "local"} == set(load().environments)
+    assert inputs["action"]["options"] == list(Task)
 
 
 @pytest.fixture
