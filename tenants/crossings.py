@@ -93,35 +93,22 @@ def _given_before(document: Document, position: int, name: str) -> str:
 
 
 def _exports(document: Document, environments: Mapping[str, str | None]) -> Iterator[Problem]:
-    """Exports into what is itself a tenant's: deleted with it, or readable to another."""
+    """Exports into what is the platform's: deleted with a tenant, or readable to others."""
     default = _mapping(document.value).get("organization")
-    exports = {
-        position: export
-        for position, tenant in _tenants(document)
-        if isinstance(export := _mapping(tenant.get("offboarding")).get("export"), str)
-    }
-    if not exports:
-        return
-    owners = {
-        bucket: tenant["id"]
-        for _, tenant in _tenants(document)
-        for environment, organization in environments.items()
-        for bucket in _buckets(organization or default, tenant.get("id"), environment)
-    }
-    for position, export in exports.items():
-        bucket = export.removeprefix("s3://").partition("/")[0]
-        if bucket in owners:
+    for position, tenant in _tenants(document):
+        export = _mapping(tenant.get("offboarding")).get("export")
+        bucket = export.removeprefix("s3://").partition("/")[0] if isinstance(export, str) else ""
+        if any(_is_ours(bucket, organization or default, name) for name, organization in environments.items()):
             yield document.problem(
                 ("tenants", position, "offboarding", "export"),
-                f"{bucket} is the bucket of tenant {owners[bucket]}: name one that is not the platform's",
+                f"{bucket} is a bucket of the platform: name one of whoever the data go to",
             )
 
 
-def _buckets(organization: Any, tenant: Any, environment: str) -> list[str]:
-    try:
-        return [TenantNames(organization, tenant, environment).bucket]
-    except (InvalidName, TypeError):
-        return []  # another problem, told where it is
+def _is_ours(bucket: str, organization: Any, environment: str) -> bool:
+    """Of a tenant, also one that is not here, of the platform, or of CloudFormation's assets and our records."""
+    of_tenant = bucket.startswith(f"{organization}-") and bucket.endswith(f"-{environment}-datalake")
+    return of_tenant or bucket.startswith((f"{organization}-{environment}-platform-", "cdk-"))
 
 
 def _derived(organization: Any, tenant: str, environment: str) -> list[str]:

@@ -140,12 +140,25 @@ def test_what_is_wrong_with_a_leave_is_told_where_it_stands(folder, old, new, me
     assert any(problem.startswith(f"tenants/tenants.yaml:{message}") for problem in problems), problems
 
 
-def test_an_export_into_a_neighbours_bucket_is_refused(folder):
-    neighbour = ACME.replace("acme", "hooli").split("tenants:\n")[1]
+@pytest.mark.parametrize(
+    "bucket",
+    [
+        "mycompany-acme-dev-datalake",
+        "mycompany-hooli-dev-datalake",
+        "mycompany-dev-platform-code",
+        "cdk-hnb659fds-assets-111122223333-eu-central-1",
+    ],
+)
+def test_an_export_into_a_bucket_of_the_platform_is_refused(folder, bucket):
+    (problem,) = told(folder, ACME + LEAVING.replace("acme-takeout", bucket))
 
-    (problem,) = told(folder, ACME + LEAVING.replace("acme-takeout", "mycompany-hooli-dev-datalake") + neighbour)
+    assert problem.endswith(f"export: {bucket} is a bucket of the platform: name one of whoever the data go to")
 
-    assert problem.endswith("is the bucket of tenant hooli: name one that is not the platform's")
+
+def test_a_bucket_that_only_begins_as_ours_do_takes_an_export(folder):
+    leaving = tenant(folder, ACME + LEAVING.replace("acme-takeout", "mycompany-takeout")).offboarding
+
+    assert leaving.export_bucket == "mycompany-takeout"
 
 
 def test_one_that_left_is_no_tenant_and_is_known(folder):
