@@ -7,9 +7,9 @@ def test_a_tenants_stack_writes_to_its_owner_and_the_platforms_to_whoever_operat
 
     assert agreed_of("prod", GLOBEX) == {
         "mycompany-prod-platform": Agreed(account, "platform@mycompany.example", "/lake/chat"),
-        "mycompany-acme-prod-tenant": Agreed(account, "data@acme.example"),
-        "mycompany-acme-eu-prod-tenant": Agreed(account, "data@acme.example"),
-        "mycompany-globex-prod-tenant": Agreed(account, "it@globex.example"),
+        "mycompany-acme-prod-tenant": Agreed(account, "data@acme.example", state="active"),
+        "mycompany-acme-eu-prod-tenant": Agreed(account, "data@acme.example", state="suspended"),
+        "mycompany-globex-prod-tenant": Agreed(account, "it@globex.example", state="active"),
     }
 
 
