@@ -88,23 +88,17 @@ print("{}")
 
 
 @pytest.mark.cloud
-def test_what_an_offboarding_calls_is_allowed_to_its_role_and_not_to_a_deploy(tmp_path: Path):
-    lake = Recorded(tmp_path)
-    lake("up", "--spares", "0")
-    try:
-        lake.write(TENANTS + GLOBEX)
-        lake.needs("deploy")
-        lake.run(PUT)
-        lake.write(TENANTS.replace("    datasets", f"{LEAVING}    datasets") + GLOBEX)
-        announced = lake.needs("deploy")
-        shown = lake.needs("tenant", "offboard", "acme", "-e", "local", "--dry-run")
-        done = lake.needs("tenant", "offboard", "acme", "-e", "local", "--delete-everything", "--confirm", "acme")
-        verified = lake.needs("tenant", "verify-certificate", "acme", "-e", "local")
-    finally:
-        lake("down")
+def test_what_an_offboarding_calls_is_allowed_to_its_role_and_not_to_a_deploy(lake: Recorded):
+    lake.write(TENANTS + GLOBEX)
+    lake("deploy")
+    lake.run(PUT)
+    lake.write(TENANTS.replace("    datasets", f"{LEAVING}    datasets") + GLOBEX)
+    announced = lake.needs("deploy")
+    done = lake.needs("tenant", "offboard", "acme", "-e", "local", "--delete-everything", "--confirm", "acme")
+    verified = lake.needs("tenant", "verify-certificate", "acme", "-e", "local")
 
     assert refused("DeployRole", announced) == []
-    assert refused("OffboardRole", [*shown, *done, *verified]) == []
+    assert refused("OffboardRole", [*done, *verified]) == []
     assert refused("PlanRole", verified) == []
     missed = {need.action for need in refused("DeployRole", done)}
     assert {"s3:DeleteObjectVersion", "s3:PutBucketPolicy", "kms:ScheduleKeyDeletion"} <= missed
