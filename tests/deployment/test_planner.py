@@ -8,6 +8,7 @@ import pytest
 
 from cli.diff import text_of
 from deployment.assembly import Stack
+from deployment.lifecycle import Ends
 from deployment.moulds import OwnWords, mould
 from deployment.planner import Intent, Sight, Told, plan_of, standing_in
 from deployment.plans import Action, Refusal
@@ -686,3 +687,33 @@ def test_a_tenant_that_ends_here_does_not_move_to_another_cell(tmp_path):
 
     (refusal,) = plan.refusals
     assert "tenants.yaml places its tenant in another cell" in refusal.reason
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_where_two_cells_know_of_one_id_what_keeps_it_longest_counts(turned):
+    first, second = {"acme": AGAIN}, {"acme": NEVER}
+    ends = Ends.of([second, first] if turned else [first, second], {})
+    assert "not given again" in ends.obstacle("acme", "active")
+
+    first, second = {"acme": NEVER}, {"acme": BEGUN}
+    ends = Ends.of([second, first] if turned else [first, second], {})
+    assert "is being offboarded since" in ends.obstacle("acme", "active")
+
+
+def test_a_tombstone_whose_end_is_certified_elsewhere_or_was_only_begun_to_be_made_is_no_matter(cell):
+    acme = cell.intent("acme", resources("acme"))
+    cell.record = cell.record.having(begun(acme))
+
+    plan = entombed(cell)
+
+    assert (plan.refusals, plan.cells[0].gone) == ((), (ACME,))
+
+
+def test_a_stack_that_came_back_by_hand_after_its_certificate_is_refused(cell):
+    cell.deploy(cell.intent("acme", resources("acme")))
+    cell.record = cell.record.lacking(ACME).offboarding("acme", NEVER)
+
+    (refusal,) = entombed(cell, refresh=True).refusals
+    assert "but is deployed here" in refusal.reason
+    (refusal,) = planned(cell, refresh=True).refusals
+    assert "is deployed and no longer in tenants.yaml" in refusal.reason
