@@ -11,6 +11,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.workflow_runner.runner import Event, run
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / ".github/scripts/pull_request_comment.py"
 SHA, OTHER = "a" * 40, "b" * 40
@@ -260,3 +262,64 @@ def test_a_workflow_that_may_write_runs_nothing_of_the_pull_request():
     assert checkout["with"] == {"persist-credentials": False}, "no ref: the default branch"
     assert comment["run"] == "python3 .github/scripts/pull_request_comment.py"
     assert "uses" not in comment
+
+
+GH = """#!/usr/bin/env python3
+import json, os, pathlib, sys
+folder, path = pathlib.Path(os.environ["FOLDER"]), sys.argv[2]
+if "--input" in sys.argv:
+    (folder / "written").write_text(json.dumps([sys.argv[1:], os.environ["GH_TOKEN"], json.load(sys.stdin)["body"]]))
+elif path.endswith("/zip"):
+    sys.stdout.buffer.write((folder / "plan.zip").read_bytes())
+elif "/artifacts?" in path:
+    size = (folder / "plan.zip").stat().st_size
+    print(json.dumps({"artifacts": [{"id": 5, "name": "plan", "expired": False, "size_in_bytes": size}]}))
+elif "/comments" in path:
+    print("[[]]")
+else:
+    pull = {"number": 7, "head": {"sha": "SHA"}, "base": {"repo": {"full_name": "example/tenantlake"}}}
+    print(json.dumps([pull]))
+""".replace("SHA", SHA)
+
+
+@pytest.fixture
+def commented(tmp_path: Path):
+    """Runs the workflow after a run of `check` on this event, in a branch of this name; what it wrote, if anything."""
+    (tmp_path / "gh").write_text(GH)
+    (tmp_path / "gh").chmod(0o755)
+    (tmp_path / "plan.zip").write_bytes(packed(b"mycompany-acme-prod-tenant: update\n@mycompany/admins"))
+
+    def of(event: str, branch: str):
+        owner = {"owner": {"login": "someone"}}
+        told = {"id": 1001, "event": event, "head_sha": SHA, "head_branch": branch, "head_repository": owner}
+        record = run(
+            "pull_request_comment.yml",
+            environment={"FOLDER": str(tmp_path)},
+            path=(tmp_path,),
+            event=Event(name="workflow_run", payload={"workflow_run": told}),
+        )
+        written = tmp_path / "written"
+        return record, json.loads(written.read_text()) if written.exists() else None
+
+    return of
+
+
+@pytest.mark.parametrize("branch", ["change", "$(touch injected)", "x; touch injected #", "`id`"])
+def test_the_workflow_comments_whatever_the_branch_is_called(commented, branch: str):
+    record, (arguments, token, body) = commented("pull_request", branch)
+
+    assert record.result == "success"
+    assert arguments == ["api", "repos/example/tenantlake/issues/7/comments", "--method", "POST", "--input", "-"]
+    assert token
+    assert "```text\nmycompany-acme-prod-tenant: update\n@mycompany/admins\n```" in body
+    assert record.job("comment").permissions == {"actions": "read", "contents": "read", "pull-requests": "write"}
+    assert record.job("comment").environment is None
+    (checkout,) = record.job("comment").uses("actions/checkout")
+    assert "ref" not in checkout.inputs
+
+
+def test_a_check_of_main_leads_to_no_comment(commented):
+    record, written = commented("push", "main")
+
+    assert written is None
+    assert record.results["comment"] == "skipped"
