@@ -107,7 +107,7 @@ def git(folder: Path, *words: str) -> str | None:
 
 def commit(repository: Path, name: str) -> str | None:
     """The commit of a branch, a tag or an id; what comes from outside is never read as an option."""
-    names = [name, f"refs/heads/{name}", f"refs/tags/{name}"] if not name.startswith("-") else []
+    names = [name, f"refs/heads/{name}", f"refs/tags/{name}"]
     found = (
         git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{each}^{{commit}}") for each in names
     )

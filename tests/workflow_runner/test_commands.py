@@ -32,6 +32,10 @@ def test_an_end_that_can_be_guessed_can_be_written_by_a_stranger():
     assert assignments("a<<EOF\nvalue\nEOF\nadmin=true\n\nEOF=\n")["admin"] == "true"
 
 
+def test_what_comes_first_says_whether_a_value_is_one_line_or_many():
+    assert assignments("a<<E=F\none\nE=F\nb=c<<d\n") == {"a": "one", "b": "c<<d"}
+
+
 @given(st.text())
 def test_no_log_is_too_strange_to_listen_to(log):
     listened(log)

@@ -114,6 +114,19 @@ def test_a_matrix_is_every_combination_less_what_is_left_out_with_what_is_added(
     assert record.jobs[3].log == "3 of 4\n"
 
 
+def test_the_last_leg_that_says_an_output_has_said_it(ran):
+    record = ran("""
+        one:
+          strategy: {matrix: {of: [a, b, ""]}}
+          runs-on: x
+          outputs: {of: "${{ steps.s.outputs.of }}"}
+          steps: [{id: s, run: 'echo of=${{ matrix.of }} >>$GITHUB_OUTPUT'}]
+        two: {needs: one, runs-on: x, steps: [{run: 'echo ${{ needs.one.outputs.of }}'}]}
+        """)
+
+    assert record.job("two").log == "b\n"
+
+
 @pytest.mark.parametrize(("hasty", "results"), [("true", ["failure", "cancelled"]), ("false", ["failure", "success"])])
 def test_a_leg_that_fails_cancels_the_others_unless_it_is_said_not_to(ran, hasty, results):
     record = ran(f"""

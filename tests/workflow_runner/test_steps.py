@@ -235,6 +235,7 @@ def test_a_command_in_the_log_is_heard_and_may_come_from_a_stranger(ran):
             echo "::warning::careful"
             echo "::stop-commands::quiet"
             echo "::error::not heard"
+            echo "::warning::nor this"
             echo "::quiet::"
             echo "::notice title=t::heard"
         """)
@@ -282,10 +283,13 @@ def test_a_summary_of_more_than_a_mebibyte_is_lost(ran):
 
 
 def test_a_command_that_takes_too_long_is_killed_with_its_children(ran, tmp_path):
-    job = ran(f"- {{timeout-minutes: 0.02, run: '(sleep 3; touch {tmp_path}/late) & sleep 60'}}")
+    job = ran(f"""
+        - {{timeout-minutes: 0.02, run: 'sleep 60 & echo $! >{tmp_path}/child; wait'}}
+        - {{id: after, if: always(), run: 'sleep 0.2; grep -c State:.[RS] /proc/"$(cat {tmp_path}/child)"/status || true'}}
+        """)
 
-    assert job.result == "failure"
-    assert not (tmp_path / "late").exists()
+    assert (job.steps[0].outcome, "too long" in job.steps[0].log) == ("failure", True)
+    assert job.step("after").log.splitlines()[-1] != "1"
 
 
 def test_what_a_command_leaves_running_holds_nobody_up_and_ends_with_the_job(ran, tmp_path):
@@ -335,6 +339,19 @@ def test_a_composite_action_runs_its_steps_with_its_own_inputs(ran):
     assert job.step("after").log == "hello to you loud - kept no tone\n"
     assert job.step("act").steps[2].log == "action.yml\n"
     assert [step.outcome for step in job.step("act").steps] == ["success", "skipped", "success"]
+
+
+def test_a_composite_action_fails_with_its_first_step_that_does(ran):
+    job = ran(
+        "- {uses: $/act}\n- run: echo",
+        action="""
+            name: act
+            description: fails
+            runs: {using: composite, steps: [{shell: bash, run: 'false'}, {shell: bash, run: echo}]}
+            """,
+    )
+
+    assert [step.outcome for step in job.all_steps()] == ["failure", "failure", "skipped", "skipped"]
 
 
 COMPOSITE = (
