@@ -62,7 +62,10 @@ def test_rights_in_a_further_cell_are_reviewed_as_those_in_the_first(templates):
 
 
 def let_astray(template, region, other):
-    """Rights of a job on another tenant's workgroup, and no boundary; gives the workgroup's ARN."""
+    """Rights of an active tenant's job on another's workgroup, and no boundary; gives the workgroup's ARN."""
+    for each in template["Resources"].values():
+        if each["Type"] == "AWS::Athena::WorkGroup":
+            each["Properties"]["State"] = "ENABLED"
     workgroup = f"arn:aws:athena:{region}:777788889999:workgroup/mycompany-{other}-prod"
     without_boundaries(template)
     rights_of_job(template).append(
