@@ -21,7 +21,7 @@ CERTIFIED = "certified"
 
 @dataclass(frozen=True, kw_only=True)
 class Part(Deployment):
-    """A deploy that begins nothing once another part of its workflow run has stopped that run, and may stop it, too."""
+    """A deploy that begins nothing once its workflow run was stopped or overtaken, and may itself stop it."""
 
     portion: Portion
     of: WorkflowRun
@@ -33,7 +33,7 @@ class Part(Deployment):
 
     def roll_out(self, plan: Plan) -> None:
         """Asked and told while the locks are held, so that no part of the same cells begins in between."""
-        if why := self.of.stopped():
+        if why := self.of.stopped() or self.of.overtaken():
             for rollout, cell in zip(self.rollouts, plan.cells, strict=True):
                 rollout.leave(cell, why)
         else:
@@ -67,6 +67,8 @@ def offboarded(portion: Portion, run: WorkflowRun, *, wait: float) -> Sequence[R
     def offboard() -> Sequence[Row]:
         connection = connect(portion.place, tenant)
         connection.check_account()
+        if why := run.overtaken():
+            raise LakeError(why)
         departure = Departure(connection, tenant)
         certificate = departure.certified() or departure.run(wait)
         place = connection.environment.place

@@ -59,8 +59,13 @@ class WorkflowRun:
             )
 
     @cached_property
+    def every(self) -> str:
+        """Where each run has its folder."""
+        return f"{FOLDER}{self.platform_stack}/runs/"
+
+    @cached_property
     def folder(self) -> str:
-        return f"{FOLDER}{self.platform_stack}/runs/{self.id}/"
+        return f"{self.every}{self.id}/"
 
     def tell(self, portion: str, rows: Iterable[Row]) -> None:
         """What became of a portion."""
@@ -74,6 +79,22 @@ class WorkflowRun:
         """Why nothing may be begun any more."""
         found = self._get(f"{self.folder}{self.attempt}/{STOP}.json")
         return None if found is None else str(found["why"])
+
+    def overtaken(self) -> str | None:
+        """Why nothing may be begun: GitHub's numbers grow, and a later run has begun something here since.
+
+        What is started again, or approved late, has the tenants.yaml of its own day: it would take back what is new.
+        """
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.every, Delimiter="/")
+        found = (
+            each["Prefix"].removeprefix(self.every).rstrip("/")
+            for page in pages
+            for each in page.get("CommonPrefixes", ())
+        )
+        latest = max((int(each) for each in found if NUMBER.fullmatch(each)), default=0)
+        if latest <= int(self.id):
+            return None
+        return f"workflow run {latest} has begun something here after run {self.id} was started: start a new run"
 
     def told(self, since: str = "1") -> Mapping[str, Sequence[Row]]:
         """By portion, the rows of its latest attempt; of attempts before `since`, which had another plan, nothing."""

@@ -4,6 +4,7 @@ The workflow itself, with all its jobs, is run by tests/github/test_deploy_workf
 """
 
 import json
+from itertools import count
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.cli.test_deploy import Lake
 from tests.github.test_deploy_workflow import ENVIRONMENTS, TENANT, client
 
 TENANTS = ("acme", "beta", "gamma", "delta", "omega")
+RUNS = count(9)
 HEAD = "organization: mycompany\ntenants:\n"
 
 
@@ -57,8 +59,8 @@ def lake(tmp_path_factory):
 
 
 @pytest.fixture
-def jobs(lake, monkeypatch, tmp_path, request):
-    return Jobs(lake, monkeypatch, tmp_path, str(1 + abs(hash(request.node.name)) % 10**9))
+def jobs(lake, monkeypatch, tmp_path):
+    return Jobs(lake, monkeypatch, tmp_path, str(next(RUNS)))
 
 
 @pytest.mark.cloud
@@ -105,6 +107,19 @@ def test_too_many_failures_of_one_job_stop_the_others_and_another_attempt_does_w
         ExitCode.OK,
         {"acme": "created", "beta": "created", "gamma": "created", "delta": "unchanged", "omega": "created"},
     )
+
+
+@pytest.mark.cloud
+def test_a_run_that_is_started_again_after_a_later_one_takes_nothing_back(jobs, monkeypatch):
+    assert jobs.apply("portion-1", "acme")[0] == ExitCode.OK
+    jobs.lake.write(HEAD + "".join(TENANT.format(name, 8) for name in TENANTS))
+    monkeypatch.setenv("GITHUB_RUN_ID", "8")
+
+    assert jobs.apply("portion-1", "acme") == (ExitCode.FAILED, {"acme": "not begun"})
+    assert jobs.report(portion_1="acme") == (ExitCode.FAILED, {"acme": "not begun"})
+    assert "after run 8 was started: start a new run" in jobs.summary.read_text()
+
+    jobs.lake.write(HEAD + "".join(TENANT.format(name, 7) for name in TENANTS))
 
 
 @pytest.mark.cloud

@@ -58,6 +58,19 @@ def test_a_run_that_is_stopped_may_be_tried_again(attempt):
     assert attempt(1).told() == {}
 
 
+def test_a_run_is_overtaken_by_one_that_was_started_after_it_and_did_something(attempt):
+    attempt(1, "9").tell("portion-1", [ACME])
+
+    assert attempt(1, "9").overtaken() is None
+    assert attempt(1, "10").overtaken() is None
+
+    attempt(1, "10").tell("portion-1", [ACME])
+
+    assert attempt(2, "9").overtaken() == (
+        "workflow run 10 has begun something here after run 9 was started: start a new run"
+    )
+
+
 @pytest.mark.parametrize("run", ["", "0", "-1", "1/../../../record", "1\n", "one", "\u0661"])
 def test_what_is_no_number_of_a_run_leads_to_no_object(attempt, run):
     with pytest.raises(DeployError, match="expected numbers, as in GITHUB_RUN_ID and GITHUB_RUN_ATTEMPT"):
