@@ -22,6 +22,8 @@ from cli.connection import LOCAL, Connection, cloud_home, running_cloud
 from cli.errors import LakeError, explain
 from cli.synthesis import kept, key_of, synthesise
 from deployment.assembly import Assembly
+from deployment.errors import BootstrapError
+from deployment.records import Shelf, bucket_of
 
 if TYPE_CHECKING:
     from local_cloud.losses import Loss
@@ -173,7 +175,20 @@ class Recovery:
         folder = self.home / DEPLOYED
         loaded = registry.load(folder)
         self.connection = Connection(loaded, loaded.environment(LOCAL), folder)
-        self.tenants = [tenant.id for tenant in loaded.tenants if tenant.id in facts["tenants"]]
+        ended = self._ended()
+        self.tenants = [each.id for each in loaded.tenants if each.id in facts["tenants"] and each.id not in ended]
+        if ended:
+            output.message(f"left as they are, since their end has begun: {', '.join(sorted(ended))}")
+
+    def _ended(self) -> frozenset[str]:
+        """Tenants that are being offboarded or were, and do not stand again: none of them is made anew."""
+        environment, platform = self.connection.environment, self.connection.platform.stack
+        shelf = Shelf(self.connection.client("s3"), bucket_of(environment.account, environment.region), platform)
+        with _if_there():
+            record, _ = shelf.read()
+            ends = record.offboardings.items()
+            return frozenset(name for name, end in ends if not end.is_certified or end.stack not in record.stacks)
+        return frozenset()
 
     def _deploy(self, facts: dict[str, Any]) -> str:
         from cli.deploy import Deployment
@@ -284,6 +299,8 @@ def _if_there() -> Iterator[None]:
 
     try:
         yield
+    except BootstrapError:
+        return
     except ClientError as error:
         if not any(word in error.response["Error"]["Code"] for word in ("NotFound", "NonExistent", "DoesNotExist")):
             raise

@@ -10,6 +10,7 @@ from cli.connection import Connection
 from cli.errors import LakeError
 from cli.recovery import DEPLOYED, Recovery, remember, remember_hold
 from cli.synthesis import KEY
+from deployment.records import Record, Recorded, RecordedOffboarding, Shelf
 from local_cloud import losses
 from local_cloud.state import Folders
 from tenants import registry
@@ -78,6 +79,10 @@ class Steps(Recovery):
     """A recovery whose steps only say their names; `fails` names the one that does not work."""
 
     fails: str | None = None
+    ended: frozenset[str] = frozenset()
+
+    def _ended(self):
+        return self.ended
 
     def _step(self, name, do):
         def said():
@@ -124,6 +129,36 @@ def test_a_tenant_is_held_from_before_its_ledger_is_rebuilt_until_its_files_are_
     Steps(home, loss).run()
 
     assert held == ["acme held, done: 4", "acme let go, done: 6"]
+
+
+def test_a_tenant_whose_end_has_begun_is_not_made_anew(home, loss, assembly, capsys):
+    remember(local(), assembly, ["skyline"])
+    recovery = Steps(home, loss)
+    recovery.ended = frozenset({"acme"})
+
+    recovery.run()
+
+    assert done == ["past", "stacks", "holds", "objects", "ledger of skyline", "files of skyline"]
+    assert "left as they are, since their end has begun: acme" in capsys.readouterr().err
+
+
+def test_whose_end_has_begun_says_the_record(dev, recovered):
+    assert recovered._ended() == frozenset()  # not bootstrapped, so nothing was ever deployed
+
+    place, s3 = dev.connection.environment, dev.connection.client("s3")
+    bucket = f"cdk-hnb659fds-assets-{place.account}-{place.region}"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": place.region})
+    begun = RecordedOffboarding("begun", "2026-11-21T12:00:00+00:00", "mycompany-acme-dev-tenant")
+    gone, back = (
+        RecordedOffboarding("certified", begun.at, f"mycompany-{each}-dev-tenant", certificate="c", sha256="0" * 64)
+        for each in ("skyline", "bookshop")
+    )
+    record = Record({back.stack: Recorded(back.stack, "bookshop", "0" * 64, None, "active", begun.at, "d1")})
+    for tenant, end in {"acme": begun, "skyline": gone, "bookshop": back}.items():
+        record = record.offboarding(tenant, end)
+    Shelf(s3, bucket, "mycompany-dev-platform").write(record, None, 1)
+
+    assert recovered._ended() == {"acme", "skyline"}
 
 
 def test_no_tenant_is_let_go_before_all_are_there_again(home, loss, assembly):
