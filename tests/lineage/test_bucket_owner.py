@@ -75,6 +75,17 @@ def test_a_copy_names_the_owner_of_its_source_too(s3, sent):
     assert (headers[EXPECTED], headers[OF_SOURCE]) == (ACCOUNT, ACCOUNT)
 
 
+def test_of_a_copy_into_somebody_elses_bucket_both_owners_are_expected(s3):
+    other = insisting(boto3.client("s3", region_name="us-east-1"), "999999999999", source=ACCOUNT)
+    seen = []
+    other.meta.events.register("before-send.s3", lambda request, **_: seen.append(request.headers))
+
+    attempt(other.copy_object, Bucket="theirs", Key="b", CopySource={"Bucket": "lake", "Key": "a"})
+
+    (headers,) = [{name: text(value) for name, value in each.items()} for each in seen]
+    assert (headers[EXPECTED], headers[OF_SOURCE]) == ("999999999999", ACCOUNT)
+
+
 def test_whoever_calls_cannot_expect_somebody_else(s3, sent):
     attempt(s3.get_object, Bucket="lake", Key="k", ExpectedBucketOwner="999999999999")
 
