@@ -159,6 +159,11 @@ class Base:
         document = Document("drilled", {"Version": "2012-10-17", "Statement": list(statements)})
         return replace(self, drilled={name: replace(self.role(name), identity=(document,))})
 
+    def with_more_rights(self, name: str, *statements: Mapping[str, Any]) -> "Base":
+        """If somebody attached these to a role beside its own."""
+        drilled, own = self.with_rights(name, *statements).role(name), self.role(name)
+        return replace(self, drilled={name: replace(drilled, identity=(*own.identity, *drilled.identity))})
+
     def without_boundary(self, name: str, *statements: Mapping[str, Any]) -> "Base":
         drilled = self.with_rights(name, *statements)
         return replace(drilled, drilled={name: replace(drilled.role(name), boundary=None)})

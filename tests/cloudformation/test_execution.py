@@ -228,6 +228,25 @@ def test_no_boundary_is_ever_removed(base: Base, role: str):
     assert not base.may("ExecutionRole", "iam:DeleteRolePermissionsBoundary", role, OWN)
 
 
+@pytest.mark.parametrize(
+    ("action", "name", "allowed"),
+    [
+        ("iam:DeleteRolePermissionsBoundary", JOB, False),
+        ("iam:PutRolePolicy", f"{IAM}:role/tenantlake-deploy-write", False),
+        ("iam:AttachRolePolicy", f"{IAM}:role/cdk-hnb659fds-cfn-exec-role-{ACCOUNT}-{REGION}", False),
+        ("iam:CreatePolicyVersion", f"{IAM}:policy/tenantlake-execution-identity-{REGION}", False),
+        ("iam:DeleteOpenIDConnectProvider", f"{IAM}:oidc-provider/token.actions.githubusercontent.com", False),
+        ("iam:PutRolePolicy", f"{IAM}:role/anything-else", True),
+    ],
+)
+def test_even_with_every_right_beside_its_own_it_removes_no_boundary_and_leaves_the_account_base(
+    base: Base, action: str, name: str, allowed: bool
+):
+    free = base.with_more_rights("ExecutionRole", {"Effect": "Allow", "Action": "*", "Resource": "*"})
+
+    assert free.may("ExecutionRole", action, name) is allowed
+
+
 def test_roles_are_handed_to_the_service_that_plays_them_and_to_no_other(base: Base):
     def passed(role: str) -> list[str]:
         return [

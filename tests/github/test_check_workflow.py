@@ -1,5 +1,6 @@
 """check.yml, run on this machine for a pull request: a proof, and a plan that needs no account and tells the truth."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -107,3 +108,27 @@ def test_a_file_that_cannot_be_read_fails_the_plan_and_its_place_is_shown(checke
     assert (record.results["plan"], record.results["proof"]) == ("failure", "failure")
     assert "tenants.yaml:" in plan
     assert "colour" in plan
+
+
+def test_an_environment_that_the_base_does_not_have_is_said_to_be_new(tmp_path: Path):
+    (tmp_path / "base/tenants").mkdir(parents=True)
+    (tmp_path / "base/tenants/environments.yaml").write_text("environments:\n  dev: {}\n")
+
+    done = plan_against(tmp_path, "staging")
+
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "plan/plan.txt").read_text() == (
+        "== staging ==\n\nis new: there is nothing to compare with, everything of it would be made\n\n"
+    )
+
+
+@pytest.mark.parametrize("environments", ["", "  ", "../prod", "prod; touch injected", "-e", "PROD"])
+def test_names_that_are_none_are_refused_and_harmless(tmp_path: Path, environments: str):
+    assert plan_against(tmp_path, environments).returncode == 2
+    assert not (tmp_path / "injected").exists()
+
+
+def plan_against(folder: Path, environments: str) -> subprocess.CompletedProcess[str]:
+    variables = {"PATH": os.environ["PATH"], "ENVIRONMENTS": environments}
+    command = [ROOT / ".github/scripts/plan_against", "base", "plan"]
+    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
