@@ -13,6 +13,7 @@ __all__ = ["Workflow", "faults", "load", "ordered"]
 
 DEEPEST = 10
 STRANGE = ("container", "services")
+NAMES = ("action.yml", "action.yaml")
 
 
 @dataclass(frozen=True)
@@ -133,9 +134,6 @@ def sources(repository: Path, workflows: Iterable[Workflow], github: GitHub) -> 
                 seen.add(folder)
                 yield Source(f"{folder}/{file.name}", file.read_text(), "action")
                 waiting.append((github.read(file.read_text()).get("runs") or {}).get("steps") or [])
-
-
-NAMES = ("action.yml", "action.yaml")
 
 
 def faults(github: GitHub, repository: Path, files: Iterable[Source]) -> list[str]:
