@@ -61,7 +61,7 @@ def test_whoever_is_logged_in_to_an_account_is_asked_which_of_the_two_is_meant(r
     monkeypatch.setenv("LAKE_HOME", str(rehearsal.home))
     monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "https://sts.eu-central-1.amazonaws.com")
-    monkeypatch.setenv(variable, "AKIAIOSFODNN7EXAMPLE")
+    monkeypatch.setenv(variable, "somebody")
 
     with pytest.raises(WrongInput, match=f"LAKE_REHEARSAL=1, and {variable} is set.*unset LAKE_REHEARSAL if"):
         connect("dev")

@@ -26,6 +26,7 @@ LEAVING = """    state: offboarding
 @pytest.fixture
 def job(tmp_path, monkeypatch):
     """What a job needs, by its name, its action and the tenants that it is about."""
+    monkeypatch.setattr(calls, "ENVIRONMENT", "dev")
     lake = Recorded(tmp_path)
     (lake.tenants / "environments.yaml").write_text(ENVIRONMENTS)
     for name, value in {"LAKE_REHEARSAL": "1", "GITHUB_RUN_ID": "7", "GITHUB_RUN_ATTEMPT": "1"}.items():
