@@ -262,7 +262,8 @@ class Lock:
 
     def _unbootstrapped(self) -> BootstrapError:
         return BootstrapError(
-            f"bucket {self.bucket}: does not exist; bootstrap the account once with `npx aws-cdk@2.1148.1 bootstrap`"
+            f"bucket {self.bucket}: does not exist; prepare the account once, as docs/github_actions.md says under "
+            "'The account'"
         )
 
 

@@ -102,7 +102,7 @@ def missing(bucket: str, error: ClientError) -> Exception:
     """The error, told as what it means where the bucket for everything is not there."""
     if error.response["Error"]["Code"] != "NoSuchBucket":
         return error
-    return BootstrapError(f"bucket {bucket}: does not exist; bootstrap the account once, see docs/deploying.md")
+    return BootstrapError(f"bucket {bucket}: does not exist; prepare the account once, see docs/github_actions.md")
 
 
 def kind_of(name: str) -> str:

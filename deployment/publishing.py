@@ -44,8 +44,8 @@ class Publisher:
             if e.response["Error"]["Code"] != "NoSuchBucket":
                 raise
             raise BootstrapError(
-                f"bucket {bucket}: does not exist; bootstrap the account once with "
-                f"`npx aws-cdk@2.1148.1 bootstrap aws://{account}/{self.s3.meta.region_name}`"
+                f"bucket {bucket}: does not exist in {self.s3.meta.region_name} of account {account}; prepare the "
+                "account once, as docs/github_actions.md says under 'The account'"
             ) from e
 
     def _is_there(self, asset: Asset) -> bool:

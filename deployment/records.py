@@ -270,8 +270,8 @@ class Shelf:
                 return None, None
             if code == "NoSuchBucket":
                 raise BootstrapError(
-                    f"bucket {self.bucket}: does not exist; bootstrap the account once with "
-                    "`npx aws-cdk@2.1148.1 bootstrap`"
+                    f"bucket {self.bucket}: does not exist; prepare the account once, as docs/github_actions.md says "
+                    "under 'The account'"
                 ) from error
             raise
         return found["Body"].read(), str(found["ETag"])

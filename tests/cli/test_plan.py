@@ -366,4 +366,6 @@ def test_an_account_that_is_not_bootstrapped_is_told_how(prod):
     answer = prod.plan()
 
     assert answer.exit_code == ExitCode.FAILED
-    assert "bootstrap the account once with `npx aws-cdk@2.1148.1 bootstrap`" in " ".join(answer.output.split())
+    assert "prepare the account once, as docs/github_actions.md says under 'The account'" in " ".join(
+        answer.output.split()
+    )

@@ -226,7 +226,7 @@ def test_a_lock_that_says_more_than_this_version_knows_is_held(s3):
 
 
 def test_an_account_that_was_never_bootstrapped_is_told_so(s3):
-    with pytest.raises(BootstrapError, match=r"bucket nobodys: does not exist; bootstrap"):
+    with pytest.raises(BootstrapError, match=r"bucket nobodys: does not exist; prepare the account"):
         Lock(s3, "nobodys", "mycompany-prod-platform", Holder("ada")).take()
 
 

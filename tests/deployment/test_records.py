@@ -318,7 +318,9 @@ def s3(tmp_path_factory):
 @pytest.mark.cloud
 def test_the_emulator_keeps_the_conditions_too(s3):
     shelf = Shelf(s3, bucket_of(ACCOUNT, REGION), PLATFORM)
-    with pytest.raises(BootstrapError, match=r"cdk-hnb659fds-assets-000000000000-us-east-1: does not exist; bootstrap"):
+    with pytest.raises(
+        BootstrapError, match=r"cdk-hnb659fds-assets-000000000000-us-east-1: does not exist; prepare the account"
+    ):
         shelf.read()
     with pytest.raises(BootstrapError):
         shelf.write(Record(), None, fence=1)

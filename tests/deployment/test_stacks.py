@@ -196,7 +196,9 @@ def test_an_account_without_an_asset_bucket_is_told_how_to_get_one(clients, a_st
     source.write_bytes(b"code")
     asset = Asset(source=source, packaging="file", bucket="nobodys-assets", key="code-1.zip")
 
-    with pytest.raises(BootstrapError, match=r"nobodys-assets.*bootstrap aws://000000000000/us-east-1"):
+    with pytest.raises(
+        BootstrapError, match=r"nobodys-assets.*us-east-1 of account 000000000000; prepare the account once"
+    ):
         deploy(clients, a_stack("unbootstrapped", {"T": {"Type": "AWS::SNS::Topic"}}, assets=[asset]))
 
 
