@@ -1,6 +1,7 @@
 """The roles of workflows: what `lake` calls is allowed to the one that runs it, and nothing that would go further."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from isolation.decision import ANYWHERE
-from tests.cli.test_deploy import GLOBEX, PROJECT, TENANTS, Answer, Lake
+from tests.cli.test_deploy import ENVIRONMENTS, GLOBEX, PROJECT, TENANTS, Answer, Lake
 from tests.cloudformation import calls
 from tests.cloudformation.base import ACCOUNT, ORGANIZATION, REGION, Base
 
@@ -102,6 +103,35 @@ def test_what_an_offboarding_calls_is_allowed_to_its_role_and_not_to_a_deploy(la
     assert refused("PlanRole", verified) == []
     missed = {need.action for need in refused("DeployRole", done)}
     assert {"s3:DeleteObjectVersion", "s3:PutBucketPolicy", "kms:ScheduleKeyDeletion"} <= missed
+
+
+CANARY_TENANT = """  - id: canary
+    name: The platform itself
+    owner: platform@mycompany.example
+    datasets: [{name: canary, max_wait: 0}]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.cloud
+@pytest.mark.spark
+def test_what_driving_the_canarys_file_calls_is_allowed_to_a_deploy_and_to_no_plan(tmp_path: Path):
+    lake = Recorded(tmp_path)
+    shutil.copy(PROJECT / "tenants/contracts/canary.yaml", lake.tenants / "contracts")
+    (lake.tenants / "environments.yaml").write_text(
+        ENVIRONMENTS.replace("max_wait: 0}", "max_wait: 0, canary: canary}")
+    )
+    lake.write(TENANTS + CANARY_TENANT)
+    lake("up")
+    try:
+        driven = lake.needs("deploy")
+    finally:
+        lake("down")
+
+    assert refused("DeployRole", driven) == []
+    called = {need.action for need in driven if "canary" in need.name}
+    assert {"s3:PutObject", "s3:GetObject", "s3:DeleteObjectVersion", "sts:AssumeRole"} <= called
+    assert {"s3:DeleteObjectVersion", "sts:AssumeRole"} <= {need.action for need in refused("PlanRole", driven)}
 
 
 BASE = Base.of()
