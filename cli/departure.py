@@ -141,11 +141,12 @@ class Departure:
     def prospect(self) -> dict[str, Any]:
         """What stands and would go. Nothing changes."""
         record = self.shelf.read()[0]
+        export = self._export(self.folder(record)) if self.tenant.offboarding else None
         return {
             "tenant": self.id,
             "environment": self.connection.environment.place,
-            "refused": self.refusal(record, datetime.now(UTC)),
-            "export": self.terms.export,
+            "refused": self.refusal(record, datetime.now(UTC)) or (export.obstacle() if export else None),
+            "export": export.target.address if export else None,
             "resources": [
                 {"kind": kind.name, "name": name} for kind in KINDS for name in kind.find(self.place, self.clients)
             ],
@@ -173,10 +174,18 @@ class Departure:
             folder = self.folder(journal.known, own.check)
             end = journal.known.offboardings.get(self.id)
             if end is None or end.is_certified:
+                self._announce(folder)
                 journal.offboard(self.id, self._end("begun", folder))
             offboarding = self._offboarding(folder)
             offboarding.begin(self._facts(folder, journal.known))
         return offboarding
+
+    def _announce(self, folder: Folder) -> None:
+        """An export that cannot be made is told while there is a way back."""
+        export = self._export(folder)
+        if export is not None:
+            asked = {"tenant": self.id, "environment": self.connection.environment.name}
+            export.announce({**asked, "requested_by": self.terms.requested_by})
 
     def _end(self, state: str, folder: Folder, sha256: str | None = None) -> RecordedOffboarding:
         at = datetime.now(UTC).isoformat(timespec="seconds")

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from deployment.errors import DeployError
 from deployment.parts import Folder, Parts, digest, packed
+from deployment.remnants import is_gone
 
 __all__ = ["ZONES", "Export", "Target"]
 
@@ -21,7 +22,8 @@ LARGEST = 5 * 1024**3  # bytes that S3 copies in one call
 PAGE = 1_000
 BUNDLE = 10_000  # rows to an object of the lineage bundle
 
-VOID = "void.json"
+VOID, NOTE = "void.json", "export.json"
+FORBIDDEN = 403
 AGAIN = "nothing was deleted; see who writes there, and run the command again: it exports everything anew"
 
 Row = Mapping[str, Any]
@@ -97,6 +99,32 @@ class Export:
         except ClientError as error:
             raise self._explained(error) from error
         return self._result(manifest)
+
+    def announce(self, note: Row) -> None:
+        """Write a note at the target, and list it: before anything begins, that everything can go there.
+
+        Raises DeployError.
+        """
+        try:
+            written = self.target.put(NOTE, text_of(note))
+            found = next(self.target.listing(NOTE), None)
+        except ClientError as error:
+            raise self._explained(error) from error
+        if found is None or found["etag"] != written["etag"]:
+            raise DeployError(
+                f"{self.target.address}{NOTE}: was written there and is not listed; see who else writes there"
+            )
+
+    def obstacle(self) -> str | None:
+        """Why nothing could go there, as far as a look tells; None also where this login may not look."""
+        try:
+            self.target.s3.head_bucket(Bucket=self.target.bucket)
+        except ClientError as error:
+            if is_gone(error):
+                return f"bucket {self.target.bucket}, to which {self.bucket} is to be exported, does not exist"
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] != FORBIDDEN:
+                raise
+        return None
 
     def _result(self, manifest: Row) -> dict[str, Any]:
         body = text_of(manifest)

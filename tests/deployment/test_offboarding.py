@@ -210,9 +210,13 @@ def test_an_export_to_a_place_that_is_not_there_deletes_nothing(account, monkeyp
     elsewhere = departure.terms.model_copy(update={"export": "s3://nowhere-to-be-found/"})
     monkeypatch.setattr(type(departure), "terms", elsewhere)
 
+    assert departure.prospect()["refused"].startswith("bucket nowhere-to-be-found, to which ")
     with pytest.raises(DeployError, match=r"to s3://nowhere-to-be-found/local/ \(account 000000000000\): NoSuchBucket"):
         departure.run(0)
 
+    # It has not even begun: there is a way back.
+    assert tenant not in departure.shelf.read()[0].offboardings
+    assert departure.top.names() == ["lock.json"]
     assert len(account.versions(tenant)) == 7
 
 
@@ -234,6 +238,29 @@ def test_what_somebody_writes_over_at_the_target_is_seen_and_exported_anew(accou
 
     assert certificate["export"]["objects"] == 3
     assert s3.get_object(Bucket=TAKEOUT, Key="local/data/raw/orders/0.csv")["Body"].read() == b"order_id\n2\n"
+
+
+def test_what_was_made_beside_goes_with_the_tenants_own_things_and_stays_anywhere_else(account):
+    """A table that an analyst made in the tenant's database goes; what has a name like the tenant's is not touched."""
+    tenant = account.new()
+    names, glue = account.connection.names(tenant), account.client("glue")
+    beside = f"{names.database}_reports"
+    glue.create_table(DatabaseName=names.database, TableInput={"Name": "my_own"})
+    glue.create_database(DatabaseInput={"Name": beside})
+    glue.create_table(DatabaseName=beside, TableInput={"Name": "kept"})
+    account.client("s3").create_bucket(Bucket=f"{names.bucket}-reports")
+    account.client("logs").create_log_group(logGroupName=f"{names.log_group}-reports/output")
+    account.client("sns").create_topic(Name=f"{names.topic}-reports")
+
+    end(account, tenant)
+
+    assert [each["Name"] for each in glue.get_tables(DatabaseName=beside)["TableList"]] == ["kept"]
+    account.client("s3").head_bucket(Bucket=f"{names.bucket}-reports")
+    groups = account.client("logs").describe_log_groups(logGroupNamePrefix=names.log_group)["logGroups"]
+    assert [each["logGroupName"] for each in groups] == [f"{names.log_group}-reports/output"]
+    topics = [each["TopicArn"].rpartition(":")[2] for each in account.client("sns").list_topics()["Topics"]]
+    assert f"{names.topic}-reports" in topics
+    assert names.topic not in topics
 
 
 # -- who may ------------------------------------------------------------------------------------------------------------
