@@ -53,10 +53,10 @@ format: $(TOOLS)/.development ## format and fix what can be fixed
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lock: $(UV) ## compile requirements/*.in to *.lock again
+lock: $(UV) ## compile requirements/*.in to *.lock again; UPGRADE=yes takes the newest that fit
 	@for name in project development emulator audit; do \
 	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	    requirements/$$name.in -o requirements/$$name.lock; done
+	    $(if $(UPGRADE),--upgrade) requirements/$$name.in -o requirements/$$name.lock; done
 
 clean: ## remove everything that was installed or made (stops the local cloud first)
 	@if [ -x $(BIN)/lake ]; then $(BIN)/lake down || true; fi
