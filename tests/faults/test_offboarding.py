@@ -7,6 +7,10 @@ neighbour has noticed nothing.
 
 import pytest
 
+from deployment.inventory import Inventory
+from deployment.keys import TenantKey
+from deployment.offboarding import Offboarding
+from deployment.parts import Parts
 from tests.faults.injection import Killed, install
 from tests.faults.leaving import opened, wrong_checks
 
@@ -97,6 +101,57 @@ def test_whoever_is_killed_at_a_change_or_never_hears_of_it_ends_it_all_the_same
     losses = [f"lost:{number}" for number in changes[4::16]]
 
     assert swept(account, [*deaths, *losses]) == []
+
+
+# -- the tests of the test ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.cloud
+def test_a_key_that_goes_first_is_found(account, monkeypatch):
+    still = Offboarding._still
+
+    def key_first(self):
+        self.key.schedule(self.folder.document("intent.json"))
+        return still(self)
+
+    monkeypatch.setattr(Offboarding, "_still", key_first)
+    monkeypatch.setattr(TenantKey, "keep", lambda _self, _intent: None)
+
+    (first, *_) = swept(account, ["kill_before:1@s3.DeleteObjects"])
+
+    assert first.endswith("the key goes, and 7 versions are there")
+
+
+@pytest.mark.cloud
+def test_a_page_that_is_deleted_before_it_is_written_down_is_found(account, monkeypatch):
+    add, delete = Parts.add, Inventory._delete
+
+    def never_mind(self, rows):
+        if "versions" in self.folder.prefix:
+            delete(self.inventory, rows)
+        add(self, rows)
+
+    monkeypatch.setattr(Parts, "add", never_mind)
+    monkeypatch.setattr(Inventory, "_delete", lambda self, rows: setattr(self.versions, "inventory", self))
+
+    wrong = swept(account, ["kill_after:1@s3.DeleteObjects"])
+
+    assert any(": counted " in each for each in wrong)
+
+
+@pytest.mark.cloud
+def test_rows_that_are_deleted_before_they_are_archived_are_found(account, monkeypatch):
+    def forget(self):
+        for rows in self.rows.chunks():
+            self.rows.delete(rows)
+            self.archive.add(rows)
+        return 0
+
+    monkeypatch.setattr(Offboarding, "_forget_once", forget)
+
+    wrong = swept(account, ["kill_after:1@dynamodb.BatchWriteItem"])
+
+    assert any(" rows" in each for each in wrong)
 
 
 @pytest.mark.slow
