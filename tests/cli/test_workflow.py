@@ -4,16 +4,18 @@ The workflow itself, with all its jobs, is run by tests/github/test_deploy_workf
 """
 
 import json
+import signal
 from itertools import count
 
 import pytest
 
 from cli.exit_codes import ExitCode
-from tests.cli.test_deploy import Lake
+from tests.cli.test_deploy import PROJECT, Lake
 from tests.github.test_deploy_workflow import ENVIRONMENTS, TENANT, client
 
 TENANTS = ("acme", "beta", "gamma", "delta", "omega")
 RUNS = count(9)
+SITE = PROJECT / "tests" / "faults" / "site"
 HEAD = "organization: mycompany\ntenants:\n"
 
 
@@ -106,6 +108,27 @@ def test_too_many_failures_of_one_job_stop_the_others_and_another_attempt_does_w
     assert jobs.report(first_1="acme", portion_1="beta gamma delta", portion_2="omega") == (
         ExitCode.OK,
         {"acme": "created", "beta": "created", "gamma": "created", "delta": "unchanged", "omega": "created"},
+    )
+
+
+@pytest.mark.cloud
+@pytest.mark.parametrize("fault", ["kill_after:1@cloudformation.UpdateStack", "kill_before:4@s3.PutObject"])
+def test_a_job_that_is_killed_is_missed_by_the_report_and_made_good_by_another_attempt(jobs, monkeypatch, fault):
+    assert jobs.lake("deploy", "acme", "beta", "-e", "dev").code == ExitCode.OK
+    jobs.lake.write(HEAD + "".join(TENANT.format(name, 8 + len(fault)) for name in TENANTS))
+    with monkeypatch.context() as killing:
+        killing.setenv("LAKE_FAULT", fault)
+        killing.setenv("PYTHONPATH", str(SITE))
+        assert jobs.apply("portion-1", "acme", "beta") == (-signal.SIGKILL, {})
+
+    assert jobs.report(portion_1="acme beta") == (ExitCode.FAILED, {"acme": "no word", "beta": "no word"})
+
+    jobs.attempt("2")
+    assert jobs.apply("portion-1", "acme", "beta")[0] == ExitCode.OK
+    assert jobs.report(portion_1="acme beta")[0] == ExitCode.OK
+    assert (
+        json.loads(jobs.lake("plan", "acme", "beta", "-e", "dev", "--refresh", "--json").out)["cells"][0]["changes"]
+        == []
     )
 
 

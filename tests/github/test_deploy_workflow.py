@@ -57,7 +57,7 @@ class Workflow:
             + "".join(TENANT.format(name, days) + more for name, (days, more) in sorted(lines.items()))
         )
 
-    def __call__(self, action, tenants="all", *, environment="dev", confirmation="", attempt="1", run_id=None):
+    def __call__(self, action, tenants="all", *, environment="dev", confirmation="", at_once=1):
         self.runs += 1
         return run(
             "deploy.yml",
@@ -70,7 +70,8 @@ class Workflow:
                 "LAKE_TENANTS": str(self.lake.tenants),
                 "PYTHONPATH": str(PROJECT),
             },
-            event=Event(run_id=run_id or str(self.runs), run_attempt=attempt),
+            event=Event(run_id=str(self.runs)),
+            at_once=at_once,
             linked=(".venv", ".tools"),
         )
 
@@ -254,6 +255,20 @@ def test_a_command_in_an_input_is_no_command(workflow, tmp_path, hostile):
     assert "is no tenant id" in record.log
     assert not injected.exists()
     assert {each.level for each in record.annotations} <= {"error"}
+
+
+@pytest.mark.cloud
+@pytest.mark.slow
+def test_portions_that_run_beside_each_other_wait_for_their_cells_lock_and_each_tenant_is_done_once(workflow):
+    many = {f"many-{number:02}": (7, "") for number in range(60)}
+    workflow.write(**many)
+
+    record = workflow("deploy", at_once=3)
+
+    assert record.result == "success", record.log
+    assert {each.matrix["portion"]["id"] for each in record.legs("apply/apply")} == {f"portion-{n}" for n in (1, 2, 3)}
+    assert dict.fromkeys(many, "created").items() <= said(record).items()
+    assert "has been deploying here since" in record.log
 
 
 @pytest.mark.cloud
