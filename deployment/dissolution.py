@@ -57,19 +57,14 @@ class Dissolution:
     def _delete(self, standing: Mapping[str, Any]) -> None:
         request: dict[str, Any] = {"StackName": self.stack}
         if standing["StackStatus"] == "DELETE_FAILED":
-            # CloudFormation takes names only after a failure: what it could not delete, and the key.
-            request["RetainResources"] = self._left_out()
+            # CloudFormation takes names only after a failure, and only of what failed.
+            request["RetainResources"] = self._failed()
         self.say(f"deleting stack {self.stack}")
         self.folder.guard()
         self.cloudformation.delete_stack(**request)
 
-    def _left_out(self) -> list[str]:
-        return [
-            each["LogicalResourceId"]
-            for each in self._listed()
-            if each["ResourceStatus"] == "DELETE_FAILED"
-            or (each["ResourceType"] == KEY and each["ResourceStatus"] != "DELETE_COMPLETE")
-        ]
+    def _failed(self) -> list[str]:
+        return [each["LogicalResourceId"] for each in self._listed() if each["ResourceStatus"] == "DELETE_FAILED"]
 
     def _unprotect(self, standing: Mapping[str, Any]) -> None:
         if standing.get("EnableTerminationProtection"):

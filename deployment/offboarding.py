@@ -218,6 +218,8 @@ class Offboarding:
         """The workgroup and the catalog before the stack, which could not delete them while something is in them."""
         removed = list(self._removed("workgroup", "database"))
         self._dissolution().run()
+        # Of a stack whose deletion somebody else had begun, the key may have gone along.
+        self.key.keep(self.folder.document(INTENT) or {})
         removed += self._removed()
         return {"removed": removed}
 
