@@ -1,4 +1,8 @@
+import itertools
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tenants.errors import NotFound, Offboarded, RegistryError
 from tenants.registry import load
@@ -217,3 +221,38 @@ def test_with_a_memory_the_same_is_known(folder, tmp_path):
         assert load(folder, memory=tmp_path / "memory.json") == fresh
     assert [each.id for each in fresh.offboarded] == ["globex"]
     assert fresh.tenant("acme").offboarding is not None
+
+
+STATES = ("active", "suspended", "offboarding", "offboarded")
+NUMBERS = itertools.count()
+
+
+def lines_of(position, state, *, has_datasets):
+    leaving = "    offboarding: {requested_by: jane@acme.example, export: none}\n" if state in STATES[2:] else ""
+    datasets = "" if state == "offboarded" and not has_datasets else "    datasets: [orders]\n"
+    head = f"  - id: tenant{position}\n    name: T\n    owner: data@acme.example\n"
+    return f"{head}    state: {state}\n{leaving}{datasets}"
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.sampled_from(STATES), st.booleans()), min_size=1, max_size=8), st.data())
+def test_every_tenant_is_here_or_left_and_a_memory_of_another_day_changes_nothing(folder, entries, data):
+    """`data` chooses which of them had another state on the day that is remembered."""
+    memory = folder.parent / f"memory{next(NUMBERS)}.json"
+    changed = [data.draw(st.sampled_from(STATES)) if data.draw(st.booleans()) else state for state, _ in entries]
+
+    for states in (changed, [state for state, _ in entries]):
+        blocks = [lines_of(n, state, has_datasets=entries[n][1]) for n, state in enumerate(states)]
+        (folder / "tenants.yaml").write_text("organization: mycompany\ntenants:\n" + "".join(blocks))
+        found = load(folder, memory=memory)
+
+        assert found == load(folder)
+        assert [each.id for each in found.tenants] == [
+            f"tenant{n}" for n, state in enumerate(states) if state != "offboarded"
+        ]
+        assert [each.id for each in found.offboarded] == [
+            f"tenant{n}" for n, state in enumerate(states) if state == "offboarded"
+        ]
+        assert {each.id for each in (*found.tenants, *found.offboarded) if each.offboarding} == {
+            f"tenant{n}" for n, state in enumerate(states) if state in STATES[2:]
+        }
