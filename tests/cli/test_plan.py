@@ -60,7 +60,8 @@ def test_what_was_deployed_is_nothing_to_do(deployed):
 @pytest.mark.cloud
 def test_a_tenant_is_suspended_resumed_and_offboarded(deployed):
     for state, action in (("suspended", "suspend"), ("active", "resume"), ("offboarding", "offboard")):
-        deployed.write(TENANTS + f"    state: {state}\n")
+        leaves = "    offboarding: {requested_by: jane@acme.example, export: none}\n" if state == "offboarding" else ""
+        deployed.write(TENANTS + f"    state: {state}\n{leaves}")
 
         plan = deployed("plan", "--json")
 
