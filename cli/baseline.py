@@ -96,6 +96,7 @@ class Baseline:
     def sight(self, connection: Connection, wanted: Assembly) -> Sight:
         """The baseline as if it were deployed in a cell. `wanted` is what shall be: what is equal is not read."""
         environment, stacks = connection.environment, {each.name: each for each in self._stacks(connection)}
+        digests = Digests(connection)
         return Sight(
             platform=connection.platform.stack,
             account=environment.account,
@@ -105,18 +106,18 @@ class Baseline:
                 name: standing(each) for name, each in stacks.items() if names is None or name in names
             },
             template=lambda name: stacks[name].template,
-            told=lambda intent: self._told(intent, connection),
+            told=lambda intent: self._told(intent, connection.tenant(str(intent.tenant)), digests),
         )
 
     def _stacks(self, connection: Connection) -> Iterator[Stack]:
         """Of an assembly that does not say in which cell its tenants are, those in the account and Region of one."""
         platform, environment = connection.platform.stack, connection.environment
-        ending = f"-{environment.name}-tenant"
+        ending, ended = f"-{environment.name}-tenant", self._ended(connection)
         for stack in self.assembly.stacks:
             row = self.rows.get(stack.name)
             is_near = (stack.account, stack.region) == (environment.account, environment.region)
             is_tenants = row["platform"] == platform if row else is_near and stack.name.endswith(ending)
-            if (stack.name == platform or is_tenants) and not self._has_left(stack.name, connection):
+            if (stack.name == platform or is_tenants) and stack.name not in ended:
                 yield stack
 
     def _recorded(self, stack: Stack, connection: Connection, wanted: Assembly) -> Recorded:
@@ -133,51 +134,51 @@ class Baseline:
         organization = f"{connection.platform.organization}-"
         return stack.name.removeprefix(organization).removesuffix(f"-{connection.environment.name}-tenant")
 
-    def _told(self, intent: Intent, connection: Connection) -> Told:
+    def _told(self, intent: Intent, tenant: "Tenant", digests: Digests) -> Told:
         row = self.rows.get(intent.name)
         if row is None:
             return Told()
-        tenant = connection.tenant(str(intent.tenant))
-        itself, datasets = Digests(connection).parts(tenant)
+        itself, datasets = digests.parts(tenant)
         return Told(row["state"], tuple(differing(row, tenant, itself, datasets)))
 
     # -- who has left --------------------------------------------------------------------------------------------
 
-    def _has_left(self, stack: str, connection: Connection) -> bool:
-        """Whether it was offboarding, and its line says offboarded now or is gone: an account knows if it may be."""
-        row = self.rows.get(stack)
+    def _ended(self, connection: Connection) -> set[str]:
+        """Stacks of those that were offboarding, and whose lines say offboarded now or are gone: accounts know more."""
         here = {tenant.id for tenant in connection.registry.tenants}
-        return row is not None and row["state"] == OFFBOARDING and row["tenant"] not in here
+        leaving = (row for row in self.rows.values() if row["state"] == OFFBOARDING)
+        return {row["stack"] for row in leaving if row["tenant"] not in here}
 
     def left(self, connection: Connection) -> tuple[Left, ...]:
         why = (
             f"was offboarding in {self.assembly.folder} and is gone now; whether it has a certificate is known in its "
             "account only, where a deploy refuses this if not"
         )
+        ended = (self.rows[stack] for stack in sorted(self._ended(connection)))
         platform = connection.platform.stack
-        gone = (row for row in self.rows.values() if self._has_left(row["stack"], connection))
-        return tuple(Left(row["tenant"], row["stack"], why) for row in gone if row["platform"] == platform)
+        return tuple(Left(row["tenant"], row["stack"], why) for row in ended if row["platform"] == platform)
 
     def refusals(self, connections: Iterable[Connection], chosen: Collection[str]) -> Iterator[Refusal]:
-        """Ids that were given up, and cells that are gone. `chosen`: ids of tenants; none for all."""
+        """Cells that are gone, and ids that were given up. `chosen`: ids of tenants; none for all."""
         first, *_ = connections
-        registry, place = first.registry, first.environment.name
+        found = {row["tenant"]: refusal for row, refusal in self._without_cell(first)} | dict(self._given_up(first))
+        return (refusal for tenant, refusal in found.items() if not chosen or tenant in chosen)
+
+    def _without_cell(self, connection: Connection) -> Iterator[tuple[Mapping[str, Any], Refusal]]:
+        registry, place = connection.registry, connection.environment.name
         platforms = {registry.platform_names(cell.place).stack for cell in registry.cells(place)}
         for row in self.rows.values():
-            if row["platform"] not in platforms and (not chosen or row["tenant"] in chosen):
-                yield Refusal(
-                    row["stack"],
-                    f"is in the cell of {row['platform']}, which is gone from the registry: data "
-                    "does not move along, so put that cell back",
-                )
+            if row["platform"] not in platforms:
+                why = f"is in the cell of {row['platform']}, which is gone from the registry"
+                yield row, Refusal(row["stack"], f"{why}: data does not move along, so put that cell back")
+
+    def _given_up(self, connection: Connection) -> Iterator[tuple[str, Refusal]]:
+        here = {tenant.id for tenant in connection.registry.tenants}
         for tenant, reuse in (self.facts or {}).get("offboarded", {}).items():
-            is_here = any(each.id == tenant for each in registry.tenants)
-            if reuse == FOR_EVER and is_here and (not chosen or tenant in chosen):
-                yield Refusal(
-                    first.names(tenant).stack,
-                    f"the id {tenant} is not given again: it is `offboarded` in {self.assembly.folder}, with "
-                    "`reuse: never`; take another id",
-                )
+            if reuse == FOR_EVER and tenant in here:
+                where = f"it is `offboarded` in {self.assembly.folder}, with `reuse: never`"
+                why = f"the id {tenant} is not given again: {where}; take another id"
+                yield tenant, Refusal(connection.names(tenant).stack, why)
 
 
 def standing(stack: Stack) -> Standing:
