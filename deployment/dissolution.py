@@ -61,7 +61,12 @@ class Dissolution:
             request["RetainResources"] = self._failed()
         self.say(f"deleting stack {self.stack}")
         self.folder.guard()
-        self.cloudformation.delete_stack(**request)
+        try:
+            self.cloudformation.delete_stack(**request)
+        except ClientError:
+            # The same: a second time it is no longer one whose deletion failed.
+            if self._looked() == standing["StackStatus"]:
+                raise
 
     def _failed(self) -> list[str]:
         return [each["LogicalResourceId"] for each in self._listed() if each["ResourceStatus"] == "DELETE_FAILED"]
@@ -73,7 +78,7 @@ class Dissolution:
 
     def _keep_key(self, standing: Mapping[str, Any]) -> None:
         """Where data go with their stack, CloudFormation would schedule the key, while rows of it are still there."""
-        template = self.cloudformation.get_template(StackName=self.stack, TemplateStage="Original")["TemplateBody"]
+        template = self._template()
         if not isinstance(template, Mapping):
             return
         wanted = keeping(template)
@@ -81,21 +86,29 @@ class Dissolution:
             return
         self.say(f"stack {self.stack}: letting go of its key")
         self.folder.guard()
-        self.cloudformation.update_stack(
-            StackName=self.stack,
-            Capabilities=["CAPABILITY_NAMED_IAM"],
-            Parameters=[
-                {"ParameterKey": each["ParameterKey"], "UsePreviousValue": True}
-                for each in standing.get("Parameters", ())
-            ],
-            **self._body(wanted),
-        )
+        parameters = [
+            {"ParameterKey": each["ParameterKey"], "UsePreviousValue": True} for each in standing.get("Parameters", ())
+        ]
+        try:
+            self.cloudformation.update_stack(
+                StackName=self.stack,
+                Capabilities=["CAPABILITY_NAMED_IAM"],
+                Parameters=parameters,
+                **self._body(wanted),
+            )
+        except ClientError:
+            # Refused, or sent a second time because the first answer was lost: the template tells.
+            if self._settled() is None or self._template() != wanted:
+                raise
         after = self._settled()
         if after is None or after["StackStatus"] != "UPDATE_COMPLETE":
             raise StackError(
                 f"stack {self.stack}: could not be told to leave its key where it is, and is now "
                 f"{after['StackStatus'] if after else 'gone'}; see its events in CloudFormation, run the command again"
             )
+
+    def _template(self) -> Any:
+        return self.cloudformation.get_template(StackName=self.stack, TemplateStage="Original")["TemplateBody"]
 
     def _body(self, template: Mapping[str, Any]) -> dict[str, str]:
         text = json.dumps(template)
@@ -107,18 +120,25 @@ class Dissolution:
 
     def _settled(self) -> dict[str, Any] | None:
         """The stack once nothing is in progress; None once it is gone."""
-        while True:
-            try:
-                standing = dict(self.cloudformation.describe_stacks(StackName=self.stack)["Stacks"][0])
-            except ClientError as error:
-                if "does not exist" not in str(error):
-                    raise
-                return None
-            if standing["StackStatus"] == "DELETE_COMPLETE":
-                return None
+        while (standing := self._described()) is not None:
             if not standing["StackStatus"].endswith("_IN_PROGRESS"):
                 return standing
             self.sleep(LOOK)
+        return None
+
+    def _described(self) -> dict[str, Any] | None:
+        try:
+            standing = dict(self.cloudformation.describe_stacks(StackName=self.stack)["Stacks"][0])
+        except ClientError as error:
+            if "does not exist" not in str(error):
+                raise
+            return None
+        return None if standing["StackStatus"] == "DELETE_COMPLETE" else standing
+
+    def _looked(self) -> str | None:
+        """Its state, whatever is in progress; None once it is gone."""
+        standing = self._described()
+        return standing["StackStatus"] if standing else None
 
     def _listed(self) -> Sequence[Mapping[str, Any]]:
         found: list[Mapping[str, Any]] = []

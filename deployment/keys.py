@@ -13,7 +13,8 @@ from tenants.naming import TenantNames
 __all__ = ["WINDOW", "TenantKey"]
 
 WINDOW = 30  # days in which it can still be got back; KMS's longest
-PENDING = "PendingDeletion"
+PENDING, DISABLED = "PendingDeletion", "Disabled"
+STATE = "KMSInvalidStateException"
 
 Facts = Mapping[str, Any]
 
@@ -43,12 +44,18 @@ class TenantKey:
             return None
 
     def keep(self, intent: Facts) -> None:
-        """One that somebody has scheduled for deletion already is got back: the data are still to be read."""
+        """One that somebody has scheduled for deletion or disabled is got back: the data are still to be read."""
         described = self.described(intent["key"]) if intent.get("key") else None
-        if described is not None and described["KeyState"] == PENDING:
-            self.guard()
-            self.kms.cancel_key_deletion(KeyId=intent["key"])
-            self.kms.enable_key(KeyId=intent["key"])
+        if described is None or described["KeyState"] not in {PENDING, DISABLED}:
+            return
+        self.guard()
+        if described["KeyState"] == PENDING:
+            try:
+                self.kms.cancel_key_deletion(KeyId=intent["key"])
+            except ClientError as error:
+                if error.response["Error"]["Code"] != STATE:  # cancelled, and the answer to that was lost
+                    raise
+        self.kms.enable_key(KeyId=intent["key"])
 
     def schedule(self, intent: Facts) -> dict[str, Any]:
         """When it goes; of one that is gone, or that nobody found, that there is none."""
@@ -60,7 +67,7 @@ class TenantKey:
             self.kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=WINDOW)
         except ClientError as error:
             # Pending already, by an earlier call whose answer was lost; or gone.
-            if error.response["Error"]["Code"] not in {"KMSInvalidStateException", "NotFoundException"}:
+            if error.response["Error"]["Code"] not in {STATE, "NotFoundException"}:
                 raise
         return {"key": key, "deletion_date": self._date(key)}
 

@@ -150,3 +150,47 @@ def test_an_update_that_is_taken_back_stops_it_with_the_stack_as_it_was(monkeypa
         dissolve(found)
 
     assert found.requests == []
+
+
+def twice(call):
+    """The answer is lost, and the client sends the request again."""
+
+    def sent(**request):
+        call(**request)
+        return call(**request)
+
+    return sent
+
+
+def test_an_update_or_a_deletion_whose_answer_was_lost_is_no_error(monkeypatch):
+    found = CloudFormation({"Key": LOST, "Bucket": BUCKET}, stubborn=("Bucket",))
+    update, delete = found.update_stack, found.delete_stack
+
+    def update_once(**request):
+        if found.status == "UPDATE_COMPLETE":
+            raise refused("No updates are to be performed.", "UpdateStack")
+        update(**request)
+
+    def delete_once(**request):
+        if found.status == "GONE":
+            raise refused("RetainResources: the stack is not in DELETE_FAILED", "DeleteStack")
+        delete(**request)
+
+    monkeypatch.setattr(found, "update_stack", twice(update_once))
+    monkeypatch.setattr(found, "delete_stack", twice(delete_once))
+
+    dissolve(found)
+
+    assert found.status == "GONE"
+
+
+def test_an_update_that_is_refused_is_told(monkeypatch):
+    found = CloudFormation({"Key": LOST})
+
+    def refuse(**_):
+        raise refused("Stack is in UPDATE_ROLLBACK_FAILED state and can not be updated.", "UpdateStack")
+
+    monkeypatch.setattr(found, "update_stack", refuse)
+
+    with pytest.raises(ClientError, match="can not be updated"):
+        dissolve(found)
