@@ -62,14 +62,18 @@ class TenantKey:
         key = intent.get("key")
         if not key:
             return {"key": None, "deletion_date": None}
-        self.guard()
+        described = self.described(key)
+        if described is not None and described["KeyState"] != PENDING:
+            self.guard()
+            self._schedule(key)
+        return {"key": key, "deletion_date": self._date(key)}
+
+    def _schedule(self, key: str) -> None:
         try:
             self.kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=WINDOW)
         except ClientError as error:
-            # Pending already, by an earlier call whose answer was lost; or gone.
-            if error.response["Error"]["Code"] not in {STATE, "NotFoundException"}:
+            if error.response["Error"]["Code"] != STATE:  # scheduled, and the answer to that was lost
                 raise
-        return {"key": key, "deletion_date": self._date(key)}
 
     def _date(self, key: str) -> str | None:
         described = self.described(key)
