@@ -26,6 +26,7 @@ GIVEN = {
     "DeploySubjects": f"{REPOSITORY}prod",
     "OffboardSubjects": f"{REPOSITORY}prod-offboard",
 }
+NOTHING: Any = object()
 ISSUER, AUDIENCE = "token.actions.githubusercontent.com", "sts.amazonaws.com"
 
 
@@ -95,7 +96,7 @@ class Base:
 
     def resolved(self, value: Any) -> Any:
         if isinstance(value, list):
-            return [self.resolved(each) for each in value]
+            return [found for each in value if (found := self.resolved(each)) is not NOTHING]
         if not isinstance(value, Mapping):
             return value
         if len(value) == 1:
@@ -110,8 +111,8 @@ class Base:
         return {key: self.resolved(each) for key, each in value.items()}
 
     def reference(self, name: str) -> Any:
-        pseudo = {"AWS::AccountId": self.account, "AWS::Region": self.region, "AWS::Partition": "aws"}
-        pseudo["AWS::StackName"] = "tenantlake-account-base"
+        pseudo: dict[str, Any] = {"AWS::AccountId": self.account, "AWS::Region": self.region, "AWS::Partition": "aws"}
+        pseudo |= {"AWS::StackName": "tenantlake-account-base", "AWS::NoValue": NOTHING}
         if name in pseudo:
             return pseudo[name]
         if name in raw()["Parameters"]:
@@ -150,7 +151,10 @@ class Base:
             arn=self.identity(name),
             tenant=None,
             trust=Document(name, properties["AssumeRolePolicyDocument"]),
-            identity=tuple(by_arn[arn] for arn in properties["ManagedPolicyArns"]),
+            identity=(
+                *(by_arn[arn] for arn in properties["ManagedPolicyArns"]),
+                *(Document(each["PolicyName"], each["PolicyDocument"]) for each in properties.get("Policies", [])),
+            ),
             boundary=by_arn[boundary] if boundary else None,
         )
 

@@ -180,5 +180,9 @@ def test_state_is_kept_encrypted_private_in_every_version_and_after_the_stack(ba
     assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Retain", "Retain")
     assert bucket["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
     assert set(bucket["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
+    assert "Expiration" not in json.dumps(bucket["Properties"]["LifecycleConfiguration"])
     statements = base.resources["StateBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert {each["Effect"] for each in statements} == {"Deny"}
+    (once,) = [each for each in statements if each["Sid"] == "CertificatesOnce"]
+    assert once["Resource"].endswith("/deployments/*/offboarding/*certificate.json")
+    assert once["Condition"] == {"Null": {"s3:if-none-match": "true"}}

@@ -9,7 +9,7 @@ from tests.cloudformation import calls
 from tests.cloudformation.base import Base
 from tests.cloudformation.test_workflow_roles import Recorded
 
-DEV = Base.of(calls.ACCOUNT, calls.REGION, Environment="dev")
+DEV = Base.of(calls.ACCOUNT, calls.REGION, Environment="dev", RemovalPolicy="destroy")
 ENVIRONMENTS = f"""environments:
   local: {{account: "111122223333", region: us-east-1, removal_policy: destroy, termination_protection: false}}
   dev:

@@ -13,7 +13,7 @@ from tests.cli.test_deploy import ENVIRONMENTS, GLOBEX, PROJECT, TENANTS, Answer
 from tests.cloudformation import calls
 from tests.cloudformation.base import ACCOUNT, ORGANIZATION, REGION, Base
 
-LOCAL = Base.of(calls.ACCOUNT, calls.REGION, Environment=calls.ENVIRONMENT)
+LOCAL = Base.of(calls.ACCOUNT, calls.REGION, Environment=calls.ENVIRONMENT, RemovalPolicy="destroy")
 SUSPENDED = TENANTS.replace("    datasets", "    state: suspended\n    datasets")
 
 
@@ -157,9 +157,8 @@ def through(service: str, alias: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("action", "name", "context", "allowed"),
     [
-        ("cloudformation:UpdateStack", f"{STACK}/{ORGANIZATION}-acme-prod-tenant/1", {"cloudformation:RoleArn": EXECUTION}, ["DeployRole", "OffboardRole"]),
-        # Without a role CloudFormation takes the one that the stack was made under: a key is let go of so.
-        ("cloudformation:UpdateStack", f"{STACK}/{ORGANIZATION}-acme-prod-tenant/1", {}, ["OffboardRole"]),
+        ("cloudformation:UpdateStack", f"{STACK}/{ORGANIZATION}-acme-prod-tenant/1", {"cloudformation:RoleArn": EXECUTION}, ["DeployRole"]),
+        ("cloudformation:UpdateStack", f"{STACK}/{ORGANIZATION}-acme-prod-tenant/1", {}, []),
         ("cloudformation:UpdateStack", f"{STACK}/{ORGANIZATION}-prod-platform/1", {}, []),
         ("cloudformation:CreateStack", f"{STACK}/{ORGANIZATION}-acme-prod-tenant/1", {"cloudformation:RoleArn": f"{IAM}:role/Administrator"}, []),
         ("cloudformation:CreateStack", f"{STACK}/payroll/1", {"cloudformation:RoleArn": EXECUTION}, []),
@@ -167,14 +166,14 @@ def through(service: str, alias: str) -> dict[str, str]:
         ("cloudformation:UpdateStack", f"{STACK}/tenantlake-account-base/1", {"cloudformation:RoleArn": EXECUTION}, []),
         ("cloudformation:DeleteStack", f"{STACK}/{ORGANIZATION}-acme-prod-tenant/1", {}, ["DeployRole", "OffboardRole"]),
         ("cloudformation:DeleteStack", f"{STACK}/{ORGANIZATION}-prod-platform/1", {}, ["DeployRole"]),
-        ("iam:PassRole", EXECUTION, {"iam:PassedToService": "cloudformation.amazonaws.com"}, ["DeployRole", "OffboardRole"]),
+        ("iam:PassRole", EXECUTION, {"iam:PassedToService": "cloudformation.amazonaws.com"}, ["DeployRole"]),
         ("iam:PassRole", EXECUTION, {"iam:PassedToService": "ec2.amazonaws.com"}, []),
         ("iam:PassRole", f"{IAM}:role/Administrator", {"iam:PassedToService": "cloudformation.amazonaws.com"}, []),
         ("iam:CreateRole", f"{IAM}:role/{ORGANIZATION}-acme-prod-job", {}, []),
         ("iam:PutRolePolicy", f"{IAM}:role/tenantlake-deploy-write", {}, []),
         ("iam:CreatePolicyVersion", f"{IAM}:policy/tenantlake-workflow-boundary", {}, []),
         ("sts:AssumeRole", f"{IAM}:role/{ORGANIZATION}-canary-prod-analyst", {}, ["DeployRole"]),
-        ("sts:AssumeRole", f"{IAM}:role/{ORGANIZATION}-canary-b-prod-analyst", {}, ["DeployRole"]),
+        ("sts:AssumeRole", f"{IAM}:role/{ORGANIZATION}-canary-islands-prod-analyst", {}, []),
         ("sts:AssumeRole", f"{IAM}:role/{ORGANIZATION}-acme-prod-analyst", {}, []),
         ("sts:AssumeRole", f"{IAM}:role/Administrator", {}, []),
         ("s3:PutObject", f"{CANARY}/raw/canary/x.csv", {}, ["DeployRole"]),
@@ -188,6 +187,10 @@ def through(service: str, alias: str) -> dict[str, str]:
         ("s3:DeleteBucket", f"arn:aws:s3:::{ORGANIZATION}-prod-platform-code", {}, []),
         ("s3:PutObject", f"{STATE}/deployments/{ORGANIZATION}-prod-platform/record.json", {}, ["DeployRole", "OffboardRole"]),
         ("s3:PutObject", f"{STATE}/deployments/{ORGANIZATION}-prod-platform/drift.json", {}, list(WORKFLOWS)),
+        ("s3:PutObject", f"{STATE}/deployments/{ORGANIZATION}-prod-platform-b/drift.json", {}, list(WORKFLOWS)),
+        ("s3:PutObject", f"{STATE}/deployments/{ORGANIZATION}-prod-platform/runs/9/1/drift.json", {}, ["DeployRole", "OffboardRole"]),
+        ("s3:PutObject", f"{STATE}/deployments/{ORGANIZATION}-prod-platform/offboarding/acme/1/drift.json", {}, ["OffboardRole"]),
+        ("s3:PutObject", f"{STATE}/deployments/{ORGANIZATION}-prod-platform/offboarding/acme/1/certificate.json", {}, ["OffboardRole"]),
         ("s3:PutObject", f"{STATE}/1234.zip", {}, ["DeployRole"]),
         ("s3:DeleteObject", f"{STATE}/deployments/{ORGANIZATION}-prod-platform/lock.json", {}, []),
         ("s3:DeleteObjectVersion", f"{STATE}/deployments/{ORGANIZATION}-prod-platform/offboarding/acme/certificate.json", {}, []),
@@ -218,6 +221,24 @@ def through(service: str, alias: str) -> dict[str, str]:
 )  # fmt: skip
 def test_who_may_what(action: str, name: str, context: dict[str, str], allowed: list[str]):
     assert [role for role in WORKFLOWS if BASE.may(role, action, name, context)] == allowed
+
+
+def test_an_offboarding_hands_cloudformation_a_template_only_where_data_would_go_with_their_stack():
+    """There it says first that the key outlives the stack; CloudFormation takes the role that the stack was made under."""
+    update = ("cloudformation:UpdateStack", f"{STACK}/{ORGANIZATION}-acme-prod-tenant/1")
+
+    assert not BASE.may("OffboardRole", *update)
+    assert Base.of(RemovalPolicy="destroy").may("OffboardRole", *update)
+    assert not Base.of(RemovalPolicy="destroy").may(
+        "OffboardRole", update[0], f"{STACK}/{ORGANIZATION}-prod-platform/1"
+    )
+
+
+def test_a_further_cells_canary_is_named():
+    role = f"{IAM}:role/{ORGANIZATION}-canary-b-prod-analyst"
+
+    assert not BASE.may("DeployRole", "sts:AssumeRole", role)
+    assert Base.of(FurtherCanary="canary-b").may("DeployRole", "sts:AssumeRole", role)
 
 
 def test_a_key_goes_in_thirty_days_or_not_at_all():
