@@ -137,6 +137,8 @@ def test_what_driving_the_canarys_file_calls_is_allowed_to_a_deploy_and_to_no_pl
 BASE = Base.of()
 IAM = f"arn:aws:iam::{ACCOUNT}"
 EXECUTION = f"{IAM}:role/cdk-hnb659fds-cfn-exec-role-{ACCOUNT}-{REGION}"
+# What `cdk bootstrap` makes in another Region is an administrator's.
+ELSEWHERE = EXECUTION.replace(REGION, "us-east-1")
 STATE = f"arn:aws:s3:::cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
 STACK = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack"
 ACME, CANARY = f"arn:aws:s3:::{ORGANIZATION}-acme-prod-datalake", f"arn:aws:s3:::{ORGANIZATION}-canary-prod-datalake"
@@ -161,6 +163,8 @@ def through(service: str, alias: str) -> dict[str, str]:
         ("cloudformation:UpdateStack", f"{STACK}/{ORGANIZATION}-acme-prod-tenant/1", {}, []),
         ("cloudformation:UpdateStack", f"{STACK}/{ORGANIZATION}-prod-platform/1", {}, []),
         ("cloudformation:CreateStack", f"{STACK}/{ORGANIZATION}-acme-prod-tenant/1", {"cloudformation:RoleArn": f"{IAM}:role/Administrator"}, []),
+        ("cloudformation:UpdateStack", f"{STACK}/{ORGANIZATION}-acme-prod-tenant/1", {"cloudformation:RoleArn": ELSEWHERE}, []),
+        ("iam:PassRole", ELSEWHERE, {"iam:PassedToService": "cloudformation.amazonaws.com"}, []),
         ("cloudformation:CreateStack", f"{STACK}/payroll/1", {"cloudformation:RoleArn": EXECUTION}, []),
         ("cloudformation:CreateStack", f"{STACK}/{ORGANIZATION}-acme-dev-tenant/1", {"cloudformation:RoleArn": EXECUTION}, []),
         ("cloudformation:UpdateStack", f"{STACK}/tenantlake-account-base/1", {"cloudformation:RoleArn": EXECUTION}, []),
@@ -196,6 +200,7 @@ def through(service: str, alias: str) -> dict[str, str]:
         ("s3:DeleteObjectVersion", f"{STATE}/deployments/{ORGANIZATION}-prod-platform/offboarding/acme/certificate.json", {}, []),
         ("s3:PutBucketPolicy", STATE, {}, []),
         ("s3:PutObject", "arn:aws:s3:::acme-takeout/lake/x", {"s3:ResourceAccount": "999900009999"}, ["OffboardRole"]),
+        ("s3:PutObjectTagging", "arn:aws:s3:::acme-takeout/lake/x", {"s3:ResourceAccount": "999900009999"}, ["OffboardRole"]),
         ("s3:PutObject", "arn:aws:s3:::payroll/x", {"s3:ResourceAccount": ACCOUNT}, []),
         ("kms:Decrypt", KEY, through("s3", "acme-prod"), ["OffboardRole"]),
         ("kms:Decrypt", KEY, through("s3", "canary-prod"), ["DeployRole", "OffboardRole"]),
@@ -234,6 +239,14 @@ def test_an_offboarding_hands_cloudformation_a_template_only_where_data_would_go
     )
 
 
+def test_a_further_region_is_named():
+    passing = ("iam:PassRole", ELSEWHERE, {"iam:PassedToService": "cloudformation.amazonaws.com"})
+
+    assert not BASE.may("DeployRole", *passing)
+    assert Base.of(FurtherRegion="us-east-1").may("DeployRole", *passing)
+    assert Base.of(FurtherRegion="us-east-1").may("DeployRole", passing[0], EXECUTION, passing[2])
+
+
 def test_a_further_cells_canary_is_named():
     role = f"{IAM}:role/{ORGANIZATION}-canary-b-prod-analyst"
 
@@ -241,9 +254,10 @@ def test_a_further_cells_canary_is_named():
     assert Base.of(FurtherCanary="canary-b").may("DeployRole", "sts:AssumeRole", role)
 
 
-def test_a_key_goes_in_thirty_days_or_not_at_all():
+@pytest.mark.parametrize("policy", ["Offboarding", "ExecutionData"])
+def test_a_key_goes_in_thirty_days_or_not_at_all(policy: str):
     """The number is compared by AWS: here it can only be seen to be asked for."""
-    (denial,) = [each for each in BASE.document("Offboarding").denying if each.sid == "KeyWindow"]
+    (denial,) = [each for each in BASE.document(policy).denying if each.sid == "KeyWindow"]
 
     assert denial.actions == ("kms:schedulekeydeletion",)
     assert [str(each) for each in denial.conditions] == [
