@@ -14,6 +14,7 @@ from cli.errors import LakeError, NotFound, WrongInput
 from cli.holder import holder, is_dead
 from deployment.certificates import Verification
 from deployment.exports import Export, Target
+from deployment.inventory import is_there
 from deployment.journal import Journal
 from deployment.locks import Lock
 from deployment.offboarding import CERTIFICATE, INTENT, Offboarding, folder_of, latest
@@ -173,19 +174,21 @@ class Departure:
                 raise LakeError(refused)
             folder = self.folder(journal.known, own.check)
             end = journal.known.offboardings.get(self.id)
-            if end is None or end.is_certified:
-                self._announce(folder)
-                journal.offboard(self.id, self._end("begun", folder))
             offboarding = self._offboarding(folder)
+            if not offboarding.is_exported:
+                self._announce(offboarding)
+            if end is None or end.is_certified:
+                journal.offboard(self.id, self._end("begun", folder))
             offboarding.begin(self._facts(folder, journal.known))
         return offboarding
 
-    def _announce(self, folder: Folder) -> None:
+    def _announce(self, offboarding: Offboarding) -> None:
         """An export that cannot be made is told while there is a way back."""
-        export = self._export(folder)
-        if export is not None:
-            asked = {"tenant": self.id, "environment": self.connection.environment.name}
-            export.announce({**asked, "requested_by": self.terms.requested_by})
+        if offboarding.export is not None and is_there(self.s3, self.place.names.bucket):
+            environment = self.connection.environment.name
+            offboarding.export.announce(
+                {"tenant": self.id, "environment": environment, "of": offboarding.folder.address}
+            )
 
     def _end(self, state: str, folder: Folder, sha256: str | None = None) -> RecordedOffboarding:
         at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -234,16 +237,16 @@ class Departure:
         )
 
     def _export(self, folder: Folder) -> Export | None:
-        """To where the intent says, once there is one."""
-        intent = folder.document(INTENT) or {"export": self.terms.export, "export_account": self.terms.export_account}
-        if intent["export"] is None:
+        """To a folder of this end alone: a bucket may take what several tenants leave, and an id may leave twice."""
+        terms = self.terms
+        if terms.export is None or terms.export_account is None:
             return None
-        bucket, _, prefix = str(intent["export"]).removeprefix("s3://").partition("/")
+        number = folder.prefix.rstrip("/").rpartition("/")[2]
         target = Target(
-            s3=self._takeout(intent["export_account"]),
-            bucket=bucket,
-            prefix=f"{prefix}{self.connection.environment.name}/",
-            account=intent["export_account"],
+            s3=self._takeout(terms.export_account),
+            bucket=str(terms.export_bucket),
+            prefix=f"{terms.export_prefix}{self.connection.environment.name}/{self.id}/{number}/",
+            account=terms.export_account,
         )
         bundles: dict[str, Callable[[], Iterable[Mapping[str, Any]]]] = {
             "openlineage": self._events,

@@ -22,8 +22,13 @@ LISTS = {"inventory": "versions", "uploads": "uploads", "ledger": "ledger"}
 Facts = Mapping[str, Any]
 
 
-def certificate_of(intent: Facts, steps: Mapping[str, Facts], counts: Facts, *, by: str, at: str) -> dict[str, Any]:
-    """What was deleted, how much of it, when, on whose word and by whom; sealed by its own hash."""
+def certificate_of(
+    intent: Facts, steps: Mapping[str, Facts], counts: Facts, amendments: Sequence[Facts], *, by: str, at: str
+) -> dict[str, Any]:
+    """What was deleted, how much of it, when, on whose word and by whom; sealed by its own hash.
+
+    `amendments`: what was changed of the intent before anything was deleted.
+    """
     bucket, ledger = counts["bucket"], counts["ledger"]
     told = {
         "format": FORMAT,
@@ -40,7 +45,8 @@ def certificate_of(intent: Facts, steps: Mapping[str, Facts], counts: Facts, *, 
             "resources": resources_of(intent, steps),
         },
         "lists": {name: counts[name] for name in LISTS},
-        "export": {name: value for name, value in steps["exported"].items() if name not in {"at", "by"}},
+        "export": export_of(steps["exported"], bucket),
+        "amendments": list(amendments),
         "key": {"arn": steps["locked"]["key"], "deletion_date": steps["locked"]["deletion_date"]},
         "steps": {name: step["at"] for name, step in steps.items()},
     }
@@ -60,6 +66,15 @@ def resources_of(intent: Facts, steps: Mapping[str, Facts]) -> list[dict[str, st
     known = {each["name"] for each in held}
     beside = {each["name"]: dict(each) for each in removed if each["name"] not in known}
     return [each for each in held if each["kind"] != "AWS::KMS::Key"] + list(beside.values())
+
+
+def export_of(step: Facts, bucket: Facts) -> dict[str, Any]:
+    """Where to, and what of the deleted versions did not go there."""
+    told = {name: value for name, value in step.items() if name not in {"at", "by"}}
+    if told["to"] is None:
+        return told
+    older = bucket["versions"] - bucket["results"] - told["objects"]
+    return {**told, "left_behind": {"older_or_late_versions": older, "query_results": bucket["results"]}}
 
 
 def seal_of(certificate: Facts) -> str:

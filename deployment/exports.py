@@ -10,20 +10,21 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from deployment.errors import DeployError
+from deployment.inventory import RESULTS
 from deployment.parts import Folder, Parts, digest, packed
 from deployment.remnants import is_gone
 
-__all__ = ["ZONES", "Export", "Target"]
+__all__ = ["LEFT_BEHIND", "Export", "Target"]
 
-ZONES = ("analytics-ready/", "processed/", "quarantine/", "raw/")
-"""In the order of a listing. What queries left in `athena-results/` can be asked again, and stays behind."""
+LEFT_BEHIND = RESULTS
+"""What queries left there can be asked again. Everything else that lies in the bucket is taken along."""
 
 LARGEST = 5 * 1024**3  # bytes that S3 copies in one call
 PAGE = 1_000
 BUNDLE = 10_000  # rows to an object of the lineage bundle
 
-VOID, NOTE = "void.json", "export.json"
-FORBIDDEN = 403
+VOID, NOTE, TARGET = "void.json", "export.json", "target.json"
+FORBIDDEN, FAILED = 403, 412
 AGAIN = "nothing was deleted; see who writes there, and run the command again: it exports everything anew"
 
 Row = Mapping[str, Any]
@@ -81,12 +82,18 @@ class Export:
     parts: Parts = field(init=False)
 
     def __post_init__(self) -> None:
+        """A try that was found wrong is not gone on with, nor one that went somewhere else."""
         tries = (self.folder.below(f"export-{number}") for number in count(1))
-        self.tried = next(each for each in tries if each.get(VOID) is None)
+        self.tried = next(each for each in tries if each.get(VOID) is None and each.get(TARGET) in {None, self._there})
         self.parts = Parts(self.tried)
+
+    @property
+    def _there(self) -> bytes:
+        return text_of({"to": self.target.address, "account": self.target.account})
 
     def run(self) -> dict[str, Any]:
         """Copy, write the manifest, and compare all of it with what lies at the target."""
+        self.tried.once(TARGET, self._there)
         try:
             for page in self._pages():
                 self.parts.add(self._copied(page))
@@ -101,19 +108,44 @@ class Export:
         return self._result(manifest)
 
     def announce(self, note: Row) -> None:
-        """Write a note at the target, and list it: before anything begins, that everything can go there.
+        """Write a note at the target, list it, and copy an object there: that all can go there, before anything begins.
 
-        Raises DeployError.
+        Raises DeployError; also where something else lies there, which would be written over.
         """
         try:
-            written = self.target.put(NOTE, text_of(note))
-            found = next(self.target.listing(NOTE), None)
+            self._write_note(text_of(note))
+            if next(self.target.listing(NOTE), None) is None:
+                raise DeployError(f"{self.target.address}{NOTE}: was written there and is not listed")
+            for each in islice(self._current(""), 1):
+                self._copy(row_of(each))
         except ClientError as error:
             raise self._explained(error) from error
-        if found is None or found["etag"] != written["etag"]:
+
+    def _write_note(self, body: bytes) -> None:
+        """The first thing in an empty folder, or there already and ours."""
+        there = next(self.target.listing(""), None)
+        if there is None:
+            try:
+                self.target.s3.put_object(
+                    Bucket=self.target.bucket, Key=self.target.key(NOTE), Body=body, IfNoneMatch="*"
+                )
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] != FAILED:
+                    raise
+        if self._note() != body:
             raise DeployError(
-                f"{self.target.address}{NOTE}: was written there and is not listed; see who else writes there"
+                f"{self.target.address}: holds {there['key'] if there else NOTE} already, which is not of this export "
+                "and would be written over; name another place, or clear this one"
             )
+
+    def _note(self) -> bytes | None:
+        try:
+            body: bytes = self.target.s3.get_object(Bucket=self.target.bucket, Key=self.target.key(NOTE))["Body"].read()
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchKey":
+                raise
+            return None
+        return body
 
     def obstacle(self) -> str | None:
         """Why nothing could go there, as far as a look tells; None also where this login may not look."""
@@ -148,28 +180,26 @@ class Export:
             yield page
 
     def _current(self, after: str) -> Iterator[Row]:
-        paginator = self.source.get_paginator("list_object_versions")
-        for zone in ZONES:
-            if after >= zone and not after.startswith(zone):
-                continue
-            marker = {"KeyMarker": after} if after else {}
-            for page in paginator.paginate(Bucket=self.bucket, Prefix=zone, **marker):
-                yield from (each for each in page.get("Versions", ()) if each["IsLatest"])
+        marker = {"KeyMarker": after} if after else {}
+        for page in self.source.get_paginator("list_object_versions").paginate(Bucket=self.bucket, **marker):
+            for each in page.get("Versions", ()):
+                if each["IsLatest"] and not each["Key"].startswith(LEFT_BEHIND):
+                    yield each
 
     def _copied(self, page: Sequence[Row]) -> list[Row]:
-        found = [{"key": each["Key"], "version": each["VersionId"], "size": int(each["Size"])} for each in page]
+        found = [row_of(each) for each in page]
         if self.workers < 2:
             return [self._copy(row) for row in found]
         with ThreadPoolExecutor(self.workers) as pool:
             return list(pool.map(self._copy, found))
 
     def _copy(self, row: Row) -> Row:
-        """Within S3; nothing of it passes here."""
+        """Within S3; nothing of it passes here. Tags stay behind: to write them is a right of its own."""
         to = {"Bucket": self.target.bucket, "Key": self.target.key(f"data/{row['key']}")}
         source = {"Bucket": self.bucket, "Key": row["key"], "VersionId": row["version"]}
         self.folder.guard()
         if row["size"] <= LARGEST:
-            answer = self.target.s3.copy_object(**to, CopySource=source)["CopyObjectResult"]
+            answer = self.target.s3.copy_object(**to, CopySource=source, TaggingDirective="REPLACE")["CopyObjectResult"]
         else:
             from boto3.s3.transfer import TransferConfig
 
@@ -222,8 +252,13 @@ class Export:
             return error
         return DeployError(
             f"export from {self.bucket} to {self.target.address} (account {self.target.account}): {code}; the bucket "
-            "has to exist in that account, and its policy has to allow whoever runs this s3:PutObject and s3:ListBucket"
+            "has to exist in that account, and its policy and key to let in whoever runs this (docs/offboarding.md); "
+            "nothing was deleted, and another place may be named in tenants.yaml"
         )
+
+
+def row_of(listed: Row) -> dict[str, Any]:
+    return {"key": listed["Key"], "version": listed["VersionId"], "size": int(listed["Size"])}
 
 
 def written(manifest: Row) -> Iterator[Row]:

@@ -11,9 +11,10 @@ from botocore.exceptions import ClientError
 from deployment.errors import DeployError
 from deployment.parts import Folder, Parts
 
-__all__ = ["Counts", "Inventory", "is_there"]
+__all__ = ["RESULTS", "Counts", "Inventory", "is_there"]
 
 PAGE = 1_000  # keys to a listing and to a deletion, S3's limit
+RESULTS = "athena-results/"
 ABORTS = 5  # of one upload
 NOT_THERE = 404
 
@@ -28,6 +29,8 @@ class Counts:
     markers: int = 0
     bytes: int = 0
     uploads: int = 0
+    results: int = 0
+    """Of the versions, those that queries left."""
 
 
 class Inventory:
@@ -46,6 +49,7 @@ class Inventory:
 
     def empty(self) -> None:
         """Until a listing of the whole bucket shows nothing; a bucket that is gone is empty."""
+        self.tried.clear()
         try:
             self.aborted.update(row["upload"] for row in self.uploads.last())
             self._abort(self.uploads.last())
@@ -57,12 +61,13 @@ class Inventory:
                 raise
 
     def counts(self) -> Counts:
-        versions = markers = size = 0
+        versions = markers = size = results = 0
         for row in self.versions.rows():
             markers += bool(row.get("marker"))
             versions += not row.get("marker")
             size += int(row.get("size", 0))
-        return Counts(versions, markers, size, sum(1 for _ in self.uploads.rows()))
+            results += not row.get("marker") and row["key"].startswith(RESULTS)
+        return Counts(versions, markers, size, sum(1 for _ in self.uploads.rows()), results)
 
     def _versions(self) -> int:
         page = self.s3.list_object_versions(Bucket=self.bucket, MaxKeys=PAGE)

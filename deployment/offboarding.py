@@ -26,6 +26,7 @@ from deployment.remnants import KINDS, Clients, Place, is_gone
 __all__ = ["CERTIFICATE", "INTENT", "LEDGER", "Offboarding", "Rows", "folder_of", "latest"]
 
 INTENT, CERTIFICATE = "intent.json", "certificate.json"
+AMENDMENT, EXPORTED = "amendment-", "exported.json"
 LEDGER = "ledger"
 IN_FLIGHT = {"RUNNING", "STARTING", "STOPPING", "WAITING"}
 PATIENCE, LOOK = 900.0, 5.0  # seconds for runs in flight, and between two looks
@@ -83,6 +84,7 @@ class Offboarding:
         """Write the intent: who asked, who runs it, and what stands. The first one holds."""
         known = self.folder.document(INTENT)
         if known is not None:
+            self._amend(known, facts)
             return known
         names = self.place.names
         dissolution = self._dissolution()
@@ -104,6 +106,24 @@ class Offboarding:
         self.folder.once(INTENT, text_of(intent))
         return self.folder.document(INTENT) or intent
 
+    def _amend(self, intent: Result, facts: Mapping[str, Any]) -> None:
+        """Until everything is exported, the tenant may name another place."""
+        amendments = self.amendments()
+        was = (amendments or [intent])[-1]
+        terms = {name: facts[name] for name in ("export", "export_account")}
+        if terms != {name: was[name] for name in terms} and not self.is_exported:
+            body = text_of({"at": now(), "by": self.by, **terms})
+            self.folder.once(f"{AMENDMENT}{len(amendments) + 1:03}.json", body)
+
+    def amendments(self) -> list[Result]:
+        """In their order."""
+        names = [name for name in self.folder.names() if name.startswith(AMENDMENT)]
+        return [dict(json.loads(self.folder.get(name) or b"{}")) for name in names]
+
+    @property
+    def is_exported(self) -> bool:
+        return self.folder.get(EXPORTED) is not None
+
     def run(self) -> Result:
         """Everything after the intent; the certificate."""
         intent = self.folder.document(INTENT)
@@ -118,7 +138,7 @@ class Offboarding:
             "locked": lambda: self._lock(intent),
         }
         done = {name: self._once(name, step) for name, step in steps.items()}
-        certificate = certificate_of(intent, done, self._counts(), by=self.by, at=now())
+        certificate = certificate_of(intent, done, self._counts(), self.amendments(), by=self.by, at=now())
         return dict(json.loads(self.folder.once(CERTIFICATE, text_of(certificate))))
 
     def _once(self, name: str, step: Callable[[], Result]) -> Result:

@@ -90,7 +90,7 @@ def test_a_tenant_leaves_with_its_data_and_lineage_and_nothing_of_it_stays(lake,
     verified = lake(*VERIFIED)
     assert verified.code == 0, verified.out
     taken = lake.run(TAKEN)
-    assert {"lake/local/data/raw/orders/acme.csv", "lake/local/manifest.json"} <= set(taken)
+    assert {"lake/local/acme/1/data/raw/orders/acme.csv", "lake/local/acme/1/manifest.json"} <= set(taken)
 
     again = lake(*ORDERED, "--json")
     assert (again.code, again.json) == (0, certificate)

@@ -6,6 +6,7 @@ import json
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from deployment.errors import DeployError
@@ -48,18 +49,18 @@ def taken(s3):
     return [each["Key"].removeprefix("from/acme/dev/data/") for each in listed]
 
 
-def test_the_newest_versions_of_the_four_zones_are_taken_along(s3):
+def test_the_newest_versions_of_everything_but_query_results_are_taken_along(s3):
     for key, content in (("raw/a.csv", b"old"), ("raw/a.csv", b"newest"), ("raw/gone.csv", b"x")):
         s3.put_object(Bucket=LAKE, Key=key, Body=content)
     s3.delete_object(Bucket=LAKE, Key="raw/gone.csv")
-    for zone in ("processed", "analytics-ready", "quarantine", "athena-results", "rawness"):
+    for zone in ("processed", "analytics-ready", "quarantine", "athena-results", "landing"):
         s3.put_object(Bucket=LAKE, Key=f"{zone}/x", Body=b"x")
 
     result = an_export(s3).run()
 
-    assert taken(s3) == ["analytics-ready/x", "processed/x", "quarantine/x", "raw/a.csv"]
+    assert taken(s3) == ["analytics-ready/x", "landing/x", "processed/x", "quarantine/x", "raw/a.csv"]
     assert body(s3, "data/raw/a.csv") == b"newest"
-    assert (result["objects"], result["bytes"], result["openlineage_rows"], result["ledger_rows"]) == (4, 9, 3, 0)
+    assert (result["objects"], result["bytes"], result["openlineage_rows"], result["ledger_rows"]) == (5, 10, 3, 0)
     assert (result["to"], result["account"]) == ("s3://takeout/from/acme/dev/", ACCOUNT)
 
 
@@ -113,7 +114,7 @@ def test_who_begins_again_goes_on_after_the_last_page(s3, monkeypatch):
     monkeypatch.setattr("deployment.exports.PAGE", 2)
     for key in ("processed/1", "processed/2", "raw/1", "raw/2", "raw/3"):
         s3.put_object(Bucket=LAKE, Key=key, Body=b"x")
-    asked = iter(range(5))  # two pages, each of two copies and a list; not the last one's list
+    asked = iter(range(6))  # where to, a page of two copies and its list, two copies; not the list of these
 
     def guard():
         if next(asked, None) is None:
@@ -157,3 +158,65 @@ def test_what_is_not_there_as_it_was_written_is_told_and_all_is_exported_anew(s3
 
     assert an_export(s3).run()["objects"] == 2
     assert body(s3, "data/raw/a.csv") == b"four"
+
+
+NOTED = {"tenant": "acme", "of": "s3://state/end/"}
+
+
+def test_it_is_announced_by_a_note_and_by_the_copy_of_an_object(s3):
+    s3.put_object(Bucket=LAKE, Key="raw/a.csv", Body=b"x")
+
+    for _ in range(2):
+        an_export(s3).announce(NOTED)
+
+    assert json.loads(body(s3, "export.json")) == NOTED
+    assert taken(s3) == ["raw/a.csv"]
+    assert an_export(s3).run()["objects"] == 1
+
+
+@pytest.mark.parametrize("key", ["data/raw/a.csv", "manifest.json", "export.json"])
+def test_where_something_else_lies_nothing_is_written(s3, key):
+    s3.put_object(Bucket=THEIRS, Key=f"from/acme/dev/{key}", Body=b"of another tenant")
+
+    with pytest.raises(DeployError, match=f"holds {key} already, which is not of this export"):
+        an_export(s3).announce(NOTED)
+
+    assert s3.list_objects_v2(Bucket=THEIRS)["KeyCount"] == 1
+
+
+def test_an_announcement_that_is_refused_says_by_whom(s3, monkeypatch):
+    s3.put_object(Bucket=LAKE, Key="raw/a.csv", Body=b"x")
+
+    def refuse(**_):
+        raise ClientError(
+            {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}, "CopyObject"
+        )
+
+    monkeypatch.setattr(s3, "copy_object", refuse)
+
+    with pytest.raises(DeployError, match=r"to s3://takeout/from/acme/dev/ \(account 123456789012\): AccessDenied"):
+        an_export(s3).announce(NOTED)
+
+
+def test_tags_stay_behind_so_that_no_right_on_them_is_needed(s3):
+    s3.put_object(Bucket=LAKE, Key="raw/a.csv", Body=b"x", Tagging="scanned=yes")
+
+    an_export(s3).run()
+
+    assert s3.get_object_tagging(Bucket=THEIRS, Key="from/acme/dev/data/raw/a.csv")["TagSet"] == []
+
+
+def test_another_place_is_another_try_from_the_beginning(s3):
+    s3.put_object(Bucket=LAKE, Key="raw/a.csv", Body=b"x")
+    first = an_export(s3)
+    first.tried.once("target.json", first._there)
+    first.parts.add(first._copied(list(first._current(""))))
+
+    second = an_export(s3)
+    second.target = Target(s3, THEIRS, "elsewhere/", ACCOUNT)
+    second.__post_init__()
+    result = second.run()
+
+    assert result["objects"] == 1
+    assert s3.get_object(Bucket=THEIRS, Key="elsewhere/data/raw/a.csv")["Body"].read() == b"x"
+    assert an_export(s3).parts.count == 1

@@ -200,3 +200,23 @@ def test_so_is_an_upload(s3, monkeypatch):
         inventory.empty()
 
     assert len(list(inventory.uploads.rows())) == 1
+
+
+def test_emptied_again_such_a_key_is_no_error(s3, monkeypatch):
+    """As it is once more after the stack has gone."""
+    monkeypatch.setattr(s3, "delete_object", lambda **_: {})
+    inventory = an_inventory(s3)
+    inventory.versions.add([{"key": "raw/bell\x07", "version": "v1"}])
+
+    inventory.empty()
+    inventory.empty()
+
+
+def test_what_queries_left_is_told_apart(s3):
+    for key in ("athena-results/1.csv", "athena-results/2.csv", "raw/a.csv"):
+        s3.put_object(Bucket=LAKE, Key=key, Body=b"x")
+
+    inventory = an_inventory(s3)
+    inventory.empty()
+
+    assert inventory.counts() == Counts(versions=3, bytes=3, results=2)

@@ -200,7 +200,7 @@ def test_a_bucket_that_is_gone_is_no_export(account):
     tenant = account.new(objects=0)
     account.client("s3").delete_bucket(Bucket=account.connection.names(tenant).bucket)
 
-    with pytest.raises(DeployError, match=r"-datalake: is gone, and was to be exported to s3://takeout/local/"):
+    with pytest.raises(DeployError, match=r"-datalake: is gone, and was to be exported to s3://takeout/local/t0"):
         account.departure(tenant).run(0)
 
 
@@ -211,7 +211,9 @@ def test_an_export_to_a_place_that_is_not_there_deletes_nothing(account, monkeyp
     monkeypatch.setattr(type(departure), "terms", elsewhere)
 
     assert departure.prospect()["refused"].startswith("bucket nowhere-to-be-found, to which ")
-    with pytest.raises(DeployError, match=r"to s3://nowhere-to-be-found/local/ \(account 000000000000\): NoSuchBucket"):
+    with pytest.raises(
+        DeployError, match=r"to s3://nowhere-to-be-found/local/t[0-9]+/1/ \(account 000000000000\): NoSuchBucket"
+    ):
         departure.run(0)
 
     # It has not even begun: there is a way back.
@@ -220,12 +222,69 @@ def test_an_export_to_a_place_that_is_not_there_deletes_nothing(account, monkeyp
     assert len(account.versions(tenant)) == 7
 
 
+def test_until_all_is_exported_another_place_may_be_named_and_the_certificate_says_so(account, monkeypatch):
+    tenant, s3 = account.new(), account.client("s3")
+    departure = account.departure(tenant)
+    s3.create_bucket(Bucket="first-choice")
+    first = departure.terms.model_copy(update={"export": "s3://first-choice/"})
+
+    def gone():
+        for each in s3.list_objects_v2(Bucket="first-choice")["Contents"]:
+            s3.delete_object(Bucket="first-choice", Key=each["Key"])
+        s3.delete_bucket(Bucket="first-choice")
+
+    with monkeypatch.context() as patch, once_after(account, "s3", "PutBucketPolicy", gone):
+        patch.setattr(type(departure), "terms", first)
+        with pytest.raises(DeployError, match=r"NoSuchBucket; .* another place may be named"):
+            account.departure(tenant).run(0)
+
+    certificate = end(account, tenant)
+
+    assert certificate["export"]["to"] == f"s3://takeout/local/{tenant}/1/"
+    assert certificate["export"]["objects"] == 3
+    (amendment,) = certificate["amendments"]
+    assert (amendment["export"], amendment["export_account"]) == ("s3://takeout/", "000000000000")
+
+
+def test_after_its_bucket_is_gone_a_tenant_may_say_that_nothing_is_exported(account, monkeypatch):
+    tenant = account.new(objects=0)
+    departure = account.departure(tenant)
+    nothing = departure.terms.model_copy(update={"export": None, "export_account": None})
+    account.client("s3").delete_bucket(Bucket=account.connection.names(tenant).bucket)
+    with pytest.raises(DeployError, match="say `export: none`"):
+        departure.run(0)
+
+    monkeypatch.setattr(type(departure), "terms", nothing)
+    certificate = end(account, tenant)
+
+    assert certificate["export"] == {"to": None}
+
+
+def test_two_tenants_may_name_one_place(account):
+    one, other = account.new(), account.new()
+    s3 = account.client("s3")
+
+    first, second = end(account, one), end(account, other)
+
+    assert first["export"]["to"] != second["export"]["to"]
+    for certificate in (first, second):
+        key = f"{certificate['export']['to'].removeprefix('s3://takeout/')}data/raw/orders/0.csv"
+        assert s3.get_object(Bucket=TAKEOUT, Key=key)["Body"].read() == b"order_id\n2\n"
+    assert list(wrong_checks(account.departure(one))) == []
+
+
+def test_what_is_not_taken_along_is_told(account):
+    certificate = end(account, account.new())
+
+    assert certificate["export"]["left_behind"] == {"older_or_late_versions": 2, "query_results": 1}
+
+
 def test_what_somebody_writes_over_at_the_target_is_seen_and_exported_anew(account):
     tenant = account.new()
     s3 = account.client("s3")
 
     def spoil():
-        s3.put_object(Bucket=TAKEOUT, Key="local/data/raw/orders/0.csv", Body=b"spoilt")
+        s3.put_object(Bucket=TAKEOUT, Key=f"local/{tenant}/1/data/raw/orders/0.csv", Body=b"spoilt")
 
     with (
         once_written(account, "/export-1/000000.ndjson.gz", spoil),
@@ -237,7 +296,9 @@ def test_what_somebody_writes_over_at_the_target_is_seen_and_exported_anew(accou
     certificate = end(account, tenant)
 
     assert certificate["export"]["objects"] == 3
-    assert s3.get_object(Bucket=TAKEOUT, Key="local/data/raw/orders/0.csv")["Body"].read() == b"order_id\n2\n"
+    assert (
+        s3.get_object(Bucket=TAKEOUT, Key=f"local/{tenant}/1/data/raw/orders/0.csv")["Body"].read() == b"order_id\n2\n"
+    )
 
 
 def test_what_was_made_beside_goes_with_the_tenants_own_things_and_stays_anywhere_else(account):
@@ -419,12 +480,12 @@ def test_a_list_or_an_export_that_somebody_has_changed_is_found(account, certifi
         for bucket, key in (
             (state, f"{folder}/ledger/000000.ndjson.gz"),
             (state, f"{folder}/versions/000000.ndjson.gz"),
-            (TAKEOUT, "local/manifest.json"),
+            (TAKEOUT, f"local/{certified.id}/1/manifest.json"),
         )
     }
     s3.put_object(Bucket=state, Key=f"{folder}/ledger/000000.ndjson.gz", Body=b"not even a list")
     s3.delete_object(Bucket=state, Key=f"{folder}/versions/000000.ndjson.gz")
-    s3.put_object(Bucket=TAKEOUT, Key="local/manifest.json", Body=b"{}")
+    s3.put_object(Bucket=TAKEOUT, Key=f"local/{certified.id}/1/manifest.json", Body=b"{}")
 
     assert wrong(certified) == ["list of inventory", "list of ledger", "export"]
 
