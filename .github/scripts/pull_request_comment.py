@@ -6,6 +6,7 @@ fence: which pull request it is for is found by the commit that GitHub says was 
 
 import io
 import json
+import lzma
 import os
 import re
 import subprocess
@@ -23,6 +24,12 @@ AUTHOR = "github-actions[bot]"
 LONGEST_ARCHIVE, LONGEST_TEXT = 1_000_000, 5_000_000  # bytes
 LONGEST_SHOWN, LONGEST_LINE = 60_000, 500  # characters; GitHub takes 65,536 of a comment
 KEPT = frozenset("\n\t")
+# Python's readers of archives say in many ways that one is broken.
+UNREADABLE = (
+    zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError, MemoryError,
+    zlib.error, lzma.LZMAError,
+)  # fmt: skip
+WORDS = re.compile(r"tenants/(contracts/)?[\w.-]+\.(yaml|md)|docs/.*\.md|[\w.-]+\.md")
 SHA, NUMBER, REPOSITORY = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9]{1,19}"), re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -35,10 +42,22 @@ def main(environment: Mapping[str, str]) -> int:
         repository = checked(environment, "REPOSITORY", REPOSITORY)
         run, sha = checked(environment, "RUN", NUMBER), checked(environment, "HEAD_SHA", SHA)
         number = pull_request(repository, sha, environment["HEAD_OWNER"], environment["HEAD_BRANCH"])
-        write(repository, number, comment(text_of(archive(repository, run)), sha))
+        tell(repository, run, sha, number)
     except NotShown as why:
         print(f"::notice::no comment: {why}")
     return 0
+
+
+def tell(repository: str, run: str, sha: str, number: int) -> None:
+    """Where no plan can be shown, one of an earlier commit does not stay as if it were of this."""
+    own = own_comment(repository, number)
+    try:
+        body = comment(text_of(archive(repository, run)), sha, changed_code(repository, number))
+    except NotShown as why:
+        if own is not None:
+            write(repository, number, own, f"{MARK}\nNo plan of {sha}: {why}.\n")
+        raise
+    write(repository, number, own, body)
 
 
 def checked(environment: Mapping[str, str], name: str, pattern: re.Pattern[str]) -> str:
@@ -68,11 +87,19 @@ def archive(repository: str, run: str) -> bytes:
         "artifacts"
     ]
     found = [each for each in listed if each["name"] == ARTIFACT and not each["expired"]]
-    if len(found) != 1:
-        raise NotShown(f"the run has {len(found)} artifacts named {ARTIFACT}")
-    if int(found[0]["size_in_bytes"]) > LONGEST_ARCHIVE:
+    if not found:
+        raise NotShown(f"the run has no artifact named {ARTIFACT}")
+    # A run that was started again keeps those of its earlier attempts.
+    newest = max(found, key=lambda each: int(each["id"]))
+    if int(newest["size_in_bytes"]) > LONGEST_ARCHIVE:
         raise NotShown(f"the artifact is longer than {LONGEST_ARCHIVE:,} bytes")
-    return api(f"repos/{repository}/actions/artifacts/{int(found[0]['id'])}/zip")
+    return api(f"repos/{repository}/actions/artifacts/{int(newest['id'])}/zip")
+
+
+def changed_code(repository: str, number: int) -> int:
+    """How many files it changes that are more than words about tenants: they made the plan."""
+    pages = json.loads(api(f"repos/{repository}/pulls/{number}/files?per_page=100", "--paginate", "--slurp"))
+    return sum(not WORDS.fullmatch(each["filename"]) for page in pages for each in page)
 
 
 def text_of(packed: bytes) -> str:
@@ -85,7 +112,7 @@ def text_of(packed: bytes) -> str:
                 raise NotShown(f"the artifact holds something else than {MEMBER}")
             with archived.open(MEMBER) as member:
                 content = member.read(LONGEST_TEXT + 1)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error) as error:
+    except UNREADABLE as error:
         raise NotShown(f"the artifact is no archive that can be read ({type(error).__name__})") from error
     if len(content) > LONGEST_TEXT:
         raise NotShown(f"the plan is longer than {LONGEST_TEXT:,} bytes")
@@ -95,12 +122,16 @@ def text_of(packed: bytes) -> str:
         raise NotShown("the plan is not UTF-8") from error
 
 
-def comment(text: str, sha: str) -> str:
+def comment(text: str, sha: str, code: int = 0) -> str:
     """Inside a fence nothing is alive: no mention, no link, no HTML, no image."""
+    warning = (
+        f"\n**It was made by code that this pull request changes** ({code} files): read that first.\n" if code else ""
+    )
     shown = shortened(harmless(text))
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", shown)), default=0))
     head = f"{MARK}\n**Plan** of {sha}, compared with the base by `lake plan --against`; no account was asked.\n"
-    return f"{head}\n<details><summary>What would change</summary>\n\n{fence}text\n{shown}\n{fence}\n\n</details>\n"
+    folded = f"<details><summary>What would change</summary>\n\n{fence}text\n{shown}\n{fence}\n\n</details>\n"
+    return f"{head}{warning}\n{folded}"
 
 
 def harmless(text: str) -> str:
@@ -122,18 +153,21 @@ def shortened(text: str) -> str:
     return f"{shown[:LONGEST_SHOWN].rpartition(chr(10))[0]}\n… the rest stands in the artifact of the run"
 
 
-def write(repository: str, number: int, body: str) -> None:
-    """In place of the comment of an earlier commit, if there is one of ours."""
+def own_comment(repository: str, number: int) -> int | None:
     pages = json.loads(api(f"repos/{repository}/issues/{number}/comments?per_page=100", "--paginate", "--slurp"))
-    own = [each["id"] for page in pages for each in page if is_own(each)]
-    place = f"issues/comments/{own[0]}" if own else f"issues/{number}/comments"
-    said = json.dumps({"body": body}).encode()
-    api(f"repos/{repository}/{place}", "--method", "PATCH" if own else "POST", "--input", "-", given=said)
-    print(f"pull request {number}: {'comment replaced' if own else 'commented'}")
+    return next((int(each["id"]) for page in pages for each in page if is_own(each)), None)
+
+
+def write(repository: str, number: int, own: int | None, body: str) -> None:
+    """In place of our comment of an earlier commit, if there is one."""
+    place = f"issues/{number}/comments" if own is None else f"issues/comments/{own}"
+    method = "POST" if own is None else "PATCH"
+    api(f"repos/{repository}/{place}", "--method", method, "--input", "-", given=json.dumps({"body": body}).encode())
+    print(f"pull request {number}: {'commented' if own is None else 'comment replaced'}")
 
 
 def is_own(each: Mapping[str, Any]) -> bool:
-    return each["user"]["login"] == AUTHOR and each["body"].startswith(MARK)
+    return (each["user"] or {}).get("login") == AUTHOR and (each["body"] or "").startswith(MARK)
 
 
 def api(path: str, *options: str, given: bytes | None = None) -> bytes:

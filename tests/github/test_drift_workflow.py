@@ -21,6 +21,7 @@ LAKE = """#!/usr/bin/env bash
 # Stands in for .venv/bin/python: answers as `lake drift` does, and runs anything else.
 if [[ "$1" != -m ]]; then exec python3 "$@"; fi
 printf 'stack\\tresource\\nmycompany-acme-tenant\\tRole <b>@admins</b>\\n'
+if [[ -e "$FOLDER/more" ]]; then cat "$FOLDER/more"; fi
 printf '%s\\n' "$*" >>"$FOLDER/lake"
 exit "$(cat "$FOLDER/exit")"
 """
@@ -61,6 +62,7 @@ def drift(tmp_path: Path):
             event=SCHEDULED,
         )
 
+    of.folder = folder
     of.said = lambda name: (folder / name).read_text() if (folder / name).exists() else ""
     return of
 
@@ -119,3 +121,29 @@ def test_a_check_that_fails_fails_the_run_and_says_nothing_of_drift(drift):
 
     assert record.result == "failure"
     assert drift.said("gh") == ""
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "é".encode() * 80_000,
+        b"x" + "é".encode() * 80_000,
+        b"y\n" * 60_000,
+        b"\xff\xfe broken \xc3",
+        "\u2028@admins\r@admins\x0b@admins\x00".encode(),
+        b"z" * 200_000,
+    ],
+    ids=["letters of two bytes", "shifted by one", "short lines", "no UTF-8", "other ends of lines", "one long line"],
+)
+def test_whatever_the_values_are_the_issue_is_written_and_nothing_in_it_is_alive(drift, more: bytes):
+    drift.folder.joinpath("more").write_bytes(more)
+
+    record = drift(10, variables={"LAKE_DEPLOYED": '["prod"]'})
+
+    body = drift.said("body.md")
+    assert record.result == "success"
+    assert len(body) <= 65_536
+    head, *lines = body.split("\n")
+    assert head.startswith("Resources differ from what their stacks say.")
+    assert [line for line in lines if line and not line.startswith("    ")] == []
+    assert not any(character in body for character in "\r\x0b\x00\u2028")

@@ -49,6 +49,7 @@ class GitHub:
     def __init__(self, archive: bytes, pulls: list, comments: list) -> None:
         self.archive, self.pulls, self.comments = archive, pulls, comments
         self.artifacts = [{"id": 5, "name": "plan", "expired": False, "size_in_bytes": len(archive)}]
+        self.files = ["tenants/tenants.yaml"]
         self.asked: list[str] = []
         self.written: list[tuple[str, str, str]] = []
 
@@ -61,6 +62,8 @@ class GitHub:
             return self.archive
         if "/artifacts?" in path:
             return json.dumps({"artifacts": self.artifacts}).encode()
+        if "/files?" in path:
+            return json.dumps([[{"filename": name} for name in self.files]]).encode()
         return json.dumps([self.comments] if "/comments" in path else self.pulls).encode()
 
 
@@ -117,7 +120,62 @@ def test_a_branch_named_as_a_query_asks_for_nothing_else(github):
     )
 
 
+def test_of_a_run_that_was_started_again_the_newest_artifact_is_shown(github):
+    there = github()
+    plan = {"name": "plan", "expired": False, "size_in_bytes": 100}
+    there.artifacts = [{**plan, "id": 5}, {**plan, "id": 11}, {**plan, "id": 12, "expired": True}, {**plan, "id": 7}]
+
+    script.main(TOLD)
+
+    assert [path for path in there.asked if path.endswith("/zip")] == ["repos/mycompany/lake/actions/artifacts/11/zip"]
+    assert len(there.written) == 1
+
+
+def test_where_nothing_can_be_shown_an_older_plan_does_not_stay(github):
+    ours = {"id": 3, "user": {"login": "github-actions[bot]"}, "body": f"{script.MARK}\n**Plan** of {OTHER}"}
+    gone = {"id": 2, "user": None, "body": None}
+    there = github(b"no archive", comments=[gone, ours])
+
+    script.main(TOLD)
+
+    ((method, path, body),) = there.written
+    assert (method, path) == ("PATCH", "repos/mycompany/lake/issues/comments/3")
+    assert f"No plan of {SHA}: the artifact is no archive that can be read" in body
+
+
+@pytest.mark.parametrize(
+    ("files", "warned"),
+    [
+        (["tenants/tenants.yaml", "tenants/contracts/orders.yaml", "docs/tenants.md", "README.md"], False),
+        (["tenants/tenants.yaml", ".github/scripts/plan_against"], True),
+        (["deployment/planner.py"], True),
+        (["tenants/model.py"], True),
+        (["tenants/contracts/../../cli/app.py"], True),
+        (["docs/x.md\n.github/workflows/check.yml"], True),
+    ],
+)
+def test_a_plan_that_the_pull_requests_own_code_made_says_so(github, files: list[str], warned: bool):
+    there = github()
+    there.files = files
+
+    script.main(TOLD)
+
+    ((_, _, body),) = there.written
+    assert ("**It was made by code that this pull request changes** (1 files)" in body) is warned
+
+
 BOMB = packed(b"0" * 5_000_001)
+
+
+def flipped(method: int, at: int) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.writestr("plan.txt", b"a plan of some length " * 20)
+    content = bytearray(buffer.getvalue())
+    content[at] ^= 0xFF
+    return bytes(content)
+
+
 NOT_SHOWN = {
     "is no archive": b"<html>not found</html>",
     "holds something else": packed(b"x", "other.txt"),
@@ -131,6 +189,15 @@ NOT_SHOWN = {
     "has a wrong checksum": packed().replace(packed()[14:18], b"\0\0\0\0"),
     "has a stream that is none": b"".join((packed(b"x" * 900)[:38], b"\xff\xff\xff", packed(b"x" * 900)[41:])),
 }
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_with_any_byte_turned_is_read_or_told_of_and_never_a_traceback(method: int):
+    for at in range(len(flipped(method, 0))):
+        try:
+            script.text_of(flipped(method, at))
+        except script.NotShown:
+            continue
 
 
 @pytest.mark.parametrize("why", NOT_SHOWN)
@@ -158,10 +225,10 @@ def test_an_artifact_that_says_it_is_too_long_is_not_even_fetched(github):
         ([a_pull(7), a_pull(8)], ["plan"]),
         ([a_pull(7, OTHER)], ["plan"]),
         (None, []),
-        (None, ["plan", "plan"]),
+        (None, ["other"]),
     ],
 )
-def test_without_exactly_one_pull_request_and_one_artifact_nothing_is_written(github, pulls, names):
+def test_without_exactly_one_pull_request_and_an_artifact_nothing_is_written(github, pulls, names):
     there = github(pulls=pulls)
     there.artifacts = [{**there.artifacts[0], "name": name} for name in names]
 
@@ -274,7 +341,7 @@ elif path.endswith("/zip"):
 elif "/artifacts?" in path:
     size = (folder / "plan.zip").stat().st_size
     print(json.dumps({"artifacts": [{"id": 5, "name": "plan", "expired": False, "size_in_bytes": size}]}))
-elif "/comments" in path:
+elif "/comments" in path or "/files?" in path:
     print("[[]]")
 else:
     pull = {"number": 7, "head": {"sha": "SHA"}, "base": {"repo": {"full_name": "example/tenantlake"}}}

@@ -7,6 +7,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+COMMIT = "c" * 40
+GH = """#!/usr/bin/env bash
+if [[ "$1" == api ]]; then
+  printf "%s\\n" "$2" > asked
+  echo "${MERGED:-behind}"
+  exit
+fi
+printf "%s\\n" "$@" > arguments
+cat > notes
+"""
 CHANGELOG = """# Changelog
 
 ## [1.2.3] - 2026-11-21
@@ -31,13 +41,14 @@ def releasing(tmp_path: Path) -> Path:
         (tmp_path / f"sbom/{name}.cdx.json").write_text("{}")
     (tmp_path / "bin").mkdir()
     gh = tmp_path / "bin/gh"
-    gh.write_text('#!/usr/bin/env bash\nprintf "%s\\n" "$@" > arguments\ncat > notes\n')
+    gh.write_text(GH)
     gh.chmod(0o755)
     return tmp_path
 
 
-def release(folder: Path, tag: str) -> subprocess.CompletedProcess[str]:
-    variables = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "TAG": tag}
+def release(folder: Path, tag: str, **more: str) -> subprocess.CompletedProcess[str]:
+    variables = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "TAG": tag, "REPOSITORY": "mycompany/lake"}
+    variables |= {"COMMIT": COMMIT, **more}
     script = ROOT / ".github/scripts/release"
     return subprocess.run([script], cwd=folder, env=variables, capture_output=True, text=True, check=False)
 
@@ -91,3 +102,17 @@ def test_no_release_without_its_bills_of_materials(releasing: Path):
 
     assert "sbom/jars.cdx.json is not there: run make sbom first" in result.stderr
     assert (result.returncode, (releasing / "arguments").exists()) == (2, False)
+
+
+@pytest.mark.parametrize(("merged", "code"), [("behind", 0), ("identical", 0), ("ahead", 2), ("diverged", 2), ("x", 2)])
+def test_only_a_commit_that_was_merged_is_released(releasing: Path, merged: str, code: int):
+    result = release(releasing, "v1.2.3", MERGED=merged)
+
+    assert (result.returncode, (releasing / "arguments").exists()) == (code, code == 0)
+    assert (releasing / "asked").read_text() == f"repos/mycompany/lake/compare/main...{COMMIT}\n"
+
+
+@pytest.mark.parametrize("commit", ["", "main", "x/../../y", f"{COMMIT}/../.."])
+def test_a_commit_that_is_none_is_not_asked_for(releasing: Path, commit: str):
+    assert release(releasing, "v1.2.3", COMMIT=commit).returncode == 2
+    assert not (releasing / "asked").exists()

@@ -19,7 +19,8 @@ def ran(tmp_path):
     tools.mkdir()
 
     def workflow(name, make="true", **options):
-        for tool, script in (("make", make), ("gh", "true")):
+        merged = 'if [[ "$1" == api ]]; then echo behind; fi'
+        for tool, script in (("make", make), ("gh", merged)):
             path = tools / tool
             path.write_text(f'#!/bin/bash\necho "{tool} $*" >>{tmp_path}/asked\nset -e\n{script}\n')
             path.chmod(0o755)
