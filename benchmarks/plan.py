@@ -72,7 +72,7 @@ class Bench:
             for intent in prospect.intents(connection)
             if intent.name not in record.stacks
         ]
-        shelf.write(record.having(*rows), etag, record.fence)
+        shelf.write(record.having(*rows).whole(), etag, record.fence)
 
     def prospect(self):  # noqa: ANN201
         os.environ |= self.variables()

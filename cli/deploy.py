@@ -63,6 +63,10 @@ def deploy(
         float,
         typer.Option(metavar="SECONDS", min=0, help="How long to wait for runs of tenants that are suspended to end."),
     ] = PATIENCE,
+    now: Annotated[
+        bool,
+        typer.Option("--now", help="Suspend before anything else, and let runs in flight fail, as after a leak."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Do what `lake plan` shows: the platform's stack first, then tenants in waves that grow.
@@ -79,6 +83,7 @@ def deploy(
             replacing=replace or (),
             wait=wait,
             patience=patience,
+            now=now,
             aside=aside or (),
         )
         report = Report(refused=deployment.plan()) if dry_run else deployment.run()
@@ -143,6 +148,7 @@ def prepare(
     replacing: Collection[str] = (),
     wait: float = 0.0,
     patience: float = PATIENCE,
+    now: bool = False,
     aside: Collection[str] = (),
 ) -> "Deployment":
     """The deploy of these tenants, or all; raises if an input is wrong, before anything changes."""
@@ -155,7 +161,9 @@ def prepare(
     beside = named(connections[0].registry, connections[0].environment.name, aside)
     said("registry", "synthesising")
     assembly = synthesise(connections[0].environment.name, tenants_folder(), cloud_home(), partly=True)
-    rollouts = [Rollout(each, assembly, placed(each, tenants), said, wait=wait, patience=patience) for each in meant]
+    rollouts = [
+        Rollout(each, assembly, placed(each, tenants), said, wait=wait, patience=patience, now=now) for each in meant
+    ]
     return Deployment(rollouts, Prospect(meant, assembly, tuple(tenants), frozenset(replacing), refresh, beside))
 
 

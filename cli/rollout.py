@@ -28,6 +28,7 @@ from deployment.assembly import Assembly, Stack
 from deployment.canary import Proof, state_of
 from deployment.errors import Overtaken
 from deployment.journal import Journal
+from deployment.live import LiveStacks
 from deployment.locks import Lock
 from deployment.moulds import OwnWords, mould
 from deployment.plans import Action, CellPlan
@@ -65,7 +66,7 @@ class Line:
 @dataclass
 class Rollout:
     """One cell's part of a deploy. `wait`: so many seconds for another deploy to end; `patience`: for runs in flight
-    of a tenant that is suspended.
+    of a tenant that is suspended; `now`: such a tenant comes first and nothing of it is waited for, as after a leak.
     """
 
     connection: Connection
@@ -74,6 +75,7 @@ class Rollout:
     progress: Progress
     wait: float = 0.0
     patience: float = PATIENCE
+    now: bool = False
     lines: list[Line] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -110,11 +112,21 @@ class Rollout:
         self.lock.take(above=shelf.read()[0].fence, wait=self.wait, say=lambda text: self.progress(self.place, text))
         with self.lock:
             self.journal = Journal(shelf, self.lock)
+            if not self.journal.known.is_known:
+                self.journal.complete(self._standing())
             try:
                 yield
             finally:
                 if self.lock.lost is None:
                     self.journal.write()
+
+    def _standing(self) -> dict[str, str]:
+        """Every tenant's stack in the cell, whether or not this deploy means it, with the tenant."""
+        names = self.connection.platform
+        begin, end = f"{names.organization}-", f"-{names.environment}-tenant"
+        found = LiveStacks(self.clients.cloudformation).standing()
+        stacks = (name for name in found if name.startswith(begin) and name.endswith(end))
+        return {name: name.removeprefix(begin).removesuffix(end) for name in stacks}
 
     def run(self, plan: CellPlan, waves: Waves) -> bool:
         """Do what is planned; whether all of it was begun. `lines` tell what happened to each stack."""
@@ -125,14 +137,18 @@ class Rollout:
         stacks, closing = self._stacks(), self._closing(plan)
         first = {self.platform, self.canary} - set(closing)
         others = [stack for stack in due if stack not in first]
+        if self.now and not self._close(stacks, self._hold(closing), waves):
+            self._not_begun([each for each in due if each not in self._ended], "suspensions failed")
+            return False
         for stage, wave in self._first(due, closing):
             if not self._wave(stacks, wave, waves, stage):
                 self._not_begun([each for each in due if each not in self._ended], f"{stage} failed")
                 return False
         if not self._drive():
-            self._not_begun(others, "no file came through the canary")
+            self._not_begun([each for each in others if each not in self._ended], "no file came through the canary")
             return False
-        return self._tenants(stacks, [each for each in others if each not in closing], closing, waves)
+        later = [] if self.now else closing
+        return self._tenants(stacks, [each for each in others if each not in closing], later, waves)
 
     @property
     def _ended(self) -> set[str]:
@@ -156,14 +172,15 @@ class Rollout:
     def _hold(self, closing: Sequence[str]) -> Standstill:
         """Tell the ledger, so that nothing more begins; whatever comes of this deploy, the next one goes on with it."""
         self.journal.doubt({stack: self.owners[stack].id for stack in closing})
+        self._know_fleet(is_needed=bool(closing))
         tenants = {self.owners[stack].id: stack for stack in closing if self._is_told(stack)}
         local, ledger = self.connection.is_local, self.connection.ledger
         return Standstill(
             list(tenants),
-            lambda tenant: in_flight(ledger, tenant),
+            (lambda _tenant: 0) if self.now else lambda tenant: in_flight(ledger, tenant),
             self.progress,
             patience=self.patience,
-            quiet=LOCAL_QUIET if local else QUIET,
+            quiet=0.0 if self.now else LOCAL_QUIET if local else QUIET,
             poll=LOCAL_POLL if local else POLL,
         )
 
@@ -195,10 +212,13 @@ class Rollout:
         """What is deployed alone and before anything else: the platform, and the tenant of the driven file."""
         if self.platform in due:
             yield PLATFORM, [self.platform]
-        if set(due) - {self.platform}:
-            self.fleet = {entry.tenant: entry for entry in self.connection.ledger.tenants()}
+        self._know_fleet(is_needed=bool(set(due) - {self.platform}))
         if self.canary is not None and self.canary in due and self.canary not in closing:
             yield "canary", [self.canary]
+
+    def _know_fleet(self, *, is_needed: bool) -> None:
+        if is_needed and not self.fleet:
+            self.fleet = {entry.tenant: entry for entry in self.connection.ledger.tenants()}
 
     def _drive(self) -> bool:
         """Whether a file comes through the canary, if one is named and deployed; not twice with the same stacks."""

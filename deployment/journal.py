@@ -39,6 +39,16 @@ class Journal:
     def known(self) -> Record:
         return self.record
 
+    def complete(self, stacks: Mapping[str, str]) -> None:
+        """Of a record that is not whole: enter all tenants' stacks that stand, by name with the tenant, as not known.
+
+        So none of them goes unseen from now on, and each is looked at until a deploy has found or made it right.
+        """
+        with self.one_at_a_time:
+            new = {name: tenant for name, tenant in stacks.items() if name not in self.record.stacks}
+            self.record = self.record.having(*(self._doubted(*each) for each in new.items())).whole()
+            self.unwritten = True
+
     def note(self, *stands: Recorded) -> None:
         """Enter stacks that are as they shall be, and everything their tenants' entries say; may write at once."""
         with self.one_at_a_time:

@@ -1,7 +1,8 @@
 """What is deployed in a cell, as one object of its account: what each stack was last brought to, and by which deploy.
 
-A record is knowledge, the stack is the truth: where it is missing or cannot be read, live stacks have to be asked. No
-stack tells of a tenant that has left, so that is read from what its offboarding has put down.
+A record is knowledge, the stack is the truth: where it is missing or cannot be read, live stacks have to be asked, and
+what is written says that it is not whole, until somebody has entered all that stand. No stack tells of a tenant that
+has left, so that is read from what its offboarding has put down.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ __all__ = ["ABSENT", "Record", "Recorded", "RecordedOffboarding", "Shelf", "buck
 FORMAT, FIRST_FORMAT = 2, 1
 FOLDER = "deployments/"
 ABSENT = "is not there yet"
+PARTIAL = "was lost, and is not whole since"
 TRIES = 5
 OFFBOARDINGS, INTENT, CERTIFICATE = "offboarding/", "intent.json", "certificate.json"
 """Where an offboarding puts down what it does, below the platform's folder, the tenant's and a number."""
@@ -79,7 +81,7 @@ class Record:
     offboardings: Mapping[str, RecordedOffboarding] = field(default_factory=dict)
     """By tenant; also of those whose stack is long gone."""
     unread: str | None = None
-    """Why nothing is known; None for a record that was there."""
+    """Why what is not in it may stand all the same; None for a record that says everything."""
     is_later: bool = False
     """Whether a later version of lake has written it, and says more than this one knows."""
 
@@ -98,10 +100,14 @@ class Record:
         return self._with({name: each for name, each in self.stacks.items() if name not in stacks})
 
     def offboarding(self, tenant: str, how_far: RecordedOffboarding) -> "Record":
-        return Record(self.stacks, self.fence, {**self.offboardings, tenant: how_far})
+        return replace(self, offboardings={**self.offboardings, tenant: how_far})
+
+    def whole(self) -> "Record":
+        """What it says is all there is."""
+        return replace(self, unread=None)
 
     def _with(self, stacks: Mapping[str, Recorded]) -> "Record":
-        return Record(stacks, self.fence, self.offboardings)
+        return replace(self, stacks=stacks)
 
     def text(self) -> str:
         facts = {
@@ -109,6 +115,7 @@ class Record:
             "fence": self.fence,
             "stacks": [row_of(each) for _, each in sorted(self.stacks.items())],
             "offboardings": {tenant: asdict(each) for tenant, each in sorted(self.offboardings.items())},
+            **({} if self.is_known else {"partial": True}),
         }
         return json.dumps(facts, separators=(",", ":"))
 
@@ -125,7 +132,8 @@ class Record:
                 rows = [entered(row) for row in rows]
             ends = {} if form == FIRST_FORMAT else facts["offboardings"]
             offboardings = {str(tenant): recorded_offboarding(end) for tenant, end in ends.items()}
-            return cls({each.stack: each for each in rows}, int(facts["fence"]), offboardings)
+            unread = PARTIAL if facts.get("partial") else None
+            return cls({each.stack: each for each in rows}, int(facts["fence"]), offboardings, unread)
         except (AttributeError, ValueError, KeyError, TypeError) as error:
             return cls(unread=f"cannot be read ({type(error).__name__}: {error})")
 
@@ -195,7 +203,7 @@ class Shelf:
         """The record and the ETag to write it again with; None for one that is not there yet."""
         body, etag = self._get()
         found = Record(unread=ABSENT) if body is None else Record.read(body)
-        if not found.is_known and not found.is_later:
+        if found.unread not in {None, PARTIAL} and not found.is_later:
             found = replace(found, offboardings=dict(self._offboardings()))
         return found, etag
 

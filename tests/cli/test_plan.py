@@ -227,7 +227,7 @@ class Prod:
                 for each in prospect.intents(connection)
             ]
             record, etag = shelf.read()
-            shelf.write(record.having(*rows), etag, 1)
+            shelf.write(record.having(*rows).whole(), etag, 1)
 
     def plan(self, *arguments):
         return self.lake("plan", "-e", "prod", *arguments)

@@ -43,8 +43,11 @@ class World:
     folder: Path
     stands: dict = field(default_factory=dict)
     order: list = field(default_factory=list)
+    beside: list = field(default_factory=list)
+    """Other stacks that stand in the account."""
     run: object = None
     looks: int = 0
+    is_hurried: bool = False
 
     @property
     def ledger(self):
@@ -68,11 +71,11 @@ class World:
         )
         return Stack(name, file, "1", "r", {}, False, None, template_bucket="b", assets=())
 
-    def deploy(self, state, *, patience=PATIENT):
+    def deploy(self, state, *, platform="platform", **more):
         connection = self.connection(state)
         tenant, names = connection.tenant("acme"), connection.names("acme")
-        stacks = self.stack(connection.platform.stack, "platform"), self.stack(names.stack, state)
-        made = Rollout(connection, Assembly(self.folder, stacks), [tenant], Said(), patience=patience)
+        stacks = self.stack(connection.platform.stack, platform), self.stack(names.stack, state)
+        made = Rollout(connection, Assembly(self.folder, stacks), [tenant], Said(), **{"patience": PATIENT, **more})
         with made.alone():
             plan = self.plan(connection, stacks)
             assert plan.refusals == ()
@@ -159,11 +162,25 @@ class Formation:
             state = json.loads(stack.read())["Resources"]["Workgroup"]["Properties"]["DisplayName"]
             if state == "suspended":
                 assert self.world.ledger_state == "suspended"
-                assert in_flight(self.world.ledger, "acme") == 0
+                assert self.world.is_hurried or in_flight(self.world.ledger, "acme") == 0
             self.world.stands[stack.name] = state
             self.world.order.append(f"stack {state} while {self.world.ledger_state}")
             outcomes.append(done(Outcome(stack.name, "updated", 0.0)))
         return outcomes
+
+
+class Listing:
+    """CloudFormation, asked for every stack."""
+
+    def __init__(self, world):
+        self.world = world
+
+    def get_paginator(self, _operation):
+        return self
+
+    def paginate(self):
+        names = [*self.world.stands, *self.world.beside]
+        return [{"Stacks": [{"StackName": name, "StackStatus": "CREATE_COMPLETE"} for name in names]}]
 
 
 @pytest.fixture
@@ -175,6 +192,12 @@ def world(dev, tmp_path, monkeypatch):
         CreateBucketConfiguration={"LocationConstraint": connection.environment.region},
     )
     monkeypatch.setattr(Connection, "check_account", lambda _self: None)  # moto's is another
+    client = Connection.client
+    monkeypatch.setattr(
+        Connection,
+        "client",
+        lambda self, name, session=None: Listing(made) if name == "cloudformation" else client(self, name, session),
+    )
     monkeypatch.setattr(rollout, "Stacks", lambda *clients, **more: Formation(made, *clients, **more))
     monkeypatch.setattr(rollout, "adaptation", lambda _connection: Adaptation())
     monkeypatch.setattr(rollout, "in_flight", made.look)
@@ -198,7 +221,19 @@ def test_of_a_suspension_the_ledger_is_told_then_runs_end_and_then_the_stack_is_
         "0 in flight while suspended",
         "stack suspended while suspended",
     ]
-    assert (line.action, line.changes) == ("updated", ("state: active → suspended",))
+    assert (line.action, line.changes[0]) == ("updated", "state: active → suspended")
+
+
+def test_after_a_leak_a_tenant_is_denied_before_anything_else_and_whatever_it_runs(world):
+    world.begin_a_run()
+    world.is_hurried = True
+
+    line = world.deploy("suspended", platform="a new platform", now=True)
+
+    assert world.order == ["stack suspended while suspended", "stack a new platform while suspended"]
+    assert line.action == "updated"
+    assert world.dev.connection.ledger.open_runs("acme") != []
+    assert world.dev.connection.names("acme").stack in world.shelf(world.dev.connection).read()[0].stacks
 
 
 def test_of_a_resumption_the_stack_is_changed_then_the_ledger_is_told_and_then_files_go_on(world):
@@ -209,7 +244,7 @@ def test_of_a_resumption_the_stack_is_changed_then_the_ledger_is_told_and_then_f
     line = world.deploy("active")
 
     assert world.order == ["stack active while suspended", "dispatch is woken"]
-    assert line.changes == ("state: suspended → active", "let go of 1 HELD file")
+    assert (line.changes[0], line.changes[-1]) == ("state: suspended → active", "let go of 1 HELD file")
     assert world.states() == {"held.csv": "RECEIVED"}
 
 
@@ -218,7 +253,7 @@ def test_what_an_operator_holds_stays_held_when_its_tenant_goes_on(world):
     world.arrive("held.csv")
     Holds(world.ledger).hold("acme", "wrong currency")
 
-    assert world.deploy("active").changes == ("state: suspended → active",)
+    assert not any("let go" in change for change in world.deploy("active").changes)
     assert world.states() == {"held.csv": "HELD"}
 
 
@@ -251,6 +286,21 @@ def test_since_when_a_tenant_is_in_its_state_is_kept_by_deploys_that_change_some
 
     world.deploy("suspended")
     assert since() >= first
+
+
+def test_after_a_lost_record_a_deploy_of_one_tenant_enters_every_other_that_stands(world):
+    connection = world.dev.connection
+    shelf = world.shelf(connection)
+    world.beside = ["mycompany-zeta-dev-tenant", "somebody-elses", "mycompany-zeta-prod-tenant"]
+    shelf.s3.delete_object(Bucket=shelf.bucket, Key=shelf.key)
+
+    world.deploy("suspended")
+
+    record = shelf.read()[0]
+    assert record.is_known
+    zeta = record.stacks["mycompany-zeta-dev-tenant"]
+    assert (zeta.tenant, zeta.digest, zeta.is_begun) == ("zeta", "", True)
+    assert {each.tenant for each in record.stacks.values()} == {None, "acme", "zeta"}
 
 
 def killed_at(world, number, state):

@@ -92,6 +92,19 @@ def test_a_stack_that_was_only_begun_has_not_stood(s3):
     assert journal.known.has_stood("new")
 
 
+def test_where_the_record_was_lost_all_that_stands_is_entered_as_not_known(s3):
+    journal = begun(s3)
+    journal.note(a_stack("one"))
+    assert not journal.known.is_known
+
+    journal.complete({"one": "acme", "two": "globex"})
+    journal.write()
+
+    record = Shelf(s3, BUCKET, PLATFORM).read()[0]
+    assert (record.is_known, record.stacks["one"]) == (True, a_stack("one"))
+    assert (record.stacks["two"].tenant, record.stacks["two"].digest, record.has_stood("two")) == ("globex", "", False)
+
+
 def test_what_stands_no_more_is_taken_out(s3):
     journal = begun(s3)
     journal.note(a_stack("one"), a_stack("two"))

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+from dataclasses import replace
 
 import boto3
 import pytest
@@ -92,7 +93,7 @@ def test_a_record_is_read_as_it_was_written(shelf):
     nothing, etag = shelf.read()
     assert (nothing.is_known, nothing.unread, etag) == (False, "is not there yet", None)
 
-    shelf.write(nothing.having(acme(mould="m1")), etag, fence=3)
+    shelf.write(nothing.having(acme(mould="m1")).whole(), etag, fence=3)
 
     found, _ = shelf.read()
     assert found == Record({"mycompany-acme-prod-tenant": acme(mould="m1")}, fence=3)
@@ -165,8 +166,23 @@ def test_what_cannot_be_read_is_as_good_as_nothing_and_can_be_written_over(shelf
     assert (record.is_known, dict(record.stacks), etag) == (False, {}, "e")
     assert why in record.unread
 
-    shelf.write(record.having(acme()), etag, fence=1)
+    shelf.write(record.having(acme()).whole(), etag, fence=1)
     assert shelf.read()[0].is_known
+
+
+def test_what_is_written_of_a_lost_record_is_not_taken_for_all_there_is(shelf, bucket):
+    record, etag = shelf.read()
+    begun = RecordedOffboarding("begun", "2026-11-21T10:00:00+00:00", "mycompany-initech-prod-tenant")
+    etag = shelf.write(record.having(acme()).offboarding("initech", begun), etag, fence=1)
+
+    record, etag = shelf.read()
+    assert (record.is_known, record.unread) == (False, "was lost, and is not whole since")
+    assert (dict(record.stacks), dict(record.offboardings)) == (
+        {"mycompany-acme-prod-tenant": acme()},
+        {"initech": begun},
+    )
+    shelf.write(record.lacking("unknown").whole(), etag, fence=1)
+    assert shelf.read()[0] == Record({"mycompany-acme-prod-tenant": acme()}, 1, {"initech": begun})
 
 
 def test_how_far_offboardings_are_outlasts_what_later_deploys_write(shelf):
@@ -280,7 +296,7 @@ class Deploys(RuleBasedStateMachine):
             assert fence >= self.highest
             self.highest = fence
             self.written.append(f"d{self.number}")
-            self.seen[who] = (Record(record.having(acme(f"d{self.number}")).stacks, fence), etag)
+            self.seen[who] = (replace(record.having(acme(f"d{self.number}")), fence=fence), etag)
         self.bucket.lost = self.bucket.conflicts = 0
 
     @invariant()
@@ -327,6 +343,7 @@ def test_the_emulator_keeps_the_conditions_too(s3):
     s3.create_bucket(Bucket=shelf.bucket)
 
     record, etag = shelf.read()
+    record = record.whole()
     first = shelf.write(record.having(acme()), etag, fence=1)
     with pytest.raises(Overtaken):
         shelf.write(record.having(acme("d2")), None, fence=1)
