@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from isolation.conditions import parse
+from isolation.globs import covers, meets
 from tests.cloudformation.base import ACCOUNT, FILE, ISSUER, REPOSITORY, Base, admitted, raw
+from tests.isolation.accounts import account_of
+from tests.templates import synthesised
 
 PROJECT = Path(__file__).resolve().parents[2]
 ROLES = {"PlanRole": "prod-plan", "DeployRole": "prod", "OffboardRole": "prod-offboard"}
@@ -122,25 +125,27 @@ def test_the_table_sees_whom_a_loose_policy_would_let_in(policy: str):
     assert let_in == expected
 
 
-@pytest.mark.parametrize("parameter", ["PlanSubjects", "DeploySubjects", "OffboardSubjects"])
 @pytest.mark.parametrize(
-    ("subject", "taken"),
-    [
-        (f"{REPOSITORY}prod", True),
-        ("repo:my.company_1@11/data-lake@22:environment:prod-plan", True),
-        ("repo:mycompany@11/lake@22:environment:*", False),
-        ("repo:mycompany@11/*:environment:prod", False),
-        ("repo:mycompany@11/lake@22:*", False),
-        ("repo:mycompany@11/lake@22:ref:refs/heads/main", False),
-        ("repo:mycompany@11/lake@22:pull_request", False),
-        ("repo:mycompany/lake:environment:prod", False),
-        ("repo:mycompany@11/lake@22:environment:pro?", False),
-        ("repo:mycompany@11/lake@22:environment:${aws:username}", False),
-        ("", False),
-    ],
+    ("parameter", "ending"), [("PlanSubjects", "-plan"), ("DeploySubjects", ""), ("OffboardSubjects", "-offboard")]
 )
-def test_a_subject_with_a_wildcard_or_without_the_numbers_cannot_be_given(parameter: str, subject: str, taken: bool):
-    assert bool(re.fullmatch(raw()["Parameters"][parameter]["AllowedPattern"], subject)) is taken
+def test_a_subject_with_a_wildcard_without_the_numbers_or_of_another_role_cannot_be_given(parameter: str, ending: str):
+    pattern = re.compile(raw()["Parameters"][parameter]["AllowedPattern"])
+    own = [f"{REPOSITORY}prod{ending}", f"repo:my.company_1@11/data-lake@22:environment:dev{ending}"]
+    others = [f"{REPOSITORY}prod{each}" for each in ("-plan", "", "-offboard", "-plan-2") if each != ending]
+    loose = [
+        "repo:mycompany@11/lake@22:environment:*",
+        f"repo:mycompany@11/*:environment:prod{ending}",
+        "repo:mycompany@11/lake@22:*",
+        f"repo:mycompany@11/lake@22:environment:*{ending}",
+        "repo:mycompany@11/lake@22:ref:refs/heads/main",
+        "repo:mycompany@11/lake@22:pull_request",
+        f"repo:mycompany/lake:environment:prod{ending}",
+        f"repo:mycompany@11/lake@22:environment:pro?{ending}",
+        f"repo:mycompany@11/lake@22:environment:${{aws:username}}{ending}",
+        "",
+    ]
+
+    assert [each for each in [*own, *others, *loose] if pattern.fullmatch(each)] == own
 
 
 def test_an_identity_provider_that_is_there_is_used():
@@ -186,3 +191,31 @@ def test_state_is_kept_encrypted_private_in_every_version_and_after_the_stack(ba
     (once,) = [each for each in statements if each["Sid"] == "CertificatesOnce"]
     assert once["Resource"].endswith("/deployments/*/offboarding/*certificate.json")
     assert once["Condition"] == {"Null": {"s3:if-none-match": "true"}}
+
+
+DECISION = PROJECT / "docs/decisions/0021-the-account-base.md"
+
+
+def test_the_ceiling_that_an_organization_may_set_leaves_our_roles_their_work_and_no_more():
+    found = re.search(r"```json\n(.*?)```", DECISION.read_text(), re.DOTALL)
+    assert found is not None
+    (statement,) = json.loads(found[1])["Statement"]
+    left = [each.lower() for each in statement["NotAction"]]
+    account = account_of(synthesised("prod"))
+    given = {
+        action
+        for principal in account.principals.values()
+        for document in principal.identity
+        for allowing in document.allowing
+        for action in allowing.actions or ("*",)
+    }
+
+    assert [action for action in sorted(given) if not any(covers(each, action) for each in left)] == []
+    assert {principal.arn for principal in account.principals.values()} == {
+        arn
+        for arn in account.principals
+        if any(meets(each, arn) for each in statement["Condition"]["ArnLike"]["aws:PrincipalArn"])
+    }
+    beyond = ["iam:createrole", "s3:putbucketpolicy", "s3:deleteobjectversion", "kms:putkeypolicy", "kms:creategrant"]
+    beyond += ["lambda:updatefunctioncode", "ssm:sendcommand", "ec2:runinstances", "sts:assumerole", "glue:createjob"]
+    assert [action for action in beyond if any(meets(each, action) for each in left)] == []
