@@ -17,7 +17,7 @@ from deployment.exports import Export, Target
 from deployment.inventory import is_there
 from deployment.journal import Journal
 from deployment.locks import Lock
-from deployment.offboarding import CERTIFICATE, INTENT, Offboarding, folder_of, latest
+from deployment.offboarding import CERTIFICATE, EXPORTED, INTENT, Offboarding, folder_of, latest
 from deployment.parts import Folder, digest
 from deployment.records import Record, RecordedOffboarding, Shelf, bucket_of
 from deployment.remnants import KINDS, Place
@@ -142,12 +142,13 @@ class Departure:
     def prospect(self) -> dict[str, Any]:
         """What stands and would go. Nothing changes."""
         record = self.shelf.read()[0]
-        export = self._export(self.folder(record)) if self.tenant.offboarding else None
+        folder = self.folder(record)
+        export = self._export(folder) if self.tenant.offboarding and folder.get(EXPORTED) is None else None
         return {
             "tenant": self.id,
             "environment": self.connection.environment.place,
             "refused": self.refusal(record, datetime.now(UTC)) or (export.obstacle() if export else None),
-            "export": export.target.address if export else None,
+            "export": self.terms.export if self.tenant.offboarding else None,
             "resources": [
                 {"kind": kind.name, "name": name} for kind in KINDS for name in kind.find(self.place, self.clients)
             ],

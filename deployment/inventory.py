@@ -16,7 +16,7 @@ __all__ = ["RESULTS", "Counts", "Inventory", "is_there"]
 PAGE = 1_000  # keys to a listing and to a deletion, S3's limit
 RESULTS = "athena-results/"
 ABORTS = 5  # of one upload
-NOT_THERE = 404
+NOT_THERE, FORBIDDEN = 404, 403
 
 Row = Mapping[str, Any]
 
@@ -166,10 +166,18 @@ def is_xml(key: str) -> bool:
 
 
 def is_there(s3: Any, bucket: str) -> bool:
+    """Whether the account has such a bucket. Names are everybody's: once it is gone, another may have taken it."""
     try:
         s3.head_bucket(Bucket=bucket)
     except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] == NOT_THERE:
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        if status == NOT_THERE or (status == FORBIDDEN and not is_own(s3, bucket)):
             return False
         raise
     return True
+
+
+def is_own(s3: Any, bucket: str) -> bool:
+    """By the list of the account's own, which no bucket's policy can refuse."""
+    pages = s3.get_paginator("list_buckets").paginate(Prefix=bucket)
+    return any(each["Name"] == bucket for page in pages for each in page["Buckets"])

@@ -15,25 +15,50 @@ __all__ = ["WINDOW", "TenantKey"]
 WINDOW = 30  # days in which it can still be got back; KMS's longest
 PENDING, DISABLED = "PendingDeletion", "Disabled"
 STATE = "KMSInvalidStateException"
+GOING = {PENDING, "PendingReplicaDeletion"}
 
 Facts = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class TenantKey:
-    """`guard` is asked before anything changes."""
+    """Nothing but a key with the tenant's own tags is ever touched. `guard` is asked before anything changes."""
 
-    kms: Any
+    clients: Clients
+    names: TenantNames
     guard: Callable[[], None] = lambda: None
 
-    def found(self, names: TenantNames, clients: Clients, resources: Iterable[Facts]) -> str | None:
-        """Its ARN: as the stack has it, by its alias, or by what the bucket is encrypted with; None if nobody knows."""
+    @property
+    def kms(self) -> Any:
+        return self.clients("kms")
+
+    def found(self, resources: Iterable[Facts]) -> str | None:
+        """Its ARN: as the stack has it, by its alias, by what the bucket is encrypted with, or by tags alone; None if
+        there is none. An alias and a bucket may have come to name another's.
+        """
         ids = [each["name"] for each in resources if each["type"] == "AWS::KMS::Key"]
-        for name in (*ids, names.key_alias, encryption_of(clients("s3"), names.bucket)):
-            described = self.described(name) if name else None
-            if described is not None:
-                return str(described["Arn"])
-        return None
+        named = (*ids, self.names.key_alias, encryption_of(self.clients("s3"), self.names.bucket))
+        described = [each for name in named if name and (each := self.described(name))]
+        own = (str(each["Arn"]) for each in described if self.is_own(each["Arn"]))
+        return next(own, None) or next(iter(self.tagged()), None)
+
+    def is_own(self, key: str) -> bool:
+        """Whether its tags say that it is this tenant's; the stack sets them."""
+        tags = self.kms.list_resource_tags(KeyId=key)["Tags"]
+        return self.tags.items() <= {each["TagKey"]: each["TagValue"] for each in tags}.items()
+
+    @property
+    def tags(self) -> dict[str, str]:
+        names = self.names
+        return {"organization": names.organization, "tenant": names.tenant, "environment": names.environment}
+
+    def tagged(self) -> list[str]:
+        """Every key of the account and Region with the tenant's tags that is not going already."""
+        filters = [{"Key": name, "Values": [value]} for name, value in self.tags.items()]
+        request = {"TagFilters": filters, "ResourceTypeFilters": ["kms:key"]}
+        pages = self.clients("resourcegroupstaggingapi").get_paginator("get_resources").paginate(**request)
+        arns = sorted(each["ResourceARN"] for page in pages for each in page["ResourceTagMappingList"])
+        return [arn for arn in arns if (key := self.described(arn)) and key["KeyState"] not in GOING]
 
     def described(self, name: str) -> dict[str, Any] | None:
         try:
@@ -63,6 +88,11 @@ class TenantKey:
         if not key:
             return {"key": None, "deletion_date": None}
         described = self.described(key)
+        if described is not None and not self.is_own(key):
+            raise DeployError(
+                f"key {key}: does not carry the tags of tenant {self.names.tenant} ({self.tags}), so it may be "
+                "another's and stays; see whose it is, and give the tenant's own key its tags back"
+            )
         if described is not None and described["KeyState"] != PENDING:
             self.guard()
             self._schedule(key)

@@ -23,7 +23,7 @@ from deployment.keys import TenantKey
 from deployment.parts import Folder, Parts
 from deployment.remnants import KINDS, Clients, Place, is_gone
 
-__all__ = ["CERTIFICATE", "INTENT", "LEDGER", "Offboarding", "Rows", "folder_of", "latest"]
+__all__ = ["CERTIFICATE", "EXPORTED", "INTENT", "LEDGER", "Offboarding", "Rows", "folder_of", "latest"]
 
 INTENT, CERTIFICATE = "intent.json", "certificate.json"
 AMENDMENT, EXPORTED = "amendment-", "exported.json"
@@ -78,7 +78,7 @@ class Offboarding:
     def __post_init__(self) -> None:
         self.inventory = Inventory(self.clients("s3"), self.place.names.bucket, self.folder, self.say)
         self.archive = Parts(self.folder.below(LEDGER))
-        self.key = TenantKey(self.clients("kms"), self.folder.guard)
+        self.key = TenantKey(self.clients, self.place.names, self.folder.guard)
 
     def begin(self, facts: Mapping[str, Any]) -> Result:
         """Write the intent: who asked, who runs it, and what stands. The first one holds."""
@@ -100,7 +100,7 @@ class Offboarding:
             "region": self.place.region,
             "names": names.resources(),
             "jobs": list(self.place.jobs),
-            "key": self.key.found(names, self.clients, resources),
+            "key": self.key.found(resources),
             "resources": resources,
         }
         self.folder.once(INTENT, text_of(intent))

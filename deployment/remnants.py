@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from deployment.inventory import is_there
 from tenants.naming import TenantNames, arn, partition_of
 
 __all__ = ["GONE", "KINDS", "Clients", "Kind", "Place", "is_gone"]
@@ -215,8 +216,8 @@ def remove_alarm(_: Place, clients: Clients, name: str) -> None:
 
 
 def buckets(place: Place, clients: Clients) -> Iterator[str]:
-    name = place.names.bucket
-    yield from if_there(name, lambda: clients("s3").head_bucket(Bucket=name))
+    if is_there(clients("s3"), place.names.bucket):
+        yield place.names.bucket
 
 
 def remove_bucket(_: Place, clients: Clients, name: str) -> None:

@@ -2,10 +2,11 @@
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from deployment.errors import DeployError
-from deployment.inventory import Counts, Inventory
+from deployment.inventory import Counts, Inventory, is_there
 from deployment.parts import Folder
 from lineage.bucket_owner import insisting
 
@@ -220,3 +221,14 @@ def test_what_queries_left_is_told_apart(s3):
     inventory.empty()
 
     assert inventory.counts() == Counts(versions=3, bytes=3, results=2)
+
+
+def test_a_name_that_another_account_has_taken_since_is_no_bucket_of_ours(s3, monkeypatch):
+    def refuse(**_):
+        raise ClientError({"Error": {"Code": "403"}, "ResponseMetadata": {"HTTPStatusCode": 403}}, "HeadBucket")
+
+    monkeypatch.setattr(s3, "head_bucket", refuse)
+
+    assert not is_there(s3, "lake-of-somebody-else")
+    with pytest.raises(ClientError):  # ours, and closed to whoever asks
+        is_there(s3, LAKE)

@@ -15,7 +15,7 @@ from deployment.locks import Holder, Lock
 from deployment.parts import Folder
 from deployment.records import Record
 from lineage import table
-from tests.faults.leaving import LONG_AGO, NEIGHBOUR, TAKEOUT, opened, wrong_checks
+from tests.faults.leaving import LONG_AGO, NEIGHBOUR, TAKEOUT, opened, tags_of, wrong_checks
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(120)]
 
@@ -471,6 +471,17 @@ def test_a_key_that_was_got_back_is_found(account, certified):
     account.client("kms").schedule_key_deletion(KeyId=key, PendingWindowInDays=30)
 
 
+def test_a_key_of_the_tenants_that_stays_beside_is_found(account, certified):
+    kms, tags = account.client("kms"), tags_of(account.connection.names(certified.id))
+    tags = [{"TagKey": each["Key"], "TagValue": each["Value"]} for each in tags]
+    beside = kms.create_key(Tags=tags)["KeyMetadata"]["KeyId"]
+
+    assert wrong(certified) == ["key"]
+
+    kms.schedule_key_deletion(KeyId=beside, PendingWindowInDays=7)
+    assert wrong(certified) == []
+
+
 def test_a_list_or_an_export_that_somebody_has_changed_is_found(account, certified):
     s3, state = certified.s3, certified.shelf.bucket
     record = certified.shelf.read()[0]
@@ -488,6 +499,9 @@ def test_a_list_or_an_export_that_somebody_has_changed_is_found(account, certifi
     s3.put_object(Bucket=TAKEOUT, Key=f"local/{certified.id}/1/manifest.json", Body=b"{}")
 
     assert wrong(certified) == ["list of inventory", "list of ledger", "export"]
+
+    s3.delete_object(Bucket=TAKEOUT, Key=f"local/{certified.id}/1/manifest.json")
+    assert wrong(certified) == ["list of inventory", "list of ledger"]  # to delete its export is the tenant's right
 
     for (bucket, key), body in kept.items():
         s3.put_object(Bucket=bucket, Key=key, Body=body)

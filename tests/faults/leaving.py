@@ -61,7 +61,7 @@ def template(names: Any, *, keeps: bool) -> dict[str, Any]:
     }
     nothing = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}
     resources: dict[str, Any] = {
-        "Key": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": nothing}, **policy},
+        "Key": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": nothing, "Tags": tags_of(names)}, **policy},
         "Alias": {
             "Type": "AWS::KMS::Alias",
             "Properties": {"AliasName": names.key_alias, "TargetKeyId": {"Ref": "Key"}},
@@ -93,6 +93,11 @@ def template(names: Any, *, keeps: bool) -> dict[str, Any]:
         "Workgroup": {"Type": "AWS::Athena::WorkGroup", "Properties": {"Name": names.workgroup}},
     }
     return {"Resources": resources}
+
+
+def tags_of(names: Any) -> list[dict[str, str]]:
+    tags = {"organization": names.organization, "tenant": names.tenant, "environment": names.environment}
+    return [{"Key": name, "Value": value} for name, value in tags.items()]
 
 
 @dataclass
