@@ -210,6 +210,7 @@ SERVICES: dict[str, Callable[[str, Given], Iterator[Need]]] = {
     "lambda": named("lambda", "function:", "FunctionName"),
     "logs": named("logs", "log-group:", "logGroupName"),
     "s3": of_s3,
+    "resourcegroupstaggingapi": named("tag", "", "-"),
     "service-quotas": named("servicequotas", "", "-"),
     "sns": named("sns", "", "TopicArn"),
     "sts": of_sts,
