@@ -7,12 +7,10 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from cdk_app.denials import foreign_tenants_denied, plain_text_denied
-from cdk_app.values import ATHENA_RESULTS, PROCESSED, QUARANTINE, RAW, Site
+from cdk_app.values import ATHENA_RESULTS, OLD_VERSION_DAYS, PROCESSED, QUARANTINE, RAW, Site
 
 __all__ = ["CodeBucket", "Lake"]
 
-# A job reads the version it was told; this is how long a version outlives what replaced it.
-OLD_VERSION_DAYS = 30
 QUERY_RESULT_DAYS = 7
 
 
@@ -28,6 +26,7 @@ class PrivateBucket(s3.Bucket):
         name: str,
         key: kms.IKey,
         rules: list[s3.LifecycleRule],
+        old_version_days: int = OLD_VERSION_DAYS,
     ) -> None:
         super().__init__(
             scope,
@@ -40,7 +39,7 @@ class PrivateBucket(s3.Bucket):
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             removal_policy=site.removal_policy,
-            lifecycle_rules=[leftovers(), *rules],
+            lifecycle_rules=[leftovers(old_version_days), *rules],
         )
         self.everything = [self.bucket_arn, self.arn_for_objects("*")]
         self.add_to_resource_policy(plain_text_denied("s3:*", self.everything))
@@ -80,6 +79,7 @@ class Lake(PrivateBucket):
         raw_days: int,
         processed_days: int,
         quarantine_days: int,
+        old_version_days: int,
     ) -> None:
         rules = [
             expiry("raw", RAW, raw_days),
@@ -87,7 +87,9 @@ class Lake(PrivateBucket):
             expiry("quarantine", QUARANTINE, quarantine_days),
             expiry("athena-results", ATHENA_RESULTS, QUERY_RESULT_DAYS),
         ]
-        super().__init__(scope, construct_id, site=site, name=name, key=key, rules=rules)
+        super().__init__(
+            scope, construct_id, site=site, name=name, key=key, rules=rules, old_version_days=old_version_days
+        )
         # The L2 flag would add a Lambda function to every stack.
         resource = self.node.default_child
         assert isinstance(resource, s3.CfnBucket)  # noqa: S101 - tells mypy what L2 made
@@ -151,11 +153,11 @@ def expiry(rule: str, prefix: str, days: int) -> s3.LifecycleRule:
     return s3.LifecycleRule(id=rule, prefix=prefix, expiration=Duration.days(days))
 
 
-def leftovers() -> s3.LifecycleRule:
+def leftovers(old_version_days: int) -> s3.LifecycleRule:
     """Replaced versions, markers without versions, and uploads that nobody completed."""
     return s3.LifecycleRule(
         id="leftovers",
-        noncurrent_version_expiration=Duration.days(OLD_VERSION_DAYS),
+        noncurrent_version_expiration=Duration.days(old_version_days),
         expired_object_delete_marker=True,
         abort_incomplete_multipart_upload_after=Duration.days(2),
     )

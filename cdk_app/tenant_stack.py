@@ -56,6 +56,7 @@ class TenantStack(cdk.Stack):
             raw_days=values.raw_days,
             processed_days=values.processed_days,
             quarantine_days=values.quarantine_days,
+            old_version_days=values.old_version_days,
         )
         ArrivalRule(self, "ArrivalRule", site=site, name=names.rule, bucket=names.bucket, tenant=values.tenant)
         platform_key_arn = cdk.Fn.import_value(site.key_export)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from glue_scripts.arguments import JOBS, MAINTAIN
-from tenants.model import Environment, Tenant, Webhook
+from tenants.model import KEPT_DAYS, Environment, Tenant, Webhook
 from tenants.naming import NO_ACCOUNT, PlatformNames, TenantNames, arn, partition_of
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ANALYTICS_READY",
     "ATHENA_RESULTS",
+    "OLD_VERSION_DAYS",
     "PROCESSED",
     "QUARANTINE",
     "RAW",
@@ -35,6 +36,7 @@ ANALYTICS_READY = "analytics-ready/"
 QUARANTINE = "quarantine/"
 ATHENA_RESULTS = "athena-results/"
 
+OLD_VERSION_DAYS = 30
 WORKGROUP_STATES = {"active": "ENABLED", "suspended": "DISABLED", "offboarding": "DISABLED"}
 
 
@@ -150,6 +152,8 @@ class TenantValues:
     raw_days: int
     processed_days: int
     quarantine_days: int
+    old_version_days: int
+    """How long a version outlives what replaced it: a job reads the version that it was told."""
     workers: int
     worker_type: str
     max_concurrent_runs: int
@@ -171,7 +175,7 @@ class TenantValues:
         queries: tuple[SavedQuery, ...] | None = None,
     ) -> "TenantValues":
         """`queries`: as `saved_queries` gives them, where they are known."""
-        retention = registry.environment(environment).retention_of(tenant)
+        retention = registry.environment(environment).kept_of(tenant)
         return cls(
             tenant=tenant.id,
             owner=tenant.owner,
@@ -179,13 +183,14 @@ class TenantValues:
             raw_days=retention.raw,
             processed_days=retention.processed,
             quarantine_days=retention.quarantine,
+            old_version_days=OLD_VERSION_DAYS if tenant.is_active else KEPT_DAYS,
             workers=tenant.workers,
             worker_type=tenant.worker_type,
             max_concurrent_runs=tenant.max_concurrent_runs,
             query_bytes_limit=tenant.query_bytes_limit,
             daily_bytes_alarm=10 * tenant.query_bytes_limit,
             workgroup_state=WORKGROUP_STATES[tenant.state],
-            denied_account=NO_ACCOUNT if tenant.state == "active" else registry.place_of(tenant, environment).account,
+            denied_account=NO_ACCOUNT if tenant.is_active else registry.place_of(tenant, environment).account,
             datasets=tuple(dataset.name for dataset in tenant.datasets),
             queries=saved_queries(tenant, registry) if queries is None else queries,
         )

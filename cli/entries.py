@@ -135,7 +135,7 @@ class Digests:
         self.connection = connection
         self.plans: dict[tuple[str, str], Compiled] = {}
         # By identity, which is right as long as the registry is there: tenants share what is the same of them.
-        self.retentions: dict[int, dict[str, int]] = {}
+        self.retentions: dict[tuple[int, bool], dict[str, int]] = {}
         self.datasets: dict[int, str] = {}
         self.encode = json.JSONEncoder(sort_keys=True).encode
 
@@ -146,14 +146,16 @@ class Digests:
 
     def parts(self, tenant: "Tenant", names: "TenantNames | None" = None) -> tuple[str, dict[str, str]]:
         """Of the tenant itself, without its state, and of each dataset."""
-        told = vars(tenant_entry(self.connection, tenant, names, self._retention(tenant))) | {"state": None}
+        asked = self.connection.environment.retention_of(tenant).model_dump()  # as it is when the tenant is active
+        told = vars(tenant_entry(self.connection, tenant, names, asked)) | {"state": None}
         datasets = {dataset.name: self._dataset(tenant, dataset) for dataset in tenant.datasets}
         return _hash(self.encode(told)), datasets
 
     def _retention(self, tenant: "Tenant") -> dict[str, int]:
-        if id(tenant.retention) not in self.retentions:
-            self.retentions[id(tenant.retention)] = retention_of(self.connection, tenant)
-        return self.retentions[id(tenant.retention)]
+        key = id(tenant.retention), tenant.is_active
+        if key not in self.retentions:
+            self.retentions[key] = retention_of(self.connection, tenant)
+        return self.retentions[key]
 
     def _dataset(self, tenant: "Tenant", dataset: "Dataset") -> str:
         if id(dataset) not in self.datasets:
@@ -173,7 +175,7 @@ def _hash(text: str) -> str:
 
 
 def retention_of(connection: "Connection", tenant: "Tenant") -> dict[str, int]:
-    return connection.environment.retention_of(tenant).model_dump()
+    return connection.environment.kept_of(tenant).model_dump()
 
 
 def tenant_entry(

@@ -52,6 +52,8 @@ def hold(
         )
     word = "would be held" if dry_run else "was held already, now" if before.held_since else "is held"
     output.message(f"tenant {tenant} {word}: {reason.strip()}; `lake release {tenant}{connection.suffix}` lets it go")
+    if days := entry.retention.get("raw"):
+        output.message(f"its files expire as ever, {days} days after they arrived, also those that wait")
 
 
 def release(

@@ -10,6 +10,7 @@ from ingestion.listing import PROCESSED, RAW, ZONES, place
 from ingestion.order import Order
 from ingestion.staging import Staging
 from lineage.audit import Audit, Entry, Listed
+from lineage.holds import is_held
 from lineage.table import file_id
 from lineage.values import ClaimState, HeaderState, RunState, TenantEntry
 
@@ -29,7 +30,8 @@ class Seen:
 class Ghosts:
     """Looks among the keys that a walk came by, up to `end` if it did not come to the end.
 
-    What has outlived its retention, or is younger than the grace, is not looked for.
+    What has outlived its retention, or is younger than the grace, is not looked for; but of a tenant that is held, what
+    waits is, for that waits without an end.
     """
 
     audit: Audit
@@ -67,15 +69,17 @@ class Ghosts:
     def _misses(self, listed: Listed) -> bool:
         if listed.node in self.seen.nodes or not self._came_by(listed.key):
             return False
-        # A version that was replaced expires sooner than its zone's objects do.
-        replaced = file_id(listed.key) in self.seen.keys
-        return not replaced and self._is_of_age(listed.arrived_at) and not self._has_expired(RAW, listed.arrived_at)
+        return self._is_of_age(listed.arrived_at) and (is_held(self.tenant) or self._should_be_there(listed))
+
+    def _should_be_there(self, listed: Listed) -> bool:
+        """A version that was replaced expires sooner than its zone's objects do."""
+        return file_id(listed.key) not in self.seen.keys and not self._has_expired(RAW, listed.arrived_at)
 
     def _judge(self, listed: Listed, entry: Entry | None) -> None:
         claim = entry.claim if entry else None
         if claim in WAITS:
             why = "it waits, but its object is gone: its run will say so, and go on with the others"
-        elif claim == ClaimState.DONE:
+        elif claim == ClaimState.DONE and self._should_be_there(listed):
             why = "it was processed, but its object is gone before its time: it cannot be replayed"
         else:
             return

@@ -23,6 +23,7 @@ from tenants.quantities import Days, PlainDigits, Seconds, Size
 from tenants.schedule import check_schedule
 
 __all__ = [
+    "KEPT_DAYS",
     "CellEntry",
     "Dataset",
     "Environment",
@@ -74,6 +75,9 @@ State = Literal["active", "suspended", "offboarding", "offboarded"]
 Reuse = Literal["never", "after certificate"]
 RemovalPolicy = Literal["retain", "destroy"]
 WebhookFormat = Literal["slack", "teams"]
+
+KEPT_DAYS = 36_500
+"""As good as for ever: how long what nothing may take away is kept."""
 
 LOCAL = "local"
 """The environment that is one machine: nothing of it reaches people elsewhere."""
@@ -216,6 +220,10 @@ class Tenant(Value):
     """Of one that is offboarding or offboarded."""
 
     @property
+    def is_active(self) -> bool:
+        return self.state == "active"
+
+    @property
     def is_offboarded(self) -> bool:
         """Whether the file says so: nothing of it stands, or is made, and its id stays taken."""
         return self.state == "offboarded"
@@ -303,3 +311,10 @@ class Environment(Policies):
     def retention_of(self, tenant: Tenant) -> Retention:
         """How long each zone of `tenant` keeps its objects here: its own days under this environment's ceilings."""
         return self.retention.over(tenant.retention)
+
+    def kept_of(self, tenant: Tenant) -> Retention:
+        """The same, but while the tenant is not active files wait in raw/ and processed/, and none of them expires."""
+        retention = self.retention_of(tenant)
+        if tenant.is_active:
+            return retention
+        return retention.model_copy(update={"raw": KEPT_DAYS, "processed": KEPT_DAYS})

@@ -20,6 +20,7 @@ def values(denied_account="none"):
         raw_days=90,
         processed_days=365,
         quarantine_days=30,
+        old_version_days=30,
         workers=2,
         worker_type="G.1X",
         max_concurrent_runs=2,

@@ -49,7 +49,8 @@ def test_ceilings_on_retention_reach_the_templates(tmp_path):
     file.write_text(file.read_text().replace("prod: {", "prod: {retention: {raw: 30 days, processed: 60 days}, "))
     loaded = load(registry)
 
-    acme, acme_eu = (TenantValues.of(tenant, loaded, "prod") for tenant in loaded.tenants)
+    active = (tenant.model_copy(update={"state": "active"}) for tenant in loaded.tenants)
+    acme, acme_eu = (TenantValues.of(tenant, loaded, "prod") for tenant in active)
 
     assert (acme.raw_days, acme.processed_days, acme.quarantine_days) == (30, 60, 30)
     assert (acme_eu.raw_days, acme_eu.processed_days) == (7, 60)

@@ -142,6 +142,26 @@ def test_a_suspended_tenants_workgroup_is_disabled_and_its_rule_goes_on(prod):
     assert rule["Properties"].get("State", "ENABLED") == "ENABLED"
 
 
+def expiries(template):
+    """Days by zone, and of versions that were replaced."""
+    (bucket,) = resources(template, "AWS::S3::Bucket").values()
+    rules = {each["Id"]: each for each in bucket["Properties"]["LifecycleConfiguration"]["Rules"]}
+    replaced = rules.pop("leftovers")["NoncurrentVersionExpiration"]["NoncurrentDays"]
+    return {zone: rule["ExpirationInDays"] for zone, rule in rules.items()} | {"replaced": replaced}
+
+
+def test_of_a_suspended_tenant_nothing_expires_that_may_still_wait(prod):
+    """acme-eu keeps raw files for 7 days when it is active: a file that is HELD longer would be lost."""
+    usual = {"raw": 90, "processed": 365, "quarantine": 30, "athena-results": 7, "replaced": 30}
+
+    assert expiries(prod["mycompany-acme-prod-tenant"]) == usual
+    assert expiries(prod["mycompany-acme-eu-prod-tenant"]) == usual | {
+        "raw": 36500,
+        "processed": 36500,
+        "replaced": 36500,
+    }
+
+
 def test_roles_of_a_suspended_tenant_are_denied_everything_and_those_of_others_nothing_by_it(prod):
     denied = {}
     for name, template in tenants(prod).items():
@@ -163,7 +183,7 @@ def test_values_of_a_tenant_reach_its_template(prod):
         rule.get("Prefix"): rule.get("ExpirationInDays")
         for rule in bucket["Properties"]["LifecycleConfiguration"]["Rules"]
     }
-    assert (days["raw/"], days["processed/"]) == (7, 365)
+    assert days["quarantine/"] == 30
     workers = {
         job["Properties"]["Name"]: (job["Properties"]["WorkerType"], job["Properties"]["NumberOfWorkers"])
         for job in resources(template, "AWS::Glue::Job").values()

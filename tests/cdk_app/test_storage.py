@@ -16,6 +16,7 @@ def lake(stack, site):
         raw_days=90,
         processed_days=365,
         quarantine_days=30,
+        old_version_days=30,
     )
 
 

@@ -170,9 +170,14 @@ def test_changes_of_a_tenant_are_told_with_what_was_and_what_is(deploy):
 
     assert changes == [
         "state: active → suspended",
-        "retention: {raw: 30, processed: 365, quarantine: 30} → {raw: 7, processed: 365, quarantine: 30}",
+        "retention: {raw: 30, processed: 365, quarantine: 30} → {raw: 36500, processed: 36500, quarantine: 30}",
     ]
     assert written == ["acme"]
+
+    assert deploy(("tenants.yaml", "    state: suspended\n", ""))[0] == [
+        "state: suspended → active",
+        "retention: {raw: 36500, processed: 36500, quarantine: 30} → {raw: 7, processed: 365, quarantine: 30}",
+    ]
 
 
 def test_a_dataset_whose_line_is_gone_takes_no_more_files(deploy, ledger, folder):

@@ -13,6 +13,7 @@ from ingestion.reconcile import Reconciler
 from ingestion.register import Registrar
 from ingestion.settings import Settings
 from lineage.bucket_owner import insisting
+from lineage.holds import Holds
 from lineage.values import FileStatus, HeaderState
 from tests.ingestion.builders import BUCKET, Functions, an_event, messages
 from tests.lineage.builders import ANALYTICS, RAW, TABLE, a_file, begin, commit_key, enter, merge, process, processed
@@ -647,6 +648,26 @@ def test_what_outlived_its_retention_is_no_ghost(lake):
 
     assert len(lake.reconcile(hours=24 * 4)["ghosts"]) == 3
     assert lake.reconcile(hours=24 * 2)["ghosts"] == []
+
+
+def test_of_a_tenant_that_is_held_what_waits_is_missed_whatever_its_age_and_also_if_it_was_replaced(lake):
+    """It waits without an end, and its object does not stay as long."""
+    old, new, done = (
+        lake.arrive("raw/sales/a.csv", b"1"),
+        lake.arrive("raw/sales/a.csv", b"2"),
+        lake.arrive("raw/sales/b.csv"),
+    )
+    live(lake, raw=5, processed=5, quarantine=5)
+    lake.delete("raw/sales/a.csv", old.version)
+    lake.delete("raw/sales/b.csv", done.version)
+
+    assert lake.reconcile(hours=24 * 6)["ghosts"] == []
+
+    Holds(lake.ledger).hold("acme", "audit")
+    lake.delete("raw/sales/a.csv", new.version)
+
+    missed = {one["version"] for one in lake.reconcile(hours=0)["ghosts"]}
+    assert missed == {old.version, new.version, done.version}
 
 
 def test_a_version_that_was_replaced_may_be_gone(lake):
