@@ -15,6 +15,7 @@ from deployment.remnants import KINDS, Clients, Place, is_gone
 __all__ = ["Check", "Verification", "certificate_of", "seal_of", "standing_stack"]
 
 FORMAT = 1
+KEPT = "somebody deletes them"
 SEAL = "sha256"
 LISTS = {"inventory": "versions", "uploads": "uploads", "ledger": "ledger"}
 """Which folder of parts stands behind which summary."""
@@ -48,6 +49,7 @@ def certificate_of(
         "export": export_of(steps["exported"], bucket),
         "amendments": list(amendments),
         "key": {"arn": steps["locked"]["key"], "deletion_date": steps["locked"]["deletion_date"]},
+        "remains": remains(intent),
         "steps": {name: step["at"] for name, step in steps.items()},
     }
     return {**told, SEAL: seal_of(told)}
@@ -66,6 +68,20 @@ def resources_of(intent: Facts, steps: Mapping[str, Facts]) -> list[dict[str, st
     known = {each["name"] for each in held}
     beside = {each["name"]: dict(each) for each in removed if each["name"] not in known}
     return [each for each in held if each["kind"] != "AWS::KMS::Key"] + list(beside.values())
+
+
+def remains(intent: Facts) -> list[dict[str, str]]:
+    """What of the tenant is still there when all is deleted, where, and until when."""
+    return [
+        {
+            "what": "lists of what was deleted, and the archive of the ledger's rows",
+            "where": intent["folder"],
+            "until": KEPT,
+        },
+        {"what": "backups of the ledger (point in time)", "where": intent["platform"], "until": "35 days"},
+        {"what": "events that could not be registered", "where": intent["platform"], "until": "14 days"},
+        {"what": "log lines that name it", "where": intent["platform"], "until": "90 days"},
+    ]
 
 
 def export_of(step: Facts, bucket: Facts) -> dict[str, Any]:

@@ -277,6 +277,8 @@ def test_what_is_not_taken_along_is_told(account):
     certificate = end(account, account.new())
 
     assert certificate["export"]["left_behind"] == {"older_or_late_versions": 2, "query_results": 1}
+    kept = [each for each in certificate["remains"] if each["where"] == certificate["folder"]]
+    assert [each["until"] for each in kept] == ["somebody deletes them"]
 
 
 def test_what_somebody_writes_over_at_the_target_is_seen_and_exported_anew(account):
