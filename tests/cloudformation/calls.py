@@ -84,23 +84,26 @@ def of_s3(operation: str, given: Given) -> Iterator[Need]:
     name = f"arn:aws:s3:::{bucket}" + (f"/{given['Key']}" if given.get("Key") else "")
     action = "GetObjectVersion" if S3[operation] == "GetObject" and given.get("VersionId") else S3[operation]
     yield Need(f"s3:{action}", name, owner)
-    if operation == "CopyObject":  # tags go along, and the source is read
-        yield Need("s3:PutObjectTagging", name, owner)
-        yield from of_source(given["CopySource"])
+    if operation == "CopyObject":
+        yield from of_source(given)
+        if given.get("TaggingDirective") != "REPLACE" or given.get("Tagging"):
+            yield Need("s3:PutObjectTagging", name, owner)
     if given.get("Key") and (alias := alias_of(bucket)):
         used = "kms:Decrypt" if action.startswith("Get") else "kms:GenerateDataKey"
         yield Need(used, arn("kms", "key/1"), through("s3", alias))
 
 
-def of_source(source: str | Mapping[str, str]) -> Iterator[Need]:
+def of_source(given: Given) -> Iterator[Need]:
+    """What is copied is read, with its tags if they go along."""
+    source = given["CopySource"]
     if isinstance(source, str):
         bucket, _, key = source.lstrip("/").partition("?")[0].partition("/")
-        is_version = "versionId=" in source
+        version = "Version" if "versionId=" in source else ""
     else:
-        bucket, key, is_version = source["Bucket"], source["Key"], "VersionId" in source
-    version = "Version" if is_version else ""
-    for action in (f"s3:GetObject{version}", f"s3:GetObject{version}Tagging"):
-        yield Need(action, f"arn:aws:s3:::{bucket}/{key}", {"s3:ResourceAccount": ACCOUNT})
+        bucket, key, version = source["Bucket"], source["Key"], "Version" if "VersionId" in source else ""
+    actions = [f"s3:GetObject{version}"]
+    actions += [f"s3:GetObject{version}Tagging"] if given.get("TaggingDirective") != "REPLACE" else []
+    yield from (Need(each, f"arn:aws:s3:::{bucket}/{key}", {"s3:ResourceAccount": ACCOUNT}) for each in actions)
     if alias := alias_of(bucket):
         yield Need("kms:Decrypt", arn("kms", "key/1"), through("s3", alias))
 

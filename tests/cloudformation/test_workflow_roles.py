@@ -200,7 +200,7 @@ def through(service: str, alias: str) -> dict[str, str]:
         ("s3:DeleteObjectVersion", f"{STATE}/deployments/{ORGANIZATION}-prod-platform/offboarding/acme/certificate.json", {}, []),
         ("s3:PutBucketPolicy", STATE, {}, []),
         ("s3:PutObject", "arn:aws:s3:::acme-takeout/lake/x", {"s3:ResourceAccount": "999900009999"}, ["OffboardRole"]),
-        ("s3:PutObjectTagging", "arn:aws:s3:::acme-takeout/lake/x", {"s3:ResourceAccount": "999900009999"}, ["OffboardRole"]),
+        ("s3:PutObjectTagging", "arn:aws:s3:::acme-takeout/lake/x", {"s3:ResourceAccount": "999900009999"}, []),
         ("s3:PutObject", "arn:aws:s3:::payroll/x", {"s3:ResourceAccount": ACCOUNT}, []),
         ("kms:Decrypt", KEY, through("s3", "acme-prod"), ["OffboardRole"]),
         ("kms:Decrypt", KEY, through("s3", "canary-prod"), ["DeployRole", "OffboardRole"]),
