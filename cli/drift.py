@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +14,7 @@ from cli.errors import NotFound
 from cli.exit_codes import ExitCode
 from cli.options import EnvironmentOption, JsonOption
 from deployment.drift import ABSENT, DRIFTED, Detection, Finding, Log, rotation
-from deployment.records import Shelf, bucket_of
+from deployment.records import Record, Shelf, bucket_of
 
 __all__ = ["drift"]
 
@@ -39,7 +40,7 @@ def drift(
     else:
         for each in found:
             each.show()
-    if any(finding.status == DRIFTED for each in found for finding in each.findings):
+    if any(each.gone or finding.status == DRIFTED for each in found for finding in each.findings):
         raise typer.Exit(ExitCode.CHANGES)
     if any(finding.reason and finding.status != ABSENT for each in found for finding in each.findings):
         raise typer.Exit(ExitCode.FAILED)
@@ -67,14 +68,16 @@ def chosen(environment: str, tenants: list[str] | None) -> Iterator[tuple[Connec
 
 def being_deleted(connection: Connection) -> frozenset[str]:
     """Stacks of tenants whose end has begun: what differs there is what is gone already. They are told."""
-    environment = connection.environment
-    shelf = Shelf(
-        connection.client("s3"), bucket_of(environment.account, environment.region), connection.platform.stack
-    )
-    ends = {tenant: end for tenant, end in shelf.read()[0].offboardings.items() if not end.is_certified}
+    ends = {tenant: end for tenant, end in record_of(connection).offboardings.items() if not end.is_certified}
     if ends:
         output.message(f"left out, since they are being offboarded: {', '.join(sorted(ends))}")
     return frozenset(end.stack for end in ends.values())
+
+
+def record_of(connection: Connection) -> Record:
+    environment = connection.environment
+    bucket = bucket_of(environment.account, environment.region)
+    return Shelf(connection.client("s3"), bucket, connection.platform.stack).read()[0]
 
 
 class Rotation:
@@ -119,6 +122,17 @@ class Rotation:
         """The last one of every stack that was ever checked."""
         return [self.known[name] for name in self.stacks if name in self.known]
 
+    @cached_property
+    def gone(self) -> tuple[str, ...]:
+        """Stacks that a deploy has brought about, that nobody is ending, and that are not there."""
+        absent = [each.stack for each in self.findings if each.status == ABSENT]
+        if not absent:
+            return ()
+        record = record_of(self.connection)
+        ends = {end.stack for end in record.offboardings.values()}
+        stood = {name for name, each in record.stacks.items() if not each.is_begun}
+        return tuple(name for name in absent if name in stood - ends)
+
     @property
     def facts(self) -> dict[str, Any]:
         from dataclasses import asdict
@@ -127,11 +141,13 @@ class Rotation:
             "cell": self.connection.environment.place,
             "stacks": len(self.stacks),
             "checked_now": self.checked,
+            "gone": list(self.gone),
             "findings": [asdict(each) for each in self.findings],
         }
 
     def show(self) -> None:
         rows = [row for finding in self.findings for row in rows_of(finding)]
+        rows += [(name, "", "AWS::CloudFormation::Stack", "DELETED", "", "", "") for name in self.gone]
         if rows:
             output.print_table(COLUMNS, rows)
         for finding in self.findings:
@@ -143,7 +159,7 @@ class Rotation:
 
     @property
     def summary(self) -> str:
-        drifted = sum(each.status == DRIFTED for each in self.findings)
+        drifted = sum(each.status == DRIFTED for each in self.findings) + len(self.gone)
         compared = sum(each.compared for each in self.findings)
         oldest = min((each.at for each in self.findings), default="never")[:19]
         return (

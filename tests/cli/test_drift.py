@@ -99,6 +99,22 @@ def test_a_tenant_that_is_not_deployed_yet_is_no_failure(lake):
     assert "does not exist" in answer.err
 
 
+@pytest.mark.cloud
+def test_a_stack_that_a_deploy_has_brought_about_and_somebody_deleted_is_drift(lake):
+    """Runs last of those in the cloud."""
+    lake.run(
+        "import boto3; boto3.client('cloudformation').delete_stack(StackName='mycompany-globex-local-tenant'); print('{}')"
+    )
+
+    answer = lake("drift", "globex")
+    told = lake("drift", "globex", "--last", "--json")
+
+    assert answer.code == ExitCode.CHANGES, answer.err
+    assert answer.out.splitlines()[1].split("\t")[:4] == [GLOBEX_STACK, "", "AWS::CloudFormation::Stack", "DELETED"]
+    assert "1 drifted" in answer.err
+    assert (told.code, told.json[0]["gone"]) == (ExitCode.CHANGES, [GLOBEX_STACK])
+
+
 def test_a_tenant_whose_end_has_begun_is_left_out_unless_it_is_named(dev, capsys):
     import boto3
 
