@@ -53,6 +53,8 @@ def assigned(order: Order, connections: Sequence[Connection], plan: Plan) -> Ass
     rest: dict[str, list[str]] = {}
     done: set[str] = set()
     for connection, cell in cells:
+        if order.tenants and not any(each.id in order.tenants for each in connection.tenants):
+            continue  # a deploy of these leaves the cell as it is, its platform too
         place, due = place_of(connection), due_in(order, cell)
         begun = first_of(order, connection, cell, due)
         if begun or platform_changes(order, cell):

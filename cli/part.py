@@ -1,22 +1,25 @@
 """One job's part of a workflow run: a portion is rolled out or a tenant offboarded, and what came of it is told."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from cli.connection import connect
 from cli.deploy import Deployment, prepare
 from cli.errors import LakeError, explain
+from cli.options import tenants_folder
 from cli.plan import sentence
 from cli.progress import progress
+from deployment.errors import Locked
 from deployment.plans import Plan
 from deployment.portions import Portion
 from deployment.stacks import FAILED, NOT_BEGUN
 from deployment.waves import Waves
 from deployment.workflow_runs import Row, WorkflowRun
 
-__all__ = ["CERTIFIED", "check", "offboarded", "rolled_out"]
+__all__ = ["CERTIFIED", "OUTDATED", "check", "offboarded", "rolled_out"]
 
-CERTIFIED = "certified"
+CERTIFIED, OUTDATED = "certified", "outdated"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +28,13 @@ class Part(Deployment):
 
     portion: Portion
     of: WorkflowRun
+    outdated: Sequence[Row] = ()
 
     @property
     def rows(self) -> Sequence[Row]:
         lines = [line for rollout in self.rollouts for line in rollout.ordered()]
-        return [Row(each.cell, each.tenant, each.action, each.seconds, each.error, each.changes) for each in lines]
+        done = [Row(each.cell, each.tenant, each.action, each.seconds, each.error, each.changes) for each in lines]
+        return [*done, *self.outdated]
 
     def roll_out(self, plan: Plan) -> None:
         """Asked and told while the locks are held, so that no part of the same cells begins in between."""
@@ -41,15 +46,26 @@ class Part(Deployment):
         tell(self.portion, self.of, self.rows)
 
 
-def rolled_out(portion: Portion, run: WorkflowRun, *, wait: float) -> Sequence[Row]:
-    """A portion that is not among the first is one wave: those have shown the change to be sound."""
+def rolled_out(portion: Portion, run: WorkflowRun, *, main: Path | None, wait: float) -> Sequence[Row]:
+    """A portion that is not among the first is one wave: those have shown the change to be sound.
+
+    `main`: the folder of the registry as the main branch has it now.
+    """
 
     def roll_out() -> Sequence[Row]:
+        left = outdated(portion, main)
+        current = [each for each in portion.tenants if each not in left]
+        rows = list(left.values())
+        if portion.tenants and not current:  # no tenants would mean all
+            tell(portion, run, rows)
+            return rows
         with progress() as said:
-            made = prepare(portion.place, portion.tenants, said, wait=wait)
-            whole = Waves(sizes=(max(1, len(portion.tenants)),))
+            made = prepare(portion.place, current, said, wait=wait)
+            if not current and any(rollout.tenants for rollout in made.rollouts):
+                raise LakeError(f"portion {portion.id}: names nobody, and {portion.place} has tenants: start a new run")
+            whole = Waves(sizes=(max(1, len(current)),))
             waves = made.waves if portion.is_first else (whole, whole)
-            part = Part(made.rollouts, made.prospect, waves, portion=portion, of=run)
+            part = Part(made.rollouts, made.prospect, waves, portion=portion, of=run, outdated=rows)
             report = part.run()
         if report.refused is not None:
             raise LakeError("; ".join(map(sentence, report.refused.refusals)))
@@ -58,25 +74,42 @@ def rolled_out(portion: Portion, run: WorkflowRun, *, wait: float) -> Sequence[R
     return telling(portion, run, roll_out)
 
 
-def offboarded(portion: Portion, run: WorkflowRun, *, wait: float) -> Sequence[Row]:
+def offboarded(portion: Portion, run: WorkflowRun, *, main: Path | None, wait: float) -> Sequence[Row]:
     """The portion's one tenant, as `lake tenant offboard` ends it."""
     from cli.offboarding import Departure
 
     (tenant,) = portion.tenants
 
     def offboard() -> Sequence[Row]:
-        connection = connect(portion.place, tenant)
-        connection.check_account()
+        rows = list(outdated(portion, main).values())
         if why := run.overtaken():
             raise LakeError(why)
-        departure = Departure(connection, tenant)
-        certificate = departure.certified() or departure.run(wait)
-        place = connection.environment.place
-        rows = [Row(place, tenant, CERTIFIED, changes=(f"certificate: {certificate['folder']}",))]
+        if not rows:
+            connection = connect(portion.place, tenant)
+            connection.check_account()
+            departure = Departure(connection, tenant)
+            certificate = departure.certified() or departure.run(wait)
+            place = connection.environment.place
+            rows = [Row(place, tenant, CERTIFIED, changes=(f"certificate: {certificate['folder']}",))]
         tell(portion, run, rows)
         return rows
 
     return telling(portion, run, offboard)
+
+
+def outdated(portion: Portion, main: Path | None) -> Mapping[str, Row]:
+    """Those of whom main says something else by now than the run that was started then, or let go on so late."""
+    from tenants.registry import load
+
+    if main is None:
+        return {}
+    here, there = load(tenants_folder()).by_id, load(main).by_id
+    why = "the main branch says something else of it than when this run was started: start a new run"
+    return {
+        each: Row(portion.place, each, OUTDATED, error=f"tenant {each}: {why}")
+        for each in portion.tenants
+        if each not in here or here[each] != there.get(each)
+    }
 
 
 def check(portion: Portion) -> None:
@@ -90,9 +123,17 @@ def check(portion: Portion) -> None:
 
 
 def telling(portion: Portion, run: WorkflowRun, work: Callable[[], Sequence[Row]]) -> Sequence[Row]:
-    """What keeps a portion from being worked at is told of each of its tenants, and raised."""
+    """What keeps a portion from being worked at is told of each of its tenants, and raised.
+
+    That others held the lock for too long is nobody's failure, and stops no other portion.
+    """
     try:
         return work()
+    except Locked as error:
+        run.tell(
+            portion.id, [Row(portion.place, each, NOT_BEGUN, error=str(error)) for each in portion.tenants or (None,)]
+        )
+        raise
     except (Exception, KeyboardInterrupt) as error:
         why = explain(error)[0]
         tell(portion, run, [Row(portion.place, each, FAILED, error=why) for each in portion.tenants or (None,)])

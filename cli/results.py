@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cli.orders import Order
+from cli.part import OUTDATED
 from cli.plan import plain
 from deployment.portions import Portion
 from deployment.stacks import FAILED, NOT_BEGUN, UNCHANGED
@@ -13,7 +14,7 @@ from deployment.workflow_runs import Row
 __all__ = ["Results"]
 
 SILENT = "no word"
-BAD = frozenset({FAILED, NOT_BEGUN, SILENT})
+BAD = frozenset({FAILED, NOT_BEGUN, OUTDATED, SILENT})
 ENDED_WELL = frozenset({"success", "skipped"})
 COLUMNS = ("tenant", "cell", "what", "seconds", "why")
 SHOWN = 1_000

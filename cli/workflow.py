@@ -17,11 +17,12 @@ from cli.errors import WrongInput, explain
 from cli.exit_codes import ExitCode
 from cli.options import EnvironmentOption, JsonOption
 from cli.orders import ALL, Order, Task
-from cli.part import check, offboarded, rolled_out
+from cli.part import OUTDATED, check, offboarded, rolled_out
 from cli.plan import ending, in_markdown, in_text, plain, silent
 from cli.planning import prospect, uncollected
 from cli.results import Results
 from deployment.portions import Portion
+from deployment.publishing import bootstrap
 from deployment.records import bucket_of
 from deployment.stacks import FAILED, NOT_BEGUN
 from deployment.workflow_runs import Row, WorkflowRun
@@ -48,6 +49,7 @@ WaitOption = Annotated[
 class Step:
     """The step of a job that this process is, as GitHub tells it: which run it is of, and where its words go."""
 
+    repository: str
     run: str
     attempt: str
     outputs: Path | None
@@ -60,7 +62,9 @@ class Step:
         outputs, summary = (
             Path(known[name]) if known.get(name) else None for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")
         )
-        return cls(known.get("GITHUB_RUN_ID") or "1", known.get("GITHUB_RUN_ATTEMPT") or "1", outputs, summary)
+        names = ("GITHUB_REPOSITORY_ID", "GITHUB_RUN_ID", "GITHUB_RUN_ATTEMPT")
+        repository, run, attempt = (known.get(name) or "1" for name in names)
+        return cls(repository, run, attempt, outputs, summary)
 
     def hand_on(self, **facts: str) -> None:
         """To the jobs that come after."""
@@ -83,8 +87,11 @@ class Step:
     def workflow_run(self, connections: Sequence[Connection]) -> WorkflowRun:
         """What is told is kept by the first cell; all that are within reach are in one account."""
         first = connections[0]
-        bucket = bucket_of(first.environment.account, first.environment.region)
-        return WorkflowRun(first.client("s3"), bucket, first.platform.stack, self.run, self.attempt)
+        s3, environment = first.client("s3"), first.environment
+        if first.is_local:
+            bootstrap(s3, first.client("ssm"), environment.account, environment.region)
+        bucket = bucket_of(environment.account, environment.region)
+        return WorkflowRun(s3, bucket, first.platform.stack, self.repository, self.run, self.attempt)
 
 
 def append(file: Path | None, lines: Iterable[str]) -> None:
@@ -169,6 +176,12 @@ def apply(
     portion: Annotated[str, typer.Option("--portion", metavar="JSON", help="One of those that the plan made.")],
     confirmation: ConfirmationOption = "",
     *,
+    main: Annotated[
+        Path | None,
+        typer.Option(
+            "--main", metavar="FOLDER", help="The registry as main has it now; who differs there is left out."
+        ),
+    ] = None,
     wait: WaitOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -183,9 +196,9 @@ def apply(
     run, work = Step.here().workflow_run(within_reach(order.environment)), rolled_out
     if order.task is Task.OFFBOARD:
         work = offboarded
-    rows = work(part, run, wait=wait)
+    rows = work(part, run, main=main, wait=wait)
     show(rows, as_json=as_json)
-    if any(row.action in {FAILED, NOT_BEGUN} for row in rows):
+    if any(row.action in {FAILED, NOT_BEGUN, OUTDATED} for row in rows):
         raise typer.Exit(ExitCode.FAILED)
 
 

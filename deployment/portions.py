@@ -13,7 +13,7 @@ __all__ = ["LEAST", "MOST", "Portion", "divided", "size_for"]
 
 MOST = 200
 """Portions of one workflow run. GitHub makes 256 jobs of a matrix at most."""
-LEAST = 25
+LEAST = 100
 """Tenants for which a job of their own is worth its start; portions of one cell wait for each other anyhow."""
 ID = re.compile(r"(first|portion)-[1-9][0-9]{0,2}")
 
@@ -74,8 +74,8 @@ def divided(
 def size_for(numbers: Sequence[int], most: int = MOST, least: int = LEAST) -> int:
     """Tenants of a portion, at most, so that there are not more than `most` portions.
 
-    >>> size_for([1_000]), size_for([8_000]), size_for([8_000, 3])
-    (25, 40, 41)
+    >>> size_for([1_000]), size_for([30_000]), size_for([30_000, 3])
+    (100, 150, 151)
     """
     if sum(map(bool, numbers)) > most:
         raise DeployError(f"{len(numbers):,} cells have changes, and a workflow run takes {most:,}: name some tenants")

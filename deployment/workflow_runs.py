@@ -1,6 +1,6 @@
 """What the jobs of one workflow run tell each other: what became of each tenant, and that nothing more is to be begun.
 
-Objects beside the record of the environment's first cell, below `deployments/<platform stack>/runs/<run>/<attempt>/`.
+Objects beside the record of the environment's first cell: `deployments/<platform>/runs/<repository>/<run>/<attempt>/`.
 """
 
 import json
@@ -19,6 +19,7 @@ __all__ = ["Row", "WorkflowRun"]
 
 NUMBER = re.compile(r"[1-9][0-9]{0,19}")
 STOP = "stop"
+TOLD = re.compile(r"(?P<attempt>[1-9][0-9]{0,9})/(?P<name>stop|(first|portion)-[1-9][0-9]{0,2})\.json")
 NOT_THERE = 404
 
 
@@ -48,20 +49,22 @@ class WorkflowRun:
     s3: Any
     bucket: str
     platform_stack: str
+    repository: str
+    """GitHub's number of it: only within one do the numbers of runs say which is the later one."""
     id: str
     attempt: str
 
     def __post_init__(self) -> None:
-        if not (NUMBER.fullmatch(self.id) and NUMBER.fullmatch(self.attempt)):
+        if not all(map(NUMBER.fullmatch, (self.repository, self.id, self.attempt))):
             raise DeployError(
-                f"workflow run {self.id!a}, attempt {self.attempt!a}: expected numbers, as in GITHUB_RUN_ID and "
-                "GITHUB_RUN_ATTEMPT"
+                f"workflow run {self.id!a} of repository {self.repository!a}, attempt {self.attempt!a}: expected "
+                "numbers, as in GITHUB_RUN_ID, GITHUB_REPOSITORY_ID and GITHUB_RUN_ATTEMPT"
             )
 
     @cached_property
     def every(self) -> str:
-        """Where each run has its folder."""
-        return f"{FOLDER}{self.platform_stack}/runs/"
+        """Where each run of the repository has its folder."""
+        return f"{FOLDER}{self.platform_stack}/runs/{self.repository}/"
 
     @cached_property
     def folder(self) -> str:
@@ -81,36 +84,37 @@ class WorkflowRun:
         return None if found is None else str(found["why"])
 
     def overtaken(self) -> str | None:
-        """Why nothing may be begun: GitHub's numbers grow, and a later run has begun something here since.
+        """Why nothing may be begun any more: a later run has told something of what it did here.
 
-        What is started again, or approved late, has the tenants.yaml of its own day: it would take back what is new.
+        What is started again, or waited long, has the code and the registry of its own day: it would take back what is
+        new.
         """
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.every, Delimiter="/")
-        found = (
-            each["Prefix"].removeprefix(self.every).rstrip("/")
-            for page in pages
-            for each in page.get("CommonPrefixes", ())
-        )
-        latest = max((int(each) for each in found if NUMBER.fullmatch(each)), default=0)
-        if latest <= int(self.id):
+        folders = (each["Prefix"] for page in pages for each in page.get("CommonPrefixes", ()))
+        names = (folder.removeprefix(self.every).rstrip("/") for folder in folders)
+        later = (int(name) for name in names if NUMBER.fullmatch(name) and int(name) > int(self.id))
+        if (latest := next((run for run in sorted(later, reverse=True) if self._is_run(run)), None)) is None:
             return None
         return f"workflow run {latest} has begun something here after run {self.id} was started: start a new run"
+
+    def _is_run(self, run: int) -> bool:
+        """Whether what lies there was told by the jobs of a run."""
+        return any(True for _ in self._found(f"{self.every}{run}/"))
 
     def told(self, since: str = "1") -> Mapping[str, Sequence[Row]]:
         """By portion, the rows of its latest attempt; of attempts before `since`, which had another plan, nothing."""
         attempts: dict[str, int] = {}
-        for attempt, portion in self._found():
+        for attempt, portion in self._found(self.folder):
             if portion != STOP and int(since) <= attempt <= int(self.attempt):
                 attempts[portion] = max(attempt, attempts.get(portion, 0))
         return {portion: self._rows(attempt, portion) for portion, attempt in attempts.items()}
 
-    def _found(self) -> Iterator[tuple[int, str]]:
-        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.folder)
+    def _found(self, folder: str) -> Iterator[tuple[int, str]]:
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=folder)
         for page in pages:
             for each in page.get("Contents", ()):
-                attempt, _, name = each["Key"].removeprefix(self.folder).partition("/")
-                if NUMBER.fullmatch(attempt):
-                    yield int(attempt), name.removesuffix(".json")
+                if told := TOLD.fullmatch(each["Key"].removeprefix(folder)):
+                    yield int(told["attempt"]), told["name"]
 
     def _rows(self, attempt: int, portion: str) -> Sequence[Row]:
         found = self._get(f"{self.folder}{attempt}/{portion}.json") or []

@@ -123,6 +123,19 @@ def test_a_platform_without_tenants_is_deployed_by_itself(cells):
     assert found.first == (Portion("first-1", "prod/b", ()),)
 
 
+def test_a_cell_in_which_nobody_is_who_is_named_is_left_as_it_is(cells):
+    connections = cells("prod", acme="", gamma=IN_B, delta=IN_B)
+
+    found = assigned(
+        order(Task.DEPLOY, "acme", environment="prod"),
+        connections,
+        planned({None: UPDATE, "acme": UPDATE}, {None: UPDATE}),
+    )
+
+    assert found.first == (Portion("first-1", "prod/first", ("acme",)),)
+    assert found.portions == ()
+
+
 @pytest.mark.parametrize(
     ("task", "expected"),
     [(Task.SUSPEND, ("acme",)), (Task.RESUME, ("beta",)), (Task.DEPLOY, ("acme", "beta", "gamma"))],

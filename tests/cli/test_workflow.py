@@ -146,6 +146,31 @@ def test_a_run_that_is_started_again_after_a_later_one_takes_nothing_back(jobs, 
 
 
 @pytest.mark.cloud
+def test_a_portion_that_names_nobody_is_not_one_of_everybody(jobs):
+    answer = jobs("apply", "--portion", '{"id": "first-1", "place": "dev", "tenants": ""}')
+
+    assert answer.code == ExitCode.FAILED
+    assert "names nobody, and dev has tenants" in answer.err
+
+
+@pytest.mark.cloud
+def test_who_waited_for_the_lock_in_vain_stops_nobody(jobs):
+    account = {"Bucket": "cdk-hnb659fds-assets-111122223333-eu-central-1"}
+    lock = account | {"Key": "deployments/mycompany-dev-platform/lock.json"}
+    assert jobs.apply("first-1", "acme")[0] == ExitCode.OK
+    s3 = client(jobs.lake, "s3")
+    released = s3.get_object(**lock)["Body"].read()
+    held = json.loads(released) | {"released": False, "process": None, "holder": "somebody else"}
+    s3.put_object(**lock, Body=json.dumps(held).encode())
+
+    assert jobs.apply("portion-1", "beta")[0] == ExitCode.FAILED
+
+    s3.put_object(**lock, Body=released)
+    assert jobs.report(portion_1="beta") == (ExitCode.FAILED, {"beta": "not begun"})
+    assert jobs.apply("portion-2", "gamma")[0] == ExitCode.OK
+
+
+@pytest.mark.cloud
 def test_what_keeps_a_job_from_beginning_is_in_the_report(jobs):
     answer = jobs("apply", "--portion", '{"id": "portion-1", "place": "dev", "tenants": "acme nobody"}')
 

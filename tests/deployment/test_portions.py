@@ -10,7 +10,7 @@ from deployment.portions import LEAST, MOST, Portion, divided
 
 CELLS = st.dictionaries(
     st.sampled_from(["prod", *(f"prod/{letter}" for letter in "bcdefghij")]),
-    st.integers(0, 6_000),
+    st.integers(0, 9_000),
     max_size=10,
 )
 

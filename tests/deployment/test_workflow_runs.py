@@ -21,7 +21,9 @@ def attempt(monkeypatch):
     with moto.mock_aws():
         s3 = insisting(boto3.client("s3", region_name="us-east-1"), ACCOUNT)
         s3.create_bucket(Bucket="state")
-        yield lambda number, run="7": WorkflowRun(s3, "state", "mycompany-dev-platform", run, str(number))
+        yield lambda number, run="7", repository="5": WorkflowRun(
+            s3, "state", "mycompany-dev-platform", repository, run, str(number)
+        )
 
 
 def test_what_one_job_tells_another_reads(attempt):
@@ -58,7 +60,7 @@ def test_a_run_that_is_stopped_may_be_tried_again(attempt):
     assert attempt(1).told() == {}
 
 
-def test_a_run_is_overtaken_by_one_that_was_started_after_it_and_did_something(attempt):
+def test_a_run_is_overtaken_by_one_that_was_started_after_it_and_told_something(attempt):
     attempt(1, "9").tell("portion-1", [ACME])
 
     assert attempt(1, "9").overtaken() is None
@@ -69,9 +71,23 @@ def test_a_run_is_overtaken_by_one_that_was_started_after_it_and_did_something(a
     assert attempt(2, "9").overtaken() == (
         "workflow run 10 has begun something here after run 9 was started: start a new run"
     )
+    assert attempt(1, "10").overtaken() is None
+
+
+@pytest.mark.parametrize(
+    "key", ["99999999/drift.json", "99999999/1/drift.json", "99999999/1/portion-x.json", "x/1/stop.json"]
+)
+def test_what_no_job_told_overtakes_nobody_and_neither_do_runs_of_another_repository(attempt, key):
+    run = attempt(1, "9")
+    run.s3.put_object(Bucket="state", Key=f"{run.every}{key}", Body=b"[]")
+    attempt(1, "99999999", "6").tell("portion-1", [ACME])
+
+    assert run.overtaken() is None
 
 
 @pytest.mark.parametrize("run", ["", "0", "-1", "1/../../../record", "1\n", "one", "\u0661"])
 def test_what_is_no_number_of_a_run_leads_to_no_object(attempt, run):
-    with pytest.raises(DeployError, match="expected numbers, as in GITHUB_RUN_ID and GITHUB_RUN_ATTEMPT"):
+    with pytest.raises(
+        DeployError, match="expected numbers, as in GITHUB_RUN_ID, GITHUB_REPOSITORY_ID and GITHUB_RUN_ATTEMPT"
+    ):
         attempt(1, run)

@@ -3,10 +3,13 @@
 What GitHub itself does is recorded only: approvals, the queue of runs, and the exchange of a token for a role.
 """
 
+import shutil
+
 import boto3
 import pytest
 
 from tests.cli.test_deploy import ORDERS, PROJECT, Lake
+from tests.workflow_runner import stubs as standard
 from tests.workflow_runner.record import Concurrency
 from tests.workflow_runner.refusals import Refused
 from tests.workflow_runner.runner import Event, run
@@ -29,7 +32,20 @@ LEAVING = """    state: offboarding
     offboarding: {requested_by: jane@acme.example, export: none, grace: 0 days}
 """
 CREDENTIALS = "aws-actions/configure-aws-credentials"
+
+
+def checkout(use):
+    """As everywhere, and beside it the registry as main has it now: in these tests, what the run itself has."""
+    if "ref" not in use.inputs:
+        return standard.checkout(use)
+    assert use.inputs == {"ref": "main", "path": "now", "sparse-checkout": "tenants", "persist-credentials": "false"}
+    shutil.copytree(MAIN["tenants"], use.workspace / "now/tenants")
+    return None
+
+
+MAIN = {}
 STUBS = {
+    "actions/checkout": checkout,
     # Who has no role has no credentials and rehearses nothing: it would ask AWS, and fail.
     CREDENTIALS: {"env": {"LAKE_REHEARSAL": "1"}, "needs": {"id-token": "write"}},
     "$/.github/actions/setup": {},
@@ -57,8 +73,9 @@ class Workflow:
             + "".join(TENANT.format(name, days) + more for name, (days, more) in sorted(lines.items()))
         )
 
-    def __call__(self, action, tenants="all", *, environment="dev", confirmation="", at_once=1):
+    def __call__(self, action, tenants="all", *, environment="dev", confirmation="", at_once=1, main=None):
         self.runs += 1
+        MAIN["tenants"] = main or self.lake.tenants
         return run(
             "deploy.yml",
             {"environment": environment, "action": action, "tenants": tenants, "confirmation": confirmation},
@@ -260,15 +277,31 @@ def test_a_command_in_an_input_is_no_command(workflow, tmp_path, hostile):
 @pytest.mark.cloud
 @pytest.mark.slow
 def test_portions_that_run_beside_each_other_wait_for_their_cells_lock_and_each_tenant_is_done_once(workflow):
-    many = {f"many-{number:02}": (7, "") for number in range(60)}
+    many = {f"many-{number:03}": (7, "") for number in range(120)}
     workflow.write(**many)
 
     record = workflow("deploy", at_once=3)
 
     assert record.result == "success", record.log
-    assert {each.matrix["portion"]["id"] for each in record.legs("apply/apply")} == {f"portion-{n}" for n in (1, 2, 3)}
+    assert {each.matrix["portion"]["id"] for each in record.legs("apply/apply")} == {"portion-1", "portion-2"}
     assert dict.fromkeys(many, "created").items() <= said(record).items()
     assert "has been deploying here since" in record.log
+
+
+@pytest.mark.cloud
+def test_who_is_let_go_on_so_late_that_main_says_something_else_is_left_out_and_the_others_are_not(workflow, tmp_path):
+    workflow.write()
+    shutil.copytree(workflow.lake.tenants, tmp_path / "main")
+    workflow.write(acme=(11, ""), globex=(11, ""), initech=(7, SUSPENDED))
+    text = (workflow.lake.tenants / "tenants.yaml").read_text()
+    (tmp_path / "main/tenants.yaml").write_text(text.replace(SUSPENDED, ""))
+
+    record = workflow("deploy", "acme globex initech", main=tmp_path / "main")
+
+    workflow.write(acme=(11, ""), globex=(11, ""))
+    assert record.result == "failure"
+    assert said(record) == {"initech": "outdated", "acme": "updated", "globex": "updated"}
+    assert "the main branch says something else of it" in record.job("report").summary
 
 
 @pytest.mark.cloud
@@ -288,12 +321,18 @@ def test_each_job_has_its_environment_and_role_and_may_read_the_code_and_ask_for
 
 
 @pytest.mark.cloud
-def test_who_leaves_is_deleted_in_an_environment_of_its_own_and_the_certificate_holds(workflow):
+def test_who_leaves_is_deleted_in_an_environment_of_its_own_and_the_certificate_holds(workflow, tmp_path):
     workflow.write(acme=(10, LEAVING), globex=(10, ""))
     announced = workflow("deploy", "acme")
     assert announced.result == "success", announced.log
 
     refused = workflow("offboard", "acme")
+    shutil.copytree(workflow.lake.tenants, tmp_path / "main")
+    main = tmp_path / "main/tenants.yaml"
+    main.write_text(main.read_text().replace(LEAVING, ""))
+    taken_back = workflow("offboard", "acme", confirmation="acme", main=main.parent)
+    assert taken_back.result == "failure"
+    assert said(taken_back) == {"acme": "outdated"}
     record = workflow("offboard", "acme", confirmation="acme")
 
     assert refused.results == NOTHING_BEGUN

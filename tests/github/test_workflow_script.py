@@ -73,7 +73,7 @@ def test_a_portion_is_handed_over_as_the_plan_wrote_it_and_waits_for_its_cells_l
 
     words = arguments(checkout)
     assert words[:5] == ["workflow", "apply", "--environment=dev", "--action=deploy", f"--portion={portion}"]
-    assert words[5:] == ["--confirmation=", "--wait=18000"]
+    assert words[5:] == ["--confirmation=", "--main=now/tenants", "--wait=18000"]
 
 
 def test_a_report_is_made_also_of_a_run_in_which_nothing_was_to_be_done(checkout: Path):
