@@ -36,6 +36,7 @@ def certificate_of(
         "at": at,
         "by": by,
         **{name: intent[name] for name in TOLD},
+        "life": intent.get("life", 1),
         "begun": {"at": intent["at"], "by": intent["by"]},
         "deleted": {
             "object_versions": bucket["versions"],

@@ -13,10 +13,32 @@ from deployment.parts import Folder
 
 __all__ = ["Dissolution"]
 
+KEY = "AWS::KMS::Key"
+REMOVED_ANYWAY = {
+    "AWS::Athena::NamedQuery",
+    "AWS::Athena::WorkGroup",
+    "AWS::CloudWatch::Alarm",
+    "AWS::Events::Rule",
+    "AWS::Glue::Database",
+    "AWS::Glue::Job",
+    "AWS::Glue::Table",
+    "AWS::IAM::ManagedPolicy",
+    "AWS::IAM::Policy",
+    "AWS::IAM::Role",
+    "AWS::KMS::Alias",
+    "AWS::Logs::LogGroup",
+    "AWS::S3::Bucket",
+    "AWS::S3::BucketPolicy",
+    "AWS::SNS::Subscription",
+    "AWS::SNS::Topic",
+    "AWS::SNS::TopicPolicy",
+    KEY,
+}
+"""By `deployment.remnants`, as itself or with what it belongs to; the key in its turn."""
+
 ROUNDS = 4  # of deletion, each of which leaves out what could not be deleted in the one before
 LOOK = 3.0  # seconds
 KEPT = {"Retain", "RetainExceptOnCreate"}
-KEY = "AWS::KMS::Key"
 
 
 @dataclass
@@ -69,7 +91,16 @@ class Dissolution:
                 raise
 
     def _failed(self) -> list[str]:
-        return [each["LogicalResourceId"] for each in self._listed() if each["ResourceStatus"] == "DELETE_FAILED"]
+        """What is left out stands in no stack, so it has to be of a kind that is looked for and removed by itself."""
+        failed = [each for each in self._listed() if each["ResourceStatus"] == "DELETE_FAILED"]
+        for each in failed:
+            if each["ResourceType"] not in REMOVED_ANYWAY:
+                raise StackError(
+                    f"stack {self.stack}: {each['LogicalResourceId']} ({each['ResourceType']}, "
+                    f"{each.get('PhysicalResourceId')}) could not be deleted: "
+                    f"{each.get('ResourceStatusReason', 'no reason given')}; put that right and run the command again"
+                )
+        return [each["LogicalResourceId"] for each in failed]
 
     def _unprotect(self, standing: Mapping[str, Any]) -> None:
         if standing.get("EnableTerminationProtection"):

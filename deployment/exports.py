@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import count, islice
+from itertools import count, islice, zip_longest
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -98,6 +98,7 @@ class Export:
             for page in self._pages():
                 self.parts.add(self._copied(page))
                 self.say(f"exported up to {page[-1]['Key']}")
+            self._complete()
             manifest = self._manifest()
             self._verify(manifest)
         except Differs as error:
@@ -186,6 +187,14 @@ class Export:
                 if each["IsLatest"] and not each["Key"].startswith(LEFT_BEHIND):
                     yield each
 
+    def _complete(self) -> None:
+        """What came in behind the listing, while it went on, would be deleted without having been taken along."""
+        nothing: Row = {}
+        for listed, row in zip_longest(map(row_of, self._current("")), self.parts.rows(), fillvalue=nothing):
+            if (listed.get("key"), listed.get("version")) != (row.get("key"), row.get("version")):
+                key = min(each["key"] for each in (listed, row) if each)
+                raise Differs(f"bucket {self.bucket}: {key} has changed while it was exported; {AGAIN}")
+
     def _copied(self, page: Sequence[Row]) -> list[Row]:
         found = [row_of(each) for each in page]
         if self.workers < 2:
@@ -199,13 +208,28 @@ class Export:
         source = {"Bucket": self.bucket, "Key": row["key"], "VersionId": row["version"]}
         self.folder.guard()
         if row["size"] <= LARGEST:
-            answer = self.target.s3.copy_object(**to, CopySource=source, TaggingDirective="REPLACE")["CopyObjectResult"]
+            try:
+                copied = self.target.s3.copy_object(**to, CopySource=source, TaggingDirective="REPLACE")
+            except ClientError as error:
+                raise self._unreadable(row, error) from error
+            answer = copied["CopyObjectResult"]
         else:
             from boto3.s3.transfer import TransferConfig
 
             self.target.s3.copy(source, **to, SourceClient=self.source, Config=TransferConfig(use_threads=False))
             answer = self.target.s3.head_object(**to)
         return {**row, "etag": etag_of(answer)}
+
+    def _unreadable(self, row: Row, error: ClientError) -> Exception:
+        """One in an archive class, or under a key of its uploader's, by its name."""
+        code = error.response["Error"]["Code"]
+        if code not in {"InvalidObjectState", "InvalidRequest"}:
+            return error
+        return DeployError(
+            f"version {row['version']} of {row['key']!r} in {self.bucket} cannot be copied ({code}): it lies in an "
+            "archive class, or its uploader encrypted it with a key of its own; restore it "
+            "(`aws s3api restore-object`), or delete it if the tenant agrees, and run the command again"
+        )
 
     # -- manifest ------------------------------------------------------------------------------------------------
 

@@ -163,8 +163,12 @@ def remove_role(_: Place, clients: Clients, name: str) -> None:
 
 
 def policies(place: Place, clients: Clients) -> Iterator[str]:
+    """The boundary; and what the stack made for roles whose policies are too long, by the stack's name."""
     name = place.boundary_arn
     yield from if_there(name, lambda: clients("iam").get_policy(PolicyArn=name))
+    for page in clients("iam").get_paginator("list_policies").paginate(Scope="Local"):
+        own = (each for each in page["Policies"] if each["PolicyName"].startswith(f"{place.names.stack}-"))
+        yield from (each["Arn"] for each in own)
 
 
 def remove_policy(_: Place, clients: Clients, name: str) -> None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import pytest
 from botocore.exceptions import ClientError
 
-from deployment.dissolution import Dissolution, keeping
+from deployment.dissolution import REMOVED_ANYWAY, Dissolution, keeping
 from deployment.errors import StackError
 from deployment.parts import Folder
+from tests.templates import committed
 
 STACK = "mycompany-acme-prod-tenant"
 KEY = {"Type": "AWS::KMS::Key", "DeletionPolicy": "Retain"}
@@ -117,6 +118,24 @@ def test_what_cannot_be_deleted_is_left_out_the_next_time():
 
     assert dissolve(found) == [{"retain": []}, {"retain": ["Bucket", "Workgroup"]}]
     assert found.status == "GONE"
+
+
+def test_what_nobody_would_look_for_afterwards_is_not_left_out_but_named():
+    found = CloudFormation({"Key": KEY, "Odd": {"Type": "AWS::SQS::Queue"}}, stubborn=("Odd",))
+
+    with pytest.raises(StackError, match=r"Odd \(AWS::SQS::Queue, odd\) could not be deleted: no reason given"):
+        dissolve(found)
+
+    assert found.status == "DELETE_FAILED"
+
+
+def test_everything_that_a_tenants_stack_holds_is_looked_for_afterwards():
+    stacks = {name: each for name, each in committed("prod").items() if name.endswith("-tenant")}
+
+    assert len(stacks) == 3
+    for template in stacks.values():
+        types = {each["Type"] for each in template["Resources"].values()}
+        assert types - {"AWS::CDK::Metadata"} <= REMOVED_ANYWAY
 
 
 def test_a_deletion_that_somebody_else_began_and_that_failed_is_gone_on_with():

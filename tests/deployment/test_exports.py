@@ -220,3 +220,32 @@ def test_another_place_is_another_try_from_the_beginning(s3):
     assert result["objects"] == 1
     assert s3.get_object(Bucket=THEIRS, Key="elsewhere/data/raw/a.csv")["Body"].read() == b"x"
     assert an_export(s3).parts.count == 1
+
+
+def test_what_comes_in_behind_the_listing_is_not_passed_over(s3, monkeypatch):
+    s3.put_object(Bucket=LAKE, Key="raw/b.csv", Body=b"x")
+    copy, late = s3.copy_object, iter([None])
+
+    def copied(**request):
+        if next(late, "no") is None:
+            s3.put_object(Bucket=LAKE, Key="raw/a.csv", Body=b"late")
+        return copy(**request)
+
+    monkeypatch.setattr(s3, "copy_object", copied)
+    with pytest.raises(DeployError, match=r"bucket lake: raw/a.csv has changed while it was exported"):
+        an_export(s3).run()
+
+    assert an_export(s3).run()["objects"] == 2
+
+
+def test_an_object_that_cannot_be_copied_is_named(s3, monkeypatch):
+    s3.put_object(Bucket=LAKE, Key="raw/frozen.csv", Body=b"x")
+
+    def refuse(**_):
+        error = {"Error": {"Code": "InvalidObjectState"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+        raise ClientError(error, "CopyObject")
+
+    monkeypatch.setattr(s3, "copy_object", refuse)
+
+    with pytest.raises(DeployError, match=r"of 'raw/frozen.csv' in lake cannot be copied \(InvalidObjectState\)"):
+        an_export(s3).run()
