@@ -10,7 +10,7 @@ import pytest
 from isolation.decision import ANYWHERE
 from tests.cloudformation.base import ACCOUNT, ORGANIZATION, REGION, Base
 from tests.isolation.accounts import account_of
-from tests.templates import synthesised
+from tests.templates import synthesise, synthesised, write_registry
 
 FACTS = json.loads(Path(__file__).with_name("handlers.json").read_text())["types"]
 IAM = f"arn:aws:iam::{ACCOUNT}"
@@ -60,8 +60,8 @@ NOT_NEEDED = {
     "* iam:PassRole": "which role to which service: the test of that is below",
     "* iam:CreateServiceLinkedRole": "for replicas and for managed results, which no template of ours has",
     "* *:List[A-Z]*s": "lists of everything in the account: for importing, not for making",
-    "AWS::IAM::ManagedPolicy iam:?*tach*": "a boundary is attached to nobody",
-    "AWS::IAM::Role iam:?*tachRolePolicy": "no role of ours has a policy that others have, too",
+    "AWS::IAM::ManagedPolicy iam:?*tach*": "which policy to which role: the test of that is below",
+    "AWS::IAM::Role iam:?*tachRolePolicy": "which policy to which role: the test of that is below",
     "AWS::IAM::Role iam:DeleteRolePermissionsBoundary": "is what must not be done",
     "AWS::IAM::Role iam:PutRolePermissionsBoundary": "asked about below; functions have none",
     "AWS::IAM::Policy iam:*User*": "no users",
@@ -260,10 +260,49 @@ def test_roles_are_handed_to_the_service_that_plays_them_and_to_no_other(base: B
     assert passed(REGISTER) == ["lambda"]
 
 
-def test_a_policy_of_aws_is_attached_to_nobody(base: Base):
+LONG = f"{IAM}:policy/{ORGANIZATION}-acme-prod-tenant-AccessAnalystRoleOverflowPolicy1CDF68893-X7Y8"
+
+
+@pytest.mark.parametrize("action", ["iam:AttachRolePolicy", "iam:DetachRolePolicy"])
+def test_a_tenants_role_takes_the_long_policies_of_tenants_stacks_and_none_of_aws(base: Base, action: str):
+    """The CDK library makes one of what does not fit into the role: of a tenant with many datasets."""
+    bounded = {"iam:PermissionsBoundary": BOUNDARY}
+    administrator = {"iam:PolicyARN": "arn:aws:iam::aws:policy/AdministratorAccess"}
+
+    assert base.may("ExecutionRole", action, ANALYST, {**bounded, "iam:PolicyARN": LONG})
+    assert not base.may("ExecutionRole", action, ANALYST, {"iam:PolicyARN": LONG})
     for role in (JOB, ANALYST, REGISTER):
-        attached = {"iam:PolicyARN": "arn:aws:iam::aws:policy/AdministratorAccess", "iam:PermissionsBoundary": BOUNDARY}
-        assert not base.may("ExecutionRole", "iam:AttachRolePolicy", role, attached)
+        assert not base.may("ExecutionRole", action, role, {**bounded, **administrator})
+        assert not base.may("ExecutionRole", action, role, bounded)
+
+
+def test_a_long_policy_is_made_and_deleted_as_a_boundary_is(base: Base):
+    made = [
+        "iam:CreatePolicy",
+        "iam:CreatePolicyVersion",
+        "iam:DeletePolicyVersion",
+        "iam:DeletePolicy",
+        "iam:GetPolicy",
+    ]
+
+    for policy in (LONG, BOUNDARY):
+        assert [action for action in made if base.may("ExecutionRole", action, policy)] == made
+
+
+def test_a_tenant_with_many_datasets_has_policies_of_these_names(tmp_path: Path):
+    names = ", ".join(f"{{name: dataset_number_{number:03d}_of_many, contract: orders}}" for number in range(70))
+    registry = write_registry(tmp_path / "tenants")
+    text = (registry / "tenants.yaml").read_text()
+    (registry / "tenants.yaml").write_text(text.replace("datasets: [orders]", f"datasets: [{names}]", 1))
+
+    resources = synthesise(tmp_path, registry, "prod")[f"{ORGANIZATION}-acme-prod-tenant"]["Resources"]
+
+    own = {name: each["Properties"] for name, each in resources.items() if each["Type"] == "AWS::IAM::ManagedPolicy"}
+    assert own.pop("AccessBoundaryPolicyE42724FE")["ManagedPolicyName"] == BOUNDARY.rpartition("/")[2]
+    assert own, "expected a policy that did not fit"
+    assert [name for name, each in own.items() if "ManagedPolicyName" in each] == [], (
+        "CloudFormation names it: STACK-ID-…"
+    )
 
 
 def test_it_reads_and_writes_no_data(base: Base):

@@ -176,6 +176,8 @@ def through(service: str, alias: str) -> dict[str, str]:
         ("iam:CreateRole", f"{IAM}:role/{ORGANIZATION}-acme-prod-job", {}, []),
         ("iam:PutRolePolicy", f"{IAM}:role/tenantlake-deploy-write", {}, []),
         ("iam:CreatePolicyVersion", f"{IAM}:policy/tenantlake-workflow-boundary", {}, []),
+        ("iam:ListPolicies", ANYWHERE, {}, ["PlanRole", "OffboardRole"]),
+        ("iam:DeletePolicy", f"{IAM}:policy/{ORGANIZATION}-acme-prod-tenant-AccessJobRoleOverflowPolicy1-X", {}, ["OffboardRole"]),
         ("sts:AssumeRole", f"{IAM}:role/{ORGANIZATION}-canary-prod-analyst", {}, ["DeployRole"]),
         ("sts:AssumeRole", f"{IAM}:role/{ORGANIZATION}-canary-islands-prod-analyst", {}, []),
         ("sts:AssumeRole", f"{IAM}:role/{ORGANIZATION}-acme-prod-analyst", {}, []),
