@@ -38,7 +38,9 @@ def write(folder: Path, registry: "Registry", environment: str) -> None:
         "format": FORMAT,
         "tenants": [facts_of(cell, tenant, digests) for cell, digests in digested(cells) for tenant in cell.tenants],
         "offboarded": {
-            tenant.id: tenant.offboarding.reuse for tenant in registry.offboarded if tenant.offboarding is not None
+            tenant.id: {"reuse": tenant.offboarding.reuse, "life": tenant.life}
+            for tenant in registry.offboarded
+            if tenant.offboarding is not None
         },
     }
     (folder / FILE).write_text(json.dumps(facts, separators=(",", ":")), encoding="utf-8")
@@ -56,6 +58,7 @@ def facts_of(cell: Connection, tenant: "Tenant", digests: Digests) -> dict[str, 
         "stack": names.stack,
         "platform": cell.platform.stack,
         "owner": tenant.owner,
+        "life": tenant.life,
         "state": tenant.state,
         "entries": digests.of(tenant, names),
         "itself": itself,
@@ -128,7 +131,8 @@ class Baseline:
         new, made = wanted.by_name.get(stack.name), None
         if row and new is not None and new.digest != stack.digest:
             made = mould(stack, OwnWords.of(connection.names(row["tenant"]), row["owner"]))
-        return Recorded(stack.name, tenant, stack.digest, row.get("entries"), row.get("state"), "", "", made)
+        entries, state, life = row.get("entries"), row.get("state"), row.get("life", 0)
+        return Recorded(stack.name, tenant, stack.digest, entries, state, "", "", made, life=life)
 
     def _tenant(self, stack: Stack, connection: Connection) -> str:
         organization = f"{connection.platform.organization}-"
@@ -173,12 +177,19 @@ class Baseline:
                 yield row, Refusal(row["stack"], f"{why}: data does not move along, so put that cell back")
 
     def _given_up(self, connection: Connection) -> Iterator[tuple[str, Refusal]]:
-        here = {tenant.id for tenant in connection.registry.tenants}
-        for tenant, reuse in (self.facts or {}).get("offboarded", {}).items():
-            if reuse == FOR_EVER and tenant in here:
-                where = f"it is `offboarded` in {self.assembly.folder}, with `reuse: never`"
-                why = f"the id {tenant} is not given again: {where}; take another id"
-                yield tenant, Refusal(connection.names(tenant).stack, why)
+        lives = {tenant.id: tenant.life for tenant in connection.registry.tenants}
+        for tenant, left in (self.facts or {}).get("offboarded", {}).items():
+            if tenant not in lives:
+                continue
+            where, stack = f"offboarded` in {self.assembly.folder}", connection.names(tenant).stack
+            if left["reuse"] == FOR_EVER:
+                why = f"the id {tenant} is not given again: it is `{where}, with `reuse: never`; take another id"
+                yield tenant, Refusal(stack, why)
+            elif lives[tenant] <= left["life"]:
+                why = (
+                    f"tenant {tenant} is `{where}: the lines of a new tenant of this id say `life: {left['life'] + 1}`"
+                )
+                yield tenant, Refusal(stack, why)
 
 
 def standing(stack: Stack) -> Standing:

@@ -47,12 +47,13 @@ def without_those_elsewhere(
 
     A plan that makes no tenant asks nobody.
     """
-    new = [
-        change.stack
+    lives = {each.id: each.life for other in others for each in other.registry.tenants}
+    new = {
+        change.stack: lives.get(change.tenant, 1)
         for cell in made.cells
         for change in cell.changes
         if change.action is Action.CREATE and change.tenant is not None
-    ]
+    }
     for other in others if new else ():
         if other.environment.place in aside:
             continue
@@ -63,14 +64,14 @@ def without_those_elsewhere(
 
 
 def stands(
-    other: Connection, look: Look, new: Sequence[str], placed: Mapping[str, str]
+    other: Connection, look: Look, new: Mapping[str, int], placed: Mapping[str, str]
 ) -> tuple[frozenset[str], tuple[Refusal, ...]]:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         return standing_in(look(other), new, placed, suffix_of(other.environment.name))
     except (LakeError, DeployError, BotoCoreError, ClientError) as error:
-        return frozenset(), (unseen(other, new, explain(error)[0]),)
+        return frozenset(), (unseen(other, list(new), explain(error)[0]),)
 
 
 def unseen(other: Connection, new: Sequence[str], why: str) -> Refusal:

@@ -270,7 +270,7 @@ def intent_of(
     stack = assembly.stack(names.stack)
     own = partial(OwnWords.of, names, tenant.owner)
     entries, said = digests.of(tenant, names), remarks(connection, tenant)
-    return Intent(stack, mark(stack), tenant.id, tenant.state, entries, own, said)
+    return Intent(stack, mark(stack), tenant.id, tenant.state, entries, own, said, tenant.life)
 
 
 def remarks(connection: Connection, tenant: "Tenant") -> tuple[str, ...]:

@@ -171,7 +171,7 @@ class Rollout:
 
     def _hold(self, closing: Sequence[str]) -> Standstill:
         """Tell the ledger, so that nothing more begins; whatever comes of this deploy, the next one goes on with it."""
-        self.journal.doubt({stack: self.owners[stack].id for stack in closing})
+        self._doubt(closing)
         self._know_fleet(is_needed=bool(closing))
         tenants = {self.owners[stack].id: stack for stack in closing if self._is_told(stack)}
         local, ledger = self.connection.is_local, self.connection.ledger
@@ -265,7 +265,10 @@ class Rollout:
         known, tenant = self.journal.known.stacks.get(stack), self.owners.get(stack)
         if known is None or known.digest != self.adaptation.mark(self.assembly.stack(stack)):
             return False
-        return tenant is None or (known.entries, known.state) == (self.digests.of(tenant), tenant.state)
+        if tenant is None:
+            return True
+        found, wanted = (known.entries, known.state, known.life), (self.digests.of(tenant), tenant.state, tenant.life)
+        return found == wanted and known.since is not None
 
     def _stacks(self) -> Stacks:
         local = self.connection.is_local
@@ -293,11 +296,19 @@ class Rollout:
         """Whether so few failed that the deploy may go on."""
         self.progress.begin(said)
         stood = {name for name in wave if self.journal.known.has_stood(name)}
-        self.journal.doubt({name: self.owners[name].id if name in self.owners else None for name in wave})
+        self._doubt(wave)
         wanted, differing = list(map(self.assembly.stack, wave)), self.differing
         outcomes = stacks.deploy(wanted, self._stands, stood=stood, differing=differing, waves=rules)
         self.journal.write()
         return rules.tolerates(sum(each.action == FAILED for each in outcomes), len(wave))
+
+    def _doubt(self, stacks: Sequence[str]) -> None:
+        of_tenants = {stack: self.owners[stack] for stack in stacks if stack in self.owners}
+        self.journal.doubt(
+            {stack: of_tenants[stack].id if stack in of_tenants else None for stack in stacks},
+            states={stack: tenant.state for stack, tenant in of_tenants.items()},
+            lives={stack: tenant.life for stack, tenant in of_tenants.items()},
+        )
 
     def _recorded(self, stack: str, updated: str | None = None) -> Recorded:
         """`updated`: when its template was sent, if it was now; else what is known of that goes on being true."""
@@ -315,6 +326,7 @@ class Rollout:
             mould=self._mould(wanted, tenant) if tenant else None,
             updated=updated or (known.updated if known else None),
             since=None if state is None else known.since if known and known.state == state and known.since else now,
+            life=tenant.life if tenant else 1,
         )
 
     def _mould(self, stack: Stack, tenant: "Tenant") -> str:

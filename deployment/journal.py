@@ -46,7 +46,8 @@ class Journal:
         """
         with self.one_at_a_time:
             new = {name: tenant for name, tenant in stacks.items() if name not in self.record.stacks}
-            self.record = self.record.having(*(self._doubted(*each) for each in new.items())).whole()
+            rows = (replace(self._doubted(*each), life=0) for each in new.items())
+            self.record = self.record.having(*rows).whole()
             self.unwritten = True
 
     def note(self, *stands: Recorded) -> None:
@@ -59,19 +60,27 @@ class Journal:
             if self.clock() - self.written_at >= self.every:
                 self._write()
 
-    def doubt(self, stacks: Mapping[str, str | None]) -> None:
+    def doubt(
+        self,
+        stacks: Mapping[str, str | None],
+        *,
+        states: Mapping[str, str] | None = None,
+        lives: Mapping[str, int] | None = None,
+    ) -> None:
         """Before these are changed, or made: whatever becomes of this deploy, the next one asks how they stand.
 
         By name, with the tenant of each, so that one which is taken out of the file meanwhile does not go unseen.
+        `states`: which they are brought to; since when one was in another is not known any more. `lives`: of new ones.
         """
         with self.one_at_a_time:
             if stacks:
-                self.record = self.record.having(*(self._doubted(name, tenant) for name, tenant in stacks.items()))
+                rows = (self._doubted(name, tenant, (lives or {}).get(name, 1)) for name, tenant in stacks.items())
+                self.record = self.record.having(*(left(row, (states or {}).get(row.stack)) for row in rows))
                 self._write()
 
-    def _doubted(self, stack: str, tenant: str | None) -> Recorded:
+    def _doubted(self, stack: str, tenant: str | None, life: int = 1) -> Recorded:
         known, now = self.record.stacks.get(stack), datetime.now(UTC).isoformat(timespec="seconds")
-        begun = Recorded(stack, tenant, "", None, None, now, self.lock.deploy, is_begun=True)
+        begun = Recorded(stack, tenant, "", None, None, now, self.lock.deploy, is_begun=True, life=life)
         return begun if known is None else replace(known, digest="", entries=None, mould=None)
 
     def drop(self, *stacks: str) -> None:
@@ -84,9 +93,9 @@ class Journal:
     def offboard(self, tenant: str, how_far: RecordedOffboarding) -> None:
         """Write at once how far the end of a tenant has come; with the certificate its stack is entered no more."""
         with self.one_at_a_time:
+            self.record = self.record.offboarding(tenant, how_far)
             if how_far.is_certified:
                 self.record = self.record.lacking(how_far.stack)
-            self.record = self.record.offboarding(tenant, how_far)
             self._write()
 
     def write(self) -> None:
@@ -99,3 +108,8 @@ class Journal:
         self.lock.check()
         self.etag = self.shelf.write(self.record, self.etag, self.lock.number)
         self.unwritten, self.written_at = False, self.clock()
+
+
+def left(stack: Recorded, state: str | None) -> Recorded:
+    """A stack that is about to be brought to another state may have been in it when nobody can tell any more."""
+    return stack if state is None or stack.state in {None, state} else replace(stack, since=None)

@@ -34,33 +34,49 @@ class Ends:
         every = [each for known in records for each in known.items()]
         return cls(dict(sorted(every, key=lambda each: hardness(each[1]))), tombstones, suffix)
 
-    def is_certified(self, tenant: str | None) -> bool:
-        return tenant is not None and tenant in self.known and self.known[tenant].is_certified
-
-    def left(self, tenant: str, state: str | None) -> str | None:
+    def left(self, tenant: str, state: str | None, life: int = 1) -> str | None:
         """Why a tenant of the file is left alone; None if it is not."""
         end = self.known.get(tenant)
-        if end is None or state != OFFBOARDING:
+        if end is None or state != OFFBOARDING or end.life != life:
             return None
         if end.is_certified:
             return f"has been offboarded, see s3 key {end.certificate}; its line may say `state: offboarded`"
         return f"is being offboarded since {end.at}, and left alone; {command(tenant, self.suffix)} goes on with it"
 
-    def obstacle(self, tenant: str, state: str | None) -> str | None:
+    def obstacle(self, tenant: str, state: str | None, life: int = 1) -> str | None:
         """Why nothing may be made of a tenant of the file in this state; None if it may."""
         end = self.known.get(tenant)
-        if end is None or state == OFFBOARDING:
+        if end is None or (state == OFFBOARDING and life == end.life):
             return None
         if not end.is_certified:
             return (
-                f"tenant {tenant} is being offboarded since {end.at}, which is not taken back: put "
+                f"{named(tenant, end.life)} is being offboarded since {end.at}, which is not taken back: put "
                 f"`state: offboarding` with its `offboarding:` back, and {command(tenant, self.suffix)} goes on with it"
             )
-        if end.reuse != FOR_EVER:
+        if end.reuse == FOR_EVER:
+            return (
+                f"the id {tenant} is not given again: its tenant was offboarded at {end.at} with `reuse: never` "
+                f"(certificate: {end.certificate}); take another id"
+            )
+        if life > end.life:
             return None
         return (
-            f"the id {tenant} is not given again: its tenant was offboarded at {end.at} with `reuse: never` "
-            f"(certificate: {end.certificate}); take another id"
+            f"{named(tenant, life)} was offboarded at {end.at} (certificate: {end.certificate}); the lines of a new "
+            f"tenant of this id say `life: {end.life + 1}`"
+        )
+
+    def stranger(self, tenant: str, life: int, found: int) -> str | None:
+        """Why a stack of life `found`, 0 if that is not known, is not that of this tenant; None if it is."""
+        end = self.known.get(tenant)
+        is_next = end is not None and end.is_certified and end.life == life - 1
+        if found == life or (not found and (life == 1 or is_next)):
+            return None
+        whose = (
+            f"another tenant of this id, life {found}, stands here" if found else "whose stack stands here is unknown"
+        )
+        return (
+            f"tenant {tenant} has life {life}, and {whose}: data of one are none of the other's; put the lines of the "
+            f"other back, and offboard it here before this one comes: {command(tenant, self.suffix)}"
         )
 
     def astray(self, stack: str, recorded: Recorded | None, *, stands: bool) -> str | None:
@@ -96,6 +112,10 @@ class Ends:
             f"tenant {tenant} is `offboarded` by tenants.yaml, but {why}: put `state: offboarding` back and deploy, "
             f"then {command(tenant, self.suffix)} deletes what there is and certifies it"
         )
+
+
+def named(tenant: str, life: int) -> str:
+    return f"tenant {tenant}" if life == 1 else f"tenant {tenant} (life {life})"
 
 
 def hardness(end: RecordedOffboarding) -> int:

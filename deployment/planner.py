@@ -33,6 +33,7 @@ class Intent:
     """A stack as it shall be. `digest` is what its description shall carry; the rest is None for the platform's own.
 
     `own` gives the words of the tenant in its template (`deployment.moulds`). `remarks`: what a new state brings.
+    `life`: which tenant of its id it is.
     """
 
     stack: Stack
@@ -42,6 +43,7 @@ class Intent:
     entries: str | None = None
     own: Callable[[], OwnWords] = OwnWords
     remarks: tuple[str, ...] = ()
+    life: int = 1
 
     @property
     def name(self) -> str:
@@ -213,31 +215,28 @@ class CellPlanner:
         )
 
     def _alive(self) -> Iterable[Intent]:
-        """Without the tenants whose end has begun, or is certified; where no record is, the certified ones too."""
-        for intent in self.intents:
-            is_unsure = not self.sight.record.is_known and self.ends.is_certified(intent.tenant)
-            if is_unsure or not (self._left(intent) or self._obstacle(intent)):
-                yield intent
+        """Without the tenants whose end has begun, or is certified."""
+        return (each for each in self.intents if not self._left(each) and not self._obstacle(each))
 
     def _left(self, intent: Intent) -> str | None:
-        """The certificate of a tenant that stands again is that of its former life."""
-        if intent.tenant is None or (self.ends.is_certified(intent.tenant) and self._stands_again(intent.name)):
-            return None
-        return self.ends.left(intent.tenant, intent.state)
-
-    def _stands_again(self, name: str) -> bool:
-        record = self.sight.record
-        return name in record.stacks if record.is_known else self.knowledge.stands(name)
+        return self.ends.left(intent.tenant, intent.state, intent.life) if intent.tenant else None
 
     def _obstacle(self, intent: Intent) -> str | None:
-        return self.ends.obstacle(intent.tenant, intent.state) if intent.tenant else None
+        return self.ends.obstacle(intent.tenant, intent.state, intent.life) if intent.tenant else None
+
+    def _stranger(self, intent: Intent) -> str | None:
+        """Why the stack that stands may be another tenant's of the same id."""
+        recorded = self.knowledge.recorded(intent.name)
+        if intent.tenant is None or not self.knowledge.stands(intent.name):
+            return None
+        return self.ends.stranger(intent.tenant, intent.life, recorded.life if recorded else 0)
 
     def _meant(self) -> Iterable[Intent]:
         """What is compared and deployed; why the others are not is told."""
         for intent in self.intents:
             if why := self._left(intent):
                 self.left.append(Left(str(intent.tenant), intent.name, why))
-            elif why := self._obstacle(intent):
+            elif why := self._obstacle(intent) or self._stranger(intent):
                 self.refusals.append(Refusal(intent.name, why))
             elif intent.state == OFFBOARDING and not self.knowledge.stands(intent.name):
                 self.left.append(Left(str(intent.tenant), intent.name, NOTHING_TO_END))
@@ -378,16 +377,17 @@ def plan_of(
 
 
 def standing_in(
-    sight: Sight, stacks: Collection[str], placed: Mapping[str, str], suffix: str = ""
+    sight: Sight, lives: Mapping[str, int], placed: Mapping[str, str], suffix: str = ""
 ) -> tuple[frozenset[str], tuple[Refusal, ...]]:
-    """Those of `stacks`, all new, that stand in a cell that is not planned, and is not theirs by the file, or whose
-    ids are not free there; and their refusals.
+    """Those of the stacks, all new, each with its tenant's life, that stand in a cell that is not planned, and is not
+    theirs by the file, or whose ids are not free there; and their refusals.
     """
     ends = Ends.of([sight.record.offboardings], {}, suffix)
-    planner = CellPlanner(sight, (), placed, (), refresh=False, chosen=stacks, ends=ends)
+    planner = CellPlanner(sight, (), placed, (), refresh=False, chosen=lives.keys(), ends=ends)
     planner.plan()
-    taken = {each.stack: ends.obstacle(tenant, None) for tenant, each in sight.record.offboardings.items()}
-    refusals = [Refusal(name, why) for name in stacks if (why := taken.get(name)) and name not in planner.elsewhere]
+    taken = {each.stack: tenant for tenant, each in sight.record.offboardings.items()}
+    whys = {name: ends.obstacle(taken[name], None, life) for name, life in lives.items() if name in taken}
+    refusals = [Refusal(name, why) for name, why in whys.items() if why and name not in planner.elsewhere]
     return frozenset([*planner.elsewhere, *(each.subject for each in refusals)]), (*planner.refusals, *refusals)
 
 

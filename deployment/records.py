@@ -25,8 +25,8 @@ TRIES = 5
 OFFBOARDINGS, INTENT, CERTIFICATE = "offboarding/", "intent.json", "certificate.json"
 """Where an offboarding puts down what it does, below the platform's folder, the tenant's and a number."""
 GONE, CONFLICT, FAILED = 404, 409, 412
-SELDOM = {"is_begun", "updated", "since"}
-"""Left out of a row where there is nothing to say."""
+SELDOM = {"is_begun": False, "updated": None, "since": None, "life": 1}
+"""What is left out of a row where it says this."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Recorded:
     the tenant's, `at` a time in ISO 8601, `deploy` the id of the deploy, `mould` the template's (`deployment.moulds`).
     `is_begun`: a deploy set about making it, and no one knows what came of it. `updated` is when CloudFormation took
     the template that was last sent by a deploy, None where nobody knows. `since` is when a deploy saw `state` first.
+    `life` is the tenant's, 0 where nobody knows.
     """
 
     stack: str
@@ -50,6 +51,7 @@ class Recorded:
     is_begun: bool = False
     updated: str | None = None
     since: str | None = None
+    life: int = 1
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class RecordedOffboarding:
     reuse: str = "never"
     certificate: str | None = None
     sha256: str | None = None
+    life: int = 1
 
     @property
     def is_certified(self) -> bool:
@@ -100,7 +103,17 @@ class Record:
         return self._with({name: each for name, each in self.stacks.items() if name not in stacks})
 
     def offboarding(self, tenant: str, how_far: RecordedOffboarding) -> "Record":
-        return replace(self, offboardings={**self.offboardings, tenant: how_far})
+        life = self._life(tenant, how_far)
+        return replace(self, offboardings={**self.offboardings, tenant: replace(how_far, life=life)})
+
+    def _life(self, tenant: str, how_far: RecordedOffboarding) -> int:
+        """Which tenant of this id ends: the one whose stack it is, or the one after the last that ended."""
+        stack, before = self.stacks.get(how_far.stack), self.offboardings.get(tenant)
+        if stack is not None and stack.life:
+            return stack.life
+        if before is None:
+            return how_far.life
+        return before.life + (1 if stack is not None and before.is_certified else 0)
 
     def whole(self) -> "Record":
         """What it says is all there is."""
@@ -140,7 +153,7 @@ class Record:
 
 def row_of(stack: Recorded) -> dict[str, Any]:
     row = asdict(stack)
-    return {name: value for name, value in row.items() if value or name not in SELDOM}
+    return {name: value for name, value in row.items() if name not in SELDOM or value != SELDOM[name]}
 
 
 def recorded(row: Mapping[str, Any]) -> Recorded:
@@ -148,6 +161,7 @@ def recorded(row: Mapping[str, Any]) -> Recorded:
     optional = (found.tenant, found.entries, found.state, found.mould, found.updated, found.since)
     wrong = [text for text in (found.stack, found.digest, found.at, found.deploy) if not isinstance(text, str)]
     wrong += [found.is_begun] if not isinstance(found.is_begun, bool) else []
+    wrong += [found.life] if not isinstance(found.life, int) else []
     if wrong or not all(text is None or isinstance(text, str) for text in optional):
         raise TypeError(f"{row} is no stack")
     return found
@@ -161,7 +175,8 @@ def entered(stack: Recorded) -> Recorded:
 def recorded_offboarding(row: Mapping[str, Any]) -> RecordedOffboarding:
     found = RecordedOffboarding(**row)
     texts = (found.at, found.stack, found.reuse, *([found.certificate, found.sha256] if found.is_certified else []))
-    if found.state not in {"begun", "certified"} or not all(isinstance(text, str) for text in texts):
+    is_life = isinstance(found.life, int)
+    if found.state not in {"begun", "certified"} or not is_life or not all(isinstance(text, str) for text in texts):
         raise TypeError(f"{row} is no offboarding")
     return found
 
@@ -227,6 +242,7 @@ class Shelf:
         try:
             facts = json.loads(body)
             at, stack, reuse = (str(facts[name]) for name in ("at", "stack", "reuse"))
+            life = int(facts.get("life", 1))
         except (ValueError, KeyError, TypeError) as error:
             raise DeployError(
                 f"s3://{self.bucket}/{key}: cannot be read ({type(error).__name__}: {error}), so it is not known "
@@ -234,7 +250,7 @@ class Shelf:
             ) from error
         sha256 = hashlib.sha256(body).hexdigest() if is_certified else None
         state: Literal["begun", "certified"] = "certified" if is_certified else "begun"
-        return RecordedOffboarding(state, at, stack, reuse, f"{folder}{CERTIFICATE}", sha256)
+        return RecordedOffboarding(state, at, stack, reuse, f"{folder}{CERTIFICATE}", sha256, life)
 
     def write(self, record: Record, etag: str | None, fence: int) -> str:
         """Put `record` in place of the one that was read with `etag`; the new ETag.

@@ -29,7 +29,7 @@ from tenants.model import (
     Tier,
     Value,
 )
-from tenants.quantities import Days, DaysOrNone
+from tenants.quantities import Days, DaysOrNone, PlainDigits
 
 __all__ = ["EnvironmentsFile", "TenantEntry", "TenantsFile"]
 
@@ -132,6 +132,8 @@ class TenantEntry(Value):
     """active; suspended (files wait, nobody queries); offboarding (leaves); offboarded (left, the id stays taken)."""
     offboarding: OffboardingEntry | None = Field(default=None, validate_default=True)
     """How it leaves: with the states offboarding and offboarded, and with no other."""
+    life: Annotated[int, Field(ge=1, le=99), PlainDigits] = 1
+    """Which tenant of this id it is: 2 for the one that takes the place of the first, which left. Never changed."""
     retention: RetentionEntry = RetentionEntry()
     """How many days each zone keeps its objects."""
     cells: dict[EnvironmentName, CellReference] = Field(default={})

@@ -218,6 +218,8 @@ class Tenant(Value):
     query_bytes_limit: int
     offboarding: Offboarding | None = None
     """Of one that is offboarding or offboarded."""
+    life: int = 1
+    """Which tenant of this id it is; another one's data are none of its own."""
 
     @property
     def is_active(self) -> bool:

@@ -285,6 +285,7 @@ def _resolved(entry: TenantEntry, entries: TenantsFile) -> Tenant:
         owner=entry.owner,
         tier=tier,
         state=entry.state,
+        life=entry.life,
         retention=entry.retention.over(entries.defaults.retention.over(Retention())),
         cells={environment: cell for environment, cell in entry.cells.items() if cell != FIRST_CELL},
         datasets=entry.datasets,

@@ -175,12 +175,27 @@ def test_who_was_at_work_does_not_leave_without_having_been_offboarding(change):
     assert "tenant globex is `offboarded` by tenants.yaml, but is deployed here" in change.refusals[GLOBEXS]
 
 
-@pytest.mark.parametrize(("reuse", "is_free"), [("never", False), ("after certificate", True)])
-def test_an_id_that_was_given_up_is_not_given_again(change, reuse, is_free):
+@pytest.mark.parametrize(
+    ("reuse", "life", "why"),
+    [
+        ("never", 2, "the id globex is not given again"),
+        ("after certificate", 1, "the lines of a new tenant of this id say `life: 2`"),
+        ("after certificate", 2, None),
+    ],
+)
+def test_an_id_that_was_given_up_is_given_again_only_as_the_file_said(change, reuse, life, why):
     change.before(TENANTS + GLOBEX + LEFT.replace("none}", f"none, reuse: {reuse}}}"))
-    change.after(TENANTS + GLOBEX)
+    change.after(TENANTS + GLOBEX + f"    life: {life}\n")
 
-    assert (GLOBEXS not in change.refusals) is is_free
+    said = change.refusals.get(GLOBEXS)
+    assert said is None if why is None else why in said
+
+
+def test_a_new_tenant_does_not_take_the_place_of_one_that_is_still_there(change):
+    change.before(TENANTS + GLOBEX + LEAVING)
+    change.after(TENANTS + GLOBEX + "    life: 2\n")
+
+    assert "another tenant of this id, life 1, stands here" in change.refusals[GLOBEXS]
 
 
 def test_a_tenant_does_not_move_to_another_cell_nor_lose_its_own(change):

@@ -1,5 +1,7 @@
 """The record of a cell while a deploy is at work: never ahead of what stands, and in one hand."""
 
+from dataclasses import replace
+
 import boto3
 import moto
 import pytest
@@ -149,3 +151,33 @@ def test_a_tenants_end_is_written_at_once_and_its_stack_is_entered_until_it_is_c
     journal.offboard("acme", RecordedOffboarding("certified", "2026-01-03T00:00:00+00:00", "one", "never", "c", "5f"))
     assert on_the_shelf(s3) == {"two": "d1"}
     assert Shelf(s3, BUCKET, PLATFORM).read()[0].offboardings["acme"].is_certified
+
+
+def test_since_when_a_tenant_is_in_its_state_is_not_known_once_it_is_brought_to_another(s3):
+    journal = begun(s3)
+    journal.note(replace(a_stack("one"), since="2026-01-01"), replace(a_stack("two"), since="2026-01-01"))
+
+    journal.doubt({"one": "one", "two": "two"}, states={"one": "active", "two": "suspended"})
+
+    found = Shelf(s3, BUCKET, PLATFORM).read()[0].stacks
+    assert (found["one"].since, found["two"].since) == ("2026-01-01", None)
+
+
+def test_an_end_is_that_of_the_tenant_whose_stack_it_is(s3):
+    journal = begun(s3)
+    first = RecordedOffboarding("begun", "2026-01-02T00:00:00+00:00", "one", "after certificate", "c", "5f")
+    journal.doubt({"one": "acme"})
+    journal.offboard("acme", first)
+    journal.offboard("acme", replace(first, state="certified"))
+    assert journal.known.offboardings["acme"].life == 1
+
+    journal.doubt({"one": "acme"}, lives={"one": 2})
+    journal.offboard("acme", first)
+    assert journal.known.offboardings["acme"].life == 2
+    journal.offboard("acme", replace(first, state="certified"))
+    assert journal.known.offboardings["acme"].life == 2
+    assert "one" not in journal.known.stacks
+
+    journal.complete({"one": "acme"})
+    journal.offboard("acme", first)
+    assert journal.known.offboardings["acme"].life == 3

@@ -62,7 +62,7 @@ class Cell:
             made = mould(intent.stack, intent.own()) if intent.tenant else None
             facts = (intent.name, intent.tenant, intent.digest, intent.entries, intent.state, "now", deploy, made)
             self.updated[intent.name] = deploy
-            self.record = self.record.having(Recorded(*facts, updated=deploy))
+            self.record = self.record.having(Recorded(*facts, updated=deploy, life=intent.life))
 
     def edit(self, intent, contents):
         """As somebody does it who takes the template that stands, and changes a value: the description stays."""
@@ -585,7 +585,7 @@ def test_an_id_that_is_not_free_makes_no_new_tenant(cell, end):
 
 def test_an_id_that_may_come_back_lives_and_ends_a_second_time(cell):
     cell.record = cell.record.offboarding("acme", AGAIN)
-    acme = cell.intent("acme", resources("acme"))
+    acme = replace(cell.intent("acme", resources("acme")), life=2)
     assert (actions(planned(cell, acme)), planned(cell, acme).refusals) == ({ACME: "create"}, ())
 
     cell.deploy(acme)
@@ -598,13 +598,61 @@ def test_an_id_that_may_come_back_lives_and_ends_a_second_time(cell):
     assert actions(planned(cell, leaving)) == {ACME: "offboard"}
 
 
+def test_lines_that_come_back_as_they_were_are_not_taken_for_a_new_tenant(cell):
+    cell.record = cell.record.offboarding("acme", AGAIN)
+
+    (refusal,) = planned(cell, cell.intent("acme", resources("acme"))).refusals
+
+    assert refusal.reason == (
+        "tenant acme was offboarded at 2026-11-21T10:00:00+00:00 (certificate: c.json); the lines of a new tenant of "
+        "this id say `life: 2`"
+    )
+
+
+@pytest.mark.parametrize("state", ["active", "offboarding"])
+@pytest.mark.parametrize("was", ["active", "offboarding"])
+def test_a_new_tenant_never_gets_what_another_one_of_its_id_has_left(cell, state, was):
+    """As in an environment where the first one has no certificate yet."""
+    cell.deploy(cell.intent("acme", resources("acme"), state=was))
+    acme = replace(cell.intent("acme", resources("acme"), state=state), life=2)
+
+    for refresh in (False, True):
+        plan = planned(cell, acme, refresh=refresh)
+        assert actions(plan) == {}
+        (refusal,) = plan.refusals
+        assert refusal.reason.startswith("tenant acme has life 2, and another tenant of this id, life 1, stands here")
+
+    cell.record = cell.record.offboarding("acme", BEGUN)
+    (refusal,) = planned(cell, acme).refusals
+    assert "tenant acme is being offboarded since" in refusal.reason
+
+
+def test_where_nobody_knows_whose_a_stack_is_it_is_not_given_to_a_later_tenant(cell):
+    acme = replace(cell.intent("acme", resources("acme")), life=2)
+    cell.deploy(acme)
+    cell.record = Record(unread="is not there yet")
+    assert "whose stack stands here is unknown" in planned(cell, acme).refusals[0].reason
+
+    cell.record = cell.record.offboarding("acme", AGAIN)
+    assert planned(cell, acme).refusals == ()
+    assert planned(cell, replace(acme, life=3)).refusals != ()
+
+
+def test_a_tenant_of_the_first_life_needs_no_record_to_be_known(cell):
+    acme = cell.intent("acme", resources("acme"))
+    cell.deploy(acme)
+    cell.record = Record(unread="is not there yet")
+
+    assert planned(cell, acme).refusals == ()
+
+
 def test_an_id_that_is_not_free_in_one_cell_is_not_free_in_another(tmp_path):
     first, second = Cell(tmp_path), Cell(tmp_path, platform=f"{PLATFORM}-b", account="111122223333")
     first.record = first.record.offboarding("acme", NEVER)
     acme = second.intent("acme", resources("acme"))
 
     plan = plan_of("prod", [(first.sight(), []), (second.sight(), [acme])], {ACME: second.platform})
-    names, refusals = standing_in(first.sight(), [ACME], {ACME: second.platform}, " -e prod")
+    names, refusals = standing_in(first.sight(), {ACME: 1}, {ACME: second.platform}, " -e prod")
 
     assert [each.subject for each in plan.refusals] == [ACME]
     assert actions(plan) == {}

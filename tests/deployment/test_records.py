@@ -93,10 +93,10 @@ def test_a_record_is_read_as_it_was_written(shelf):
     nothing, etag = shelf.read()
     assert (nothing.is_known, nothing.unread, etag) == (False, "is not there yet", None)
 
-    shelf.write(nothing.having(acme(mould="m1")).whole(), etag, fence=3)
+    shelf.write(nothing.having(acme(mould="m1", life=2)).whole(), etag, fence=3)
 
     found, _ = shelf.read()
-    assert found == Record({"mycompany-acme-prod-tenant": acme(mould="m1")}, fence=3)
+    assert found == Record({"mycompany-acme-prod-tenant": acme(mould="m1", life=2)}, fence=3)
     assert found.is_known
 
 
@@ -209,7 +209,7 @@ def a_paper(**more):
 @pytest.mark.parametrize("body", [None, b"not JSON"])
 def test_where_the_record_is_lost_the_ends_of_tenants_are_read_from_what_they_have_put_down(shelf, bucket, body):
     bucket.body, bucket.etag = body, body and "e"
-    certificate = a_paper(at="2026-11-25T10:00:00+00:00")
+    certificate = a_paper(at="2026-11-25T10:00:00+00:00", life=3)
     bucket.beside = {
         f"{ENDS}/acme/lock.json": b"{}",
         f"{ENDS}/acme/1/intent.json": a_paper(),
@@ -217,7 +217,7 @@ def test_where_the_record_is_lost_the_ends_of_tenants_are_read_from_what_they_ha
         f"{ENDS}/initech/2/intent.json": a_paper(),
         f"{ENDS}/initech/2/certificate.json": certificate,
         f"{ENDS}/initech/1/intent.json": a_paper(reuse="after certificate"),
-        f"{ENDS}/initech/10/intent.json": a_paper(reuse="after certificate"),
+        f"{ENDS}/initech/10/intent.json": a_paper(reuse="after certificate", life=3),
         f"{ENDS}/initech/10/certificate.json": certificate,
         "deployments/mycompany-prod-platform-b/offboarding/globex/1/intent.json": a_paper(),
     }
@@ -230,7 +230,7 @@ def test_where_the_record_is_lost_the_ends_of_tenants_are_read_from_what_they_ha
             "begun", "2026-11-21T10:00:00+00:00", stack, certificate=f"{ENDS}/acme/1/certificate.json"
         ),
         "initech": RecordedOffboarding(
-            "certified", "2026-11-25T10:00:00+00:00", stack, "never", f"{ENDS}/initech/10/certificate.json", sha256
+            "certified", "2026-11-25T10:00:00+00:00", stack, "never", f"{ENDS}/initech/10/certificate.json", sha256, 3
         ),
     }
     shelf.write(record.having(acme()), etag, fence=1)
