@@ -88,7 +88,9 @@ def _given_before(document: Document, position: int, name: str) -> str:
     if before.get("state") != "offboarded":
         return f"tenant {name!r} is given twice, first in line {line}"
     if _mapping(before.get("offboarding")).get("reuse") == "after certificate":
-        return f"tenant {name!r} left, line {line}: write these lines in place of those, or choose another id"
+        life = before.get("life", 1)
+        later = f"`life: {life + 1}`" if isinstance(life, int) else "the next `life`"
+        return f"tenant {name!r} left, line {line}: write these lines in place of those with {later}, or another id"
     return f"tenant {name!r} left, line {line}, and its id is never used again: choose another id"
 
 

@@ -199,7 +199,7 @@ def test_only_one_that_left_may_leave_out_its_datasets(folder):
     ("reuse", "way_out"),
     [
         ("", "is never used again: choose another id"),
-        (", reuse: after certificate", "write these lines in place of those"),
+        (", reuse: after certificate", "write these lines in place of those with `life: 2`, or another id"),
     ],
 )
 def test_the_id_of_one_that_left_is_taken(folder, reuse, way_out):
@@ -209,6 +209,22 @@ def test_the_id_of_one_that_left_is_taken(folder, reuse, way_out):
 
     assert problem.startswith("tenants/tenants.yaml:8: tenants[acme].id: tenant 'acme' left, line 3")
     assert way_out in problem
+
+
+def test_a_new_tenant_in_the_place_of_one_that_left_has_the_next_life(folder):
+    (folder / "tenants.yaml").write_text(ACME + "    life: 2\n")
+    assert load(folder).tenant("acme").life == 2
+
+    (folder / "tenants.yaml").write_text(ACME)
+    assert load(folder).tenant("acme").life == 1
+
+
+@pytest.mark.parametrize("life", ["0", "-1", "two", "true", "1.5", "100"])
+def test_a_life_is_a_whole_number_from_one_on(folder, life):
+    (line,) = told(folder, ACME + f"    life: {life}\n")
+
+    assert "tenants.yaml:7: " in line
+    assert "life" in line
 
 
 def test_with_a_memory_the_same_is_known(folder, tmp_path):
