@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from cli import output
-from cli.connection import Connection
+from cli.connection import Connection, is_rehearsal
 from cli.errors import LakeError, NotFound, WrongInput
 from cli.holder import holder, is_dead
 from deployment.certificates import Verification
@@ -224,6 +224,8 @@ class Departure:
             "grace_days": self.terms.grace,
             "offboarding_since": known.since if known else None,
             "reuse": self.terms.reuse,
+            "life": self.tenant.life,
+            "rehearsal": is_rehearsal(),
         }
 
     def _offboarding(self, folder: Folder) -> Offboarding:
@@ -284,7 +286,8 @@ class Departure:
             return
         for job in jobs:
             for run in Audit(ledger).runs(self.id, job):
-                yield from openlineage.events(ledger, self.id, run.run, profile)
+                with suppress(NotInLedger):  # its time was over meanwhile
+                    yield from openlineage.events(ledger, self.id, run.run, profile)
 
     # -- verifying -------------------------------------------------------------------------------------------------
 
@@ -301,6 +304,7 @@ class Departure:
             known=end.sha256 if end and end.is_certified else None,
             body=body,
             export=self._takeout(export["account"]) if export["to"] else None,
+            is_rehearsal=is_rehearsal(),
         )
 
 

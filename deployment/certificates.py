@@ -37,6 +37,7 @@ def certificate_of(
         "by": by,
         **{name: intent[name] for name in TOLD},
         "life": intent.get("life", 1),
+        "rehearsal": bool(intent.get("rehearsal")),
         "begun": {"at": intent["at"], "by": intent["by"]},
         "deleted": {
             "object_versions": bucket["versions"],
@@ -135,6 +136,7 @@ class Verification:
     """The SHA-256 of the certificate's bytes as the record of deploys has it; None where that says nothing."""
     body: bytes
     export: Any = None
+    is_rehearsal: bool = False
 
     def checks(self) -> Iterator[Check]:
         yield from self._of_itself()
@@ -151,6 +153,10 @@ class Verification:
 
     def _of_itself(self) -> Iterator[Check]:
         told, found = self.certificate.get(SEAL), seal_of(self.certificate)
+        rehearsed = bool(self.certificate.get("rehearsal"))
+        if rehearsed or self.is_rehearsal:
+            of = "of a rehearsal in a local cloud" if rehearsed else "of an account"
+            yield Check("rehearsal", rehearsed == self.is_rehearsal, of)
         yield Check("seal", told == found, found if told == found else f"says {told}, its content gives {found}")
         kept = self.folder.get("certificate.json")
         same = kept == self.body

@@ -44,7 +44,8 @@ def put(lake, folder, tenant):
     file = folder / f"{tenant}.csv"
     file.write_text("order_id\n1\n2\n")
     answer = lake("put", tenant, str(file), "--dataset", "orders", "--wait", "--json")
-    assert [each["state"] for each in answer.json] == ["QUERYABLE"], answer.err
+    assert answer.code == 0, answer.err
+    assert [each["state"] for each in answer.json] == ["QUERYABLE"]
 
 
 def wrong(answer):

@@ -445,6 +445,14 @@ def test_a_certificate_that_somebody_has_edited_does_not_hold(certified):
     assert wrong(certified, sealed_anew) == ["kept copy", "record of deploys"]
 
 
+def test_a_certificate_of_a_rehearsal_is_none_of_an_account(certified):
+    def rehearsed(certificate):
+        changed = certificate | {"rehearsal": True}
+        return changed | {"sha256": seal_of(changed)}
+
+    assert wrong(certified, rehearsed)[0] == "rehearsal"
+
+
 def test_what_stands_again_is_found(account, certified):
     names = account.connection.names(certified.id)
     account.client("s3").create_bucket(Bucket=names.bucket)
