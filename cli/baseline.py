@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cli.connection import Connection
 from cli.entries import Digests
 from cli.errors import NotFound, WrongInput
+from cli.rollout import terms_in
 from deployment.assembly import Assembly, Stack
 from deployment.assembly import read as read_assembly
 from deployment.errors import DeployError
@@ -59,6 +60,7 @@ def facts_of(cell: Connection, tenant: "Tenant", digests: Digests) -> dict[str, 
         "platform": cell.platform.stack,
         "owner": tenant.owner,
         "life": tenant.life,
+        "terms": terms_in(tenant),
         "state": tenant.state,
         "entries": digests.of(tenant, names),
         "itself": itself,
@@ -132,7 +134,9 @@ class Baseline:
         if row and new is not None and new.digest != stack.digest:
             made = mould(stack, OwnWords.of(connection.names(row["tenant"]), row["owner"]))
         entries, state, life = row.get("entries"), row.get("state"), row.get("life", 0)
-        return Recorded(stack.name, tenant, stack.digest, entries, state, "", "", made, life=life)
+        return Recorded(
+            stack.name, tenant, stack.digest, entries, state, "", "", made, life=life, terms=row.get("terms")
+        )
 
     def _tenant(self, stack: Stack, connection: Connection) -> str:
         organization = f"{connection.platform.organization}-"

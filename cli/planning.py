@@ -15,7 +15,7 @@ from cli.entries import NOT_WHOLE, Digests, Entries
 from cli.errors import NotFound, WrongInput
 from cli.neighbours import named, other_platforms, without_those_elsewhere
 from cli.options import tenants_folder
-from cli.rollout import adaptation
+from cli.rollout import adaptation, terms_in
 from cli.synthesis import synthesise
 from deployment.assembly import Assembly, Stack
 from deployment.costs import Cost, cost
@@ -270,7 +270,7 @@ def intent_of(
     stack = assembly.stack(names.stack)
     own = partial(OwnWords.of, names, tenant.owner)
     entries, said = digests.of(tenant, names), remarks(connection, tenant)
-    return Intent(stack, mark(stack), tenant.id, tenant.state, entries, own, said, tenant.life)
+    return Intent(stack, mark(stack), tenant.id, tenant.state, entries, own, said, tenant.life, terms_in(tenant))
 
 
 def remarks(connection: Connection, tenant: "Tenant") -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from deployment.assembly import Assembly, Stack
 from deployment.canary import Proof, state_of
 from deployment.errors import Overtaken
 from deployment.journal import Journal
+from deployment.lifecycle import is_sooner, terms_of
 from deployment.live import LiveStacks
 from deployment.locks import Lock
 from deployment.moulds import OwnWords, mould
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from lineage.values import TenantEntry
     from tenants.model import Tenant
 
-__all__ = ["Line", "Rollout", "adaptation"]
+__all__ = ["Line", "Rollout", "adaptation", "terms_in"]
 
 PLATFORM, DRIVEN_FILE = "platform", "file of the canary"
 LOCAL_LOOKS = Looks(per_second=1_000)
@@ -267,7 +268,8 @@ class Rollout:
             return False
         if tenant is None:
             return True
-        found, wanted = (known.entries, known.state, known.life), (self.digests.of(tenant), tenant.state, tenant.life)
+        found = (known.entries, known.state, known.life, known.terms)
+        wanted = (self.digests.of(tenant), tenant.state, tenant.life, terms_in(tenant))
         return found == wanted and known.since is not None
 
     def _stacks(self) -> Stacks:
@@ -314,7 +316,8 @@ class Rollout:
         """`updated`: when its template was sent, if it was now; else what is known of that goes on being true."""
         tenant, wanted = self.owners.get(stack), self.assembly.stack(stack)
         known, state = self.journal.known.stacks.get(stack), tenant.state if tenant else None
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+        now, terms = datetime.now(UTC).isoformat(timespec="seconds"), terms_in(tenant)
+        is_as_before = known is not None and known.state == state and not is_sooner(known.terms, terms)
         return Recorded(
             stack=stack,
             tenant=tenant.id if tenant else None,
@@ -325,8 +328,9 @@ class Rollout:
             deploy=self.lock.deploy,
             mould=self._mould(wanted, tenant) if tenant else None,
             updated=updated or (known.updated if known else None),
-            since=None if state is None else known.since if known and known.state == state and known.since else now,
+            since=None if state is None else (known.since if known and is_as_before else None) or now,
             life=tenant.life if tenant else 1,
+            terms=terms,
         )
 
     def _mould(self, stack: Stack, tenant: "Tenant") -> str:
@@ -402,6 +406,10 @@ class Rollout:
         released = Holds(self.connection.ledger).drain(tenant.id)
         wake(self.connection, tenant.id, [dataset.name for dataset in tenant.datasets])
         return (f"let go of {output.counted(released, 'HELD file')}",) if released else ()
+
+
+def terms_in(tenant: "Tenant | None") -> str | None:
+    return None if tenant is None or tenant.offboarding is None else terms_of(tenant.offboarding.model_dump())
 
 
 def adaptation(connection: Connection) -> Adaptation:

@@ -1,13 +1,33 @@
 """What has become of tenants that leave, or have left, lets a plan do with their ids. Rules only: no calls."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from deployment.records import Recorded, RecordedOffboarding
 
-__all__ = ["FOR_EVER", "Ends", "command"]
+__all__ = ["FOR_EVER", "OFFBOARDING", "Ends", "command", "is_sooner", "terms_changed", "terms_of"]
 
 OFFBOARDING, FOR_EVER = "offboarding", "never"
+
+
+def terms_of(offboarding: Mapping[str, Any] | None) -> str | None:
+    """How a tenant leaves, as a record keeps it: `requested_by`, `export` and so on by the names of tenants.yaml."""
+    return None if offboarding is None else json.dumps(dict(offboarding), sort_keys=True, separators=(",", ":"))
+
+
+def terms_changed(old: str | None, new: str | None) -> tuple[str, ...]:
+    """In words, by name."""
+    was, is_ = (json.loads(terms) if terms else {} for terms in (old, new))
+    names = sorted(name for name in {*was, *is_} if was.get(name) != is_.get(name))
+    return tuple(f"{name.replace('_', ' ')} of the offboarding: {was.get(name)} → {is_.get(name)}" for name in names)
+
+
+def is_sooner(old: str | None, new: str | None) -> bool:
+    """Whether less time is left by the new terms: what nobody could read before a deploy begins with it."""
+    was, is_ = (json.loads(terms).get("grace", 0) if terms else 0 for terms in (old, new))
+    return bool(is_ < was)
 
 
 def command(tenant: str, suffix: str) -> str:

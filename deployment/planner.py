@@ -11,7 +11,7 @@ from typing import Any
 from deployment.assembly import Stack
 from deployment.changes import Difference, ResourceChange, difference
 from deployment.errors import StuckError
-from deployment.lifecycle import OFFBOARDING, Ends
+from deployment.lifecycle import OFFBOARDING, Ends, terms_changed
 from deployment.moulds import OwnWords, mould
 from deployment.plans import Action, CellPlan, Change, Group, Left, Plan, Refusal
 from deployment.records import Record, Recorded
@@ -33,7 +33,7 @@ class Intent:
     """A stack as it shall be. `digest` is what its description shall carry; the rest is None for the platform's own.
 
     `own` gives the words of the tenant in its template (`deployment.moulds`). `remarks`: what a new state brings.
-    `life`: which tenant of its id it is.
+    `life`: which tenant of its id it is. `terms`: how it leaves, of one that is offboarding.
     """
 
     stack: Stack
@@ -44,6 +44,7 @@ class Intent:
     own: Callable[[], OwnWords] = OwnWords
     remarks: tuple[str, ...] = ()
     life: int = 1
+    terms: str | None = None
 
     @property
     def name(self) -> str:
@@ -245,17 +246,26 @@ class CellPlanner:
 
     def _change(self, intent: Intent) -> Change:
         name, is_told = intent.name, self.knowledge.is_told(intent)
-        if is_told and name not in self.found:
+        terms = self._terms_changed(intent)
+        if is_told and name not in self.found and not terms:
             return Change(name, intent.tenant, Action.UNCHANGED)
         _, differs = self.found.get(name, (None, Difference()))
         if not self.knowledge.stands(name):
             return Change(name, intent.tenant, Action.CREATE, differs.resources)
         told = Told() if is_told else self.sight.told(intent)
-        is_same = name not in self.found and not told.changes
+        entries = (*told.changes, *terms)
+        is_same = name not in self.found and not entries
         transition = self._transition(intent, told)
         action = transition or (Action.UNCHANGED if is_same else Action.UPDATE)
-        remarks = intent.remarks if transition else ()
-        return Change(name, intent.tenant, action, differs.resources, differs.sections, told.changes, remarks)
+        remarks = intent.remarks if transition or terms else ()
+        return Change(name, intent.tenant, action, differs.resources, differs.sections, entries, remarks)
+
+    def _terms_changed(self, intent: Intent) -> tuple[str, ...]:
+        """Of one that was offboarding before."""
+        recorded = self.knowledge.recorded(intent.name)
+        if recorded is None or recorded.is_begun or recorded.state != OFFBOARDING or intent.state != OFFBOARDING:
+            return ()
+        return terms_changed(recorded.terms, intent.terms)
 
     def _transition(self, intent: Intent, told: Told) -> Action | None:
         """Either may be behind: a deploy that suspends tells the ledger first, one that resumes does so last."""

@@ -12,7 +12,7 @@ from cli import rollout
 from cli.connection import Connection
 from cli.entries import Digests
 from cli.planning import CellSight
-from cli.rollout import Rollout
+from cli.rollout import Rollout, terms_in
 from cli.standstill import in_flight
 from deployment.assembly import Assembly, Stack
 from deployment.planner import Intent, Sight, plan_of
@@ -20,6 +20,7 @@ from deployment.records import Shelf, bucket_of
 from deployment.stacks import Adaptation, Outcome, Standing
 from deployment.waves import Waves
 from lineage.holds import Holds, is_held
+from tenants.model import Offboarding
 from tests.faults.injection import Killed, install
 
 FIRST = "raw_to_processed"
@@ -58,10 +59,13 @@ class World:
         return self.ledger.tenant("acme").state
 
     def connection(self, state):
-        known = self.dev.connection
-        tenants = tuple(
-            each.model_copy(update={"state": state}) if each.id == "acme" else each for each in known.registry.tenants
+        """`offboarding 30` is that state with these days of grace."""
+        known, (word, _, days) = self.dev.connection, state.partition(" ")
+        asked = Offboarding(
+            requested_by="jane@acme.example", export=None, export_account=None, grace=int(days or 0), reuse="never"
         )
+        new = {"state": word, "offboarding": asked if days else None}
+        tenants = tuple(each.model_copy(update=new) if each.id == "acme" else each for each in known.registry.tenants)
         return Connection(replace(known.registry, tenants=tenants), known.environment)
 
     def stack(self, name, state):
@@ -74,7 +78,7 @@ class World:
     def deploy(self, state, *, platform="platform", **more):
         connection = self.connection(state)
         tenant, names = connection.tenant("acme"), connection.names("acme")
-        stacks = self.stack(connection.platform.stack, platform), self.stack(names.stack, state)
+        stacks = self.stack(connection.platform.stack, platform), self.stack(names.stack, tenant.state)
         made = Rollout(connection, Assembly(self.folder, stacks), [tenant], Said(), **{"patience": PATIENT, **more})
         with made.alone():
             plan = self.plan(connection, stacks)
@@ -86,7 +90,14 @@ class World:
         tenant = connection.tenant("acme")
         intents = [
             Intent(stacks[0], stacks[0].digest),
-            Intent(stacks[1], stacks[1].digest, "acme", tenant.state, Digests(connection).of(tenant)),
+            Intent(
+                stacks[1],
+                stacks[1].digest,
+                "acme",
+                tenant.state,
+                Digests(connection).of(tenant),
+                terms=terms_in(tenant),
+            ),
         ]
         known = {each.name: each for each in stacks}
         sight = Sight(
@@ -286,6 +297,19 @@ def test_since_when_a_tenant_is_in_its_state_is_kept_by_deploys_that_change_some
 
     world.deploy("suspended")
     assert since() >= first
+
+
+def test_less_grace_begins_with_the_deploy_that_brings_it_and_more_goes_on(world):
+    stack, shelf = world.dev.connection.names("acme").stack, world.shelf(world.dev.connection)
+    world.deploy("offboarding 30")
+    record, etag = shelf.read()
+    long_ago = replace(record.stacks[stack], since="2026-01-01T00:00:00+00:00")
+    shelf.write(record.having(long_ago), etag, record.fence)
+
+    for days, is_anew in (("60", False), ("30", True)):
+        world.deploy(f"offboarding {days}")
+        row = shelf.read()[0].stacks[stack]
+        assert (row.since != "2026-01-01T00:00:00+00:00", f'"grace":{days}' in row.terms) == (is_anew, True)
 
 
 def test_after_a_lost_record_a_deploy_of_one_tenant_enters_every_other_that_stands(world):

@@ -8,7 +8,7 @@ import pytest
 
 from cli.diff import text_of
 from deployment.assembly import Stack
-from deployment.lifecycle import Ends
+from deployment.lifecycle import Ends, is_sooner, terms_of
 from deployment.moulds import OwnWords, mould
 from deployment.planner import Intent, Sight, Told, plan_of, standing_in
 from deployment.plans import Action, Refusal
@@ -62,7 +62,7 @@ class Cell:
             made = mould(intent.stack, intent.own()) if intent.tenant else None
             facts = (intent.name, intent.tenant, intent.digest, intent.entries, intent.state, "now", deploy, made)
             self.updated[intent.name] = deploy
-            self.record = self.record.having(Recorded(*facts, updated=deploy, life=intent.life))
+            self.record = self.record.having(Recorded(*facts, updated=deploy, life=intent.life, terms=intent.terms))
 
     def edit(self, intent, contents):
         """As somebody does it who takes the template that stands, and changes a value: the description stays."""
@@ -765,3 +765,26 @@ def test_a_stack_that_came_back_by_hand_after_its_certificate_is_refused(cell):
     assert "but is deployed here" in refusal.reason
     (refusal,) = planned(cell, refresh=True).refusals
     assert "is deployed and no longer in tenants.yaml" in refusal.reason
+
+
+def terms(**more):
+    return terms_of({"requested_by": "jane@acme.example", "export": None, "grace": 30, **more})
+
+
+def test_other_terms_of_one_that_leaves_are_a_change_that_is_shown(cell):
+    acme = replace(cell.intent("acme", resources("acme"), state="offboarding"), terms=terms(), remarks=("until …",))
+    cell.deploy(acme)
+    assert planned(cell, acme).is_empty
+
+    (change,) = planned(cell, replace(acme, terms=terms(grace=0, export="s3://theirs/"))).cells[0].pending
+
+    assert (change.action, change.remarks) == ("update", ("until …",))
+    assert change.entries == (
+        "export of the offboarding: None → s3://theirs/",
+        "grace of the offboarding: 30 → 0",
+    )
+
+
+def test_only_a_shorter_grace_is_sooner():
+    assert [is_sooner(terms(), terms(grace=days)) for days in (0, 29, 30, 31)] == [True, True, False, False]
+    assert (is_sooner(None, terms()), is_sooner(terms(), None)) == (False, True)
