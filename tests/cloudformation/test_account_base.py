@@ -59,6 +59,8 @@ SUBJECTS = {
     "the same names, deleted and taken again": "repo:mycompany@911/lake@922:environment:prod",
     "the names without their numbers": "repo:mycompany/lake:environment:prod",
     "an environment whose name goes on": f"{REPOSITORY}prod-plan-2",
+    "the environment in capitals": f"{REPOSITORY}PROD",
+    "a colon that is written out": f"{REPOSITORY}prod%3Aref",
     "another spelling": "repo:MyCompany@11/lake@22:environment:prod",
 }
 OWN = {"PlanRole": "its plan", "DeployRole": "the environment itself", "OffboardRole": "its offboarding"}
@@ -105,6 +107,8 @@ LOOSE = {
             "the main branch, in no environment",
             "a pull request",
             "an environment whose name goes on",
+            "the environment in capitals",
+            "a colon that is written out",
         },
     ),
     "names without numbers": (
