@@ -12,6 +12,7 @@ from cli import output
 from cli.connection import Connection, is_rehearsal
 from cli.errors import LakeError, NotFound, WrongInput
 from cli.holder import holder, is_dead
+from cli.rollout import terms_in
 from deployment.certificates import Verification
 from deployment.exports import Export, Target
 from deployment.inventory import is_there
@@ -124,6 +125,11 @@ class Departure:
             return (
                 f"tenant {self.id} is not deployed as `offboarding` in {place}: run `lake deploy {self.id}"
                 f"{self.connection.suffix}` first"
+            )
+        if known.terms != terms_in(self.tenant):
+            return (
+                f"the `offboarding:` of tenant {self.id} in tenants.yaml is not that which was deployed in {place}: "
+                f"run `lake deploy {self.id}{self.connection.suffix}` first, or take the file of that deploy"
             )
         over = datetime.fromisoformat(known.since) + timedelta(days=self.terms.grace)
         if now < over:

@@ -344,6 +344,7 @@ def test_nobody_begins_before_the_grace_is_over_or_without_a_deploy(account):
     assert "is not deployed as `offboarding` in local" in refusal(since=None)
     assert "is not deployed as `offboarding` in local" in departure.refusal(Record(), now)
     assert refusal(since=LONG_AGO) is None
+    assert "is not that which was deployed in local" in refusal(terms=known.terms.replace('"grace":30', '"grace":60'))
     assert "is `active` by tenants.yaml" in account.departure(NEIGHBOUR).refusal(Record(), now)
 
 

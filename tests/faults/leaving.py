@@ -16,6 +16,7 @@ import pytest
 from cli.connection import Connection
 from cli.departure import Departure
 from cli.entries import dataset_entry, tenant_entry
+from cli.rollout import terms_in
 from deployment.publishing import bootstrap
 from deployment.records import Record, Recorded, Shelf, bucket_of
 from lineage import table
@@ -129,7 +130,10 @@ class Account:
         return tenant
 
     def _recorded(self, tenant: str) -> Recorded:
-        return Recorded(self.stack(tenant), tenant, "d", "e", "offboarding", LONG_AGO, "deploy", since=LONG_AGO)
+        terms = terms_in(self.connection.registry.tenant(tenant))
+        return Recorded(
+            self.stack(tenant), tenant, "d", "e", "offboarding", LONG_AGO, "deploy", since=LONG_AGO, terms=terms
+        )
 
     def stack(self, tenant: str) -> str:
         return self.connection.names(tenant).stack
