@@ -112,7 +112,13 @@ def test_too_many_failures_of_one_job_stop_the_others_and_another_attempt_does_w
 
 
 @pytest.mark.cloud
-@pytest.mark.parametrize("fault", ["kill_after:1@cloudformation.UpdateStack", "kill_before:4@s3.PutObject"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "kill_after:1@cloudformation.UpdateStack",
+        pytest.param("kill_before:4@s3.PutObject", marks=pytest.mark.slow),
+    ],
+)
 def test_a_job_that_is_killed_is_missed_by_the_report_and_made_good_by_another_attempt(jobs, monkeypatch, fault):
     assert jobs.lake("deploy", "acme", "beta", "-e", "dev").code == ExitCode.OK
     jobs.lake.write(HEAD + "".join(TENANT.format(name, 8 + len(fault)) for name in TENANTS))
