@@ -110,7 +110,9 @@ def put_down_in(connection: Connection, *, is_own: bool) -> frozenset[str]:
     from botocore.exceptions import ClientError
 
     try:
-        return platforms_in(connection.client("s3"), bucket_of(connection.environment.account, connection.environment.region))
+        return platforms_in(
+            connection.client("s3"), bucket_of(connection.environment.account, connection.environment.region)
+        )
     except ClientError:
         if is_own:
             raise
