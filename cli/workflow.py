@@ -86,12 +86,12 @@ class Step:
 
     def workflow_run(self, connections: Sequence[Connection]) -> WorkflowRun:
         """What is told is kept by the first cell; all that are within reach are in one account."""
-        first = connections[0]
-        s3, environment = first.client("s3"), first.environment
-        if first.is_local:
-            bootstrap(s3, first.client("ssm"), environment.account, environment.region)
+        connection = connections[0]
+        s3, environment = connection.client("s3"), connection.environment
+        if connection.is_local:
+            bootstrap(s3, connection.client("ssm"), environment.account, environment.region)
         bucket = bucket_of(environment.account, environment.region)
-        return WorkflowRun(s3, bucket, first.platform.stack, self.repository, self.run, self.attempt)
+        return WorkflowRun(s3, bucket, connection.platform.stack, self.repository, self.run, self.attempt)
 
 
 def append(file: Path | None, lines: Iterable[str]) -> None:
