@@ -104,12 +104,13 @@ def other_platforms(connection: Connection, sight: Sight, look: Look, aside: Col
                 )
 
 
-def put_down_in(there: Connection, *, is_own: bool) -> frozenset[str]:
+def put_down_in(connection: Connection, *, is_own: bool) -> frozenset[str]:
     """Platforms with a record; none of another Region that the login may not read."""
     from botocore.exceptions import ClientError
 
+    environment = connection.environment
     try:
-        return platforms_in(there.client("s3"), bucket_of(there.environment.account, there.environment.region))
+        return platforms_in(connection.client("s3"), bucket_of(environment.account, environment.region))
     except ClientError:
         if is_own:
             raise
