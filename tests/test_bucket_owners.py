@@ -12,7 +12,7 @@ from tests.bucket_owners import PROJECT, Watch
 
 # What `cli.connection.Connection` gives.
 OF_CONNECTION = {"connection.client('s3')", "self.connection.client('s3')", "self.client('s3')"}
-ROOMS = ("cdk_app", "cli", "demo", "glue_scripts", "ingestion", "lineage")
+ROOMS = ("cdk_app", "cli", "demo", "deployment", "glue_scripts", "ingestion", "lineage")
 
 
 def clients_of_s3(source: str) -> list[str]:
