@@ -14,7 +14,7 @@ from cli.rollout import terms_in
 from deployment.assembly import Assembly, Stack
 from deployment.assembly import read as read_assembly
 from deployment.errors import DeployError
-from deployment.lifecycle import FOR_EVER, OFFBOARDING
+from deployment.lifecycle import FOR_EVER, OFFBOARDING, whose_of
 from deployment.moulds import OwnWords, mould
 from deployment.planner import Intent, Sight, Told
 from deployment.plans import Left, Refusal
@@ -60,6 +60,7 @@ def facts_of(cell: Connection, tenant: "Tenant", digests: Digests) -> dict[str, 
         "platform": cell.platform.stack,
         "owner": tenant.owner,
         "life": tenant.life,
+        "whose": whose_of(tenant.name, tenant.owner),
         "terms": terms_in(tenant),
         "state": tenant.state,
         "entries": digests.of(tenant, names),
@@ -133,10 +134,8 @@ class Baseline:
         new, made = wanted.by_name.get(stack.name), None
         if row and new is not None and new.digest != stack.digest:
             made = mould(stack, OwnWords.of(connection.names(row["tenant"]), row["owner"]))
-        entries, state, life = row.get("entries"), row.get("state"), row.get("life", 0)
-        return Recorded(
-            stack.name, tenant, stack.digest, entries, state, "", "", made, life=life, terms=row.get("terms")
-        )
+        facts = {"life": row.get("life", 0), "terms": row.get("terms"), "whose": row.get("whose")}
+        return Recorded(stack.name, tenant, stack.digest, row.get("entries"), row.get("state"), "", "", made, **facts)
 
     def _tenant(self, stack: Stack, connection: Connection) -> str:
         organization = f"{connection.platform.organization}-"

@@ -20,7 +20,7 @@ from cli.synthesis import synthesise
 from deployment.assembly import Assembly, Stack
 from deployment.costs import Cost, cost
 from deployment.errors import BootstrapError
-from deployment.lifecycle import command
+from deployment.lifecycle import command, whose_of
 from deployment.limits import excesses
 from deployment.live import LiveStacks
 from deployment.loads import loads
@@ -269,8 +269,8 @@ def intent_of(
     names = connection.names(tenant.id)
     stack = assembly.stack(names.stack)
     own = partial(OwnWords.of, names, tenant.owner)
-    entries, said = digests.of(tenant, names), remarks(connection, tenant)
-    return Intent(stack, mark(stack), tenant.id, tenant.state, entries, own, said, tenant.life, terms_in(tenant))
+    entries, said, whose = digests.of(tenant, names), remarks(connection, tenant), whose_of(tenant.name, tenant.owner)
+    return Intent(stack, mark(stack), tenant.id, tenant.state, entries, own, said, tenant.life, terms_in(tenant), whose)
 
 
 def remarks(connection: Connection, tenant: "Tenant") -> tuple[str, ...]:

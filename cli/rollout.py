@@ -28,7 +28,7 @@ from deployment.assembly import Assembly, Stack
 from deployment.canary import Proof, state_of
 from deployment.errors import Overtaken
 from deployment.journal import Journal
-from deployment.lifecycle import is_sooner, terms_of
+from deployment.lifecycle import is_sooner, terms_of, whose_of
 from deployment.live import LiveStacks
 from deployment.locks import Lock
 from deployment.moulds import OwnWords, mould
@@ -268,8 +268,8 @@ class Rollout:
             return False
         if tenant is None:
             return True
-        found = (known.entries, known.state, known.life, known.terms)
-        wanted = (self.digests.of(tenant), tenant.state, tenant.life, terms_in(tenant))
+        found = (known.entries, known.state, known.life, known.terms, known.whose)
+        wanted = (self.digests.of(tenant), tenant.state, tenant.life, terms_in(tenant), whose_in(tenant))
         return found == wanted and known.since is not None
 
     def _stacks(self) -> Stacks:
@@ -331,6 +331,7 @@ class Rollout:
             since=None if state is None else (known.since if known and is_as_before else None) or now,
             life=tenant.life if tenant else 1,
             terms=terms,
+            whose=whose_in(tenant),
         )
 
     def _mould(self, stack: Stack, tenant: "Tenant") -> str:
@@ -410,6 +411,11 @@ class Rollout:
 
 def terms_in(tenant: "Tenant | None") -> str | None:
     return None if tenant is None or tenant.offboarding is None else terms_of(tenant.offboarding.model_dump())
+
+
+def whose_in(tenant: "Tenant | None") -> str | None:
+    """Kept of one that is offboarding only, since only then somebody else of its id may come."""
+    return None if tenant is None or tenant.offboarding is None else whose_of(tenant.name, tenant.owner)
 
 
 def adaptation(connection: Connection) -> Adaptation:

@@ -1,5 +1,6 @@
 """What has become of tenants that leave, or have left, lets a plan do with their ids. Rules only: no calls."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from typing import Any
 
 from deployment.records import Recorded, RecordedOffboarding
 
-__all__ = ["FOR_EVER", "OFFBOARDING", "Ends", "command", "is_sooner", "terms_changed", "terms_of"]
+__all__ = ["FOR_EVER", "OFFBOARDING", "Ends", "command", "is_sooner", "terms_changed", "terms_of", "whose_of"]
 
 OFFBOARDING, FOR_EVER = "offboarding", "never"
 
@@ -15,6 +16,11 @@ OFFBOARDING, FOR_EVER = "offboarding", "never"
 def terms_of(offboarding: Mapping[str, Any] | None) -> str | None:
     """How a tenant leaves, as a record keeps it: `requested_by`, `export` and so on by the names of tenants.yaml."""
     return None if offboarding is None else json.dumps(dict(offboarding), sort_keys=True, separators=(",", ":"))
+
+
+def whose_of(name: str, owner: str) -> str:
+    """Tells one party from another, as far as lines do: the same id may be another's by now."""
+    return hashlib.sha256(json.dumps([name, owner]).encode()).hexdigest()[:16]
 
 
 def terms_changed(old: str | None, new: str | None) -> tuple[str, ...]:
@@ -97,6 +103,23 @@ class Ends:
         return (
             f"tenant {tenant} has life {life}, and {whose}: data of one are none of the other's; put the lines of the "
             f"other back, and offboard it here before this one comes: {command(tenant, self.suffix)}"
+        )
+
+    def successor(self, tenant: str, state: str | None, whose: str | None, recorded: Recorded | None) -> str | None:
+        """Why lines that end an offboarding before its time may be those of somebody else; None if they are not.
+
+        Whoever takes it back changes the state and no more. Nothing is said where nobody knows whose it was.
+        """
+        if recorded is None or recorded.state != OFFBOARDING or state == OFFBOARDING:
+            return None
+        if recorded.whose is None or recorded.whose == whose:
+            return None
+        return (
+            f"tenant {tenant} is offboarding here, and these lines of another name or owner say `state: {state}`: a "
+            "new tenant does not get what the one before has left. If it is the same one, put name and owner back, and "
+            "change them after a deploy that takes its offboarding back. If it is a new one, put the lines of the one "
+            f"before back, {command(tenant, self.suffix)} ends it here, and with `reuse: after certificate` the new "
+            f"one's lines say `life: {(recorded.life or 1) + 1}`"
         )
 
     def astray(self, stack: str, recorded: Recorded | None, *, stands: bool) -> str | None:

@@ -33,7 +33,8 @@ class Intent:
     """A stack as it shall be. `digest` is what its description shall carry; the rest is None for the platform's own.
 
     `own` gives the words of the tenant in its template (`deployment.moulds`). `remarks`: what a new state brings.
-    `life`: which tenant of its id it is. `terms`: how it leaves, of one that is offboarding.
+    `life`: which tenant of its id it is, and `whose`, by name and owner (`deployment.lifecycle`). `terms`: how it
+    leaves, of one that is offboarding.
     """
 
     stack: Stack
@@ -45,6 +46,7 @@ class Intent:
     remarks: tuple[str, ...] = ()
     life: int = 1
     terms: str | None = None
+    whose: str | None = None
 
     @property
     def name(self) -> str:
@@ -230,7 +232,8 @@ class CellPlanner:
         recorded = self.knowledge.recorded(intent.name)
         if intent.tenant is None or not self.knowledge.stands(intent.name):
             return None
-        return self.ends.stranger(intent.tenant, intent.life, recorded.life if recorded else 0)
+        why = self.ends.stranger(intent.tenant, intent.life, recorded.life if recorded else 0)
+        return why or self.ends.successor(intent.tenant, intent.state, intent.whose, recorded)
 
     def _meant(self) -> Iterable[Intent]:
         """What is compared and deployed; why the others are not is told."""

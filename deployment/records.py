@@ -25,7 +25,7 @@ TRIES = 5
 OFFBOARDINGS, INTENT, CERTIFICATE = "offboarding/", "intent.json", "certificate.json"
 """Where an offboarding puts down what it does, below the platform's folder, the tenant's and a number."""
 GONE, CONFLICT, FAILED = 404, 409, 412
-SELDOM = {"is_begun": False, "updated": None, "since": None, "life": 1, "terms": None}
+SELDOM = {"is_begun": False, "updated": None, "since": None, "life": 1, "terms": None, "whose": None}
 """What is left out of a row where it says this."""
 
 
@@ -37,7 +37,8 @@ class Recorded:
     the tenant's, `at` a time in ISO 8601, `deploy` the id of the deploy, `mould` the template's (`deployment.moulds`).
     `is_begun`: a deploy set about making it, and no one knows what came of it. `updated` is when CloudFormation took
     the template that was last sent by a deploy, None where nobody knows. `since` is when a deploy saw `state` first.
-    `life` is the tenant's, 0 where nobody knows. `terms`: of one that is offboarding, how (`deployment.lifecycle`).
+    `life` is the tenant's, 0 where nobody knows. Of one that is offboarding, `terms` tells how, `whose` a digest of its
+    name and owner, None where nobody knows (`deployment.lifecycle`).
     """
 
     stack: str
@@ -53,6 +54,7 @@ class Recorded:
     since: str | None = None
     life: int = 1
     terms: str | None = None
+    whose: str | None = None
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,8 @@ def row_of(stack: Recorded) -> dict[str, Any]:
 
 def recorded(row: Mapping[str, Any]) -> Recorded:
     found = Recorded(**row)
-    optional = (found.tenant, found.entries, found.state, found.mould, found.updated, found.since, found.terms)
+    optional = [found.tenant, found.entries, found.state, found.mould, found.updated, found.since]
+    optional += [found.terms, found.whose]
     wrong = [text for text in (found.stack, found.digest, found.at, found.deploy) if not isinstance(text, str)]
     wrong += [found.is_begun] if not isinstance(found.is_begun, bool) else []
     wrong += [found.life] if not isinstance(found.life, int) else []

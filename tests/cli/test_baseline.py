@@ -198,6 +198,33 @@ def test_a_new_tenant_does_not_take_the_place_of_one_that_is_still_there(change)
     assert "another tenant of this id, life 1, stands here" in change.refusals[GLOBEXS]
 
 
+@pytest.mark.parametrize(
+    ("name", "owner", "is_another"),
+    [
+        ("Globex", "it@globex.example", False),
+        ("Hooli", "it@globex.example", True),
+        ("Globex", "it@hooli.example", True),
+    ],
+)
+def test_an_offboarding_is_taken_back_by_whom_it_is_of_and_by_nobody_else(change, name, owner, is_another):
+    """The lines of a new tenant without its `life` look as if the one before went on."""
+    change.before(TENANTS + GLOBEX + LEAVING.replace("none}", "none, reuse: after certificate}"))
+    change.after(TENANTS + GLOBEX.replace("Globex", name).replace("it@globex.example", owner))
+
+    if not is_another:
+        assert (change.refusals, change.actions[GLOBEXS]) == ({}, "resume")
+        return
+    assert change.refusals[GLOBEXS].startswith("tenant globex is offboarding here, and these lines of another name or")
+    assert GLOBEXS not in change.actions
+    assert change.plan().exit_code == ExitCode.REFUSED
+
+    facts = json.loads((change.base / "tenants.json").read_text())
+    for row in facts["tenants"]:
+        del row["whose"]
+    (change.base / "tenants.json").write_text(json.dumps(facts))
+    assert (change.refusals, change.actions[GLOBEXS]) == ({}, "resume")  # as an earlier version wrote it
+
+
 def test_a_tenant_does_not_move_to_another_cell_nor_lose_its_own(change):
     change.environments(CELLS)
     change.before(TENANTS + GLOBEX + "    cells: {prod: b}\n")

@@ -15,6 +15,7 @@ from cli.planning import CellSight
 from cli.rollout import Rollout, terms_in
 from cli.standstill import in_flight
 from deployment.assembly import Assembly, Stack
+from deployment.lifecycle import whose_of
 from deployment.planner import Intent, Sight, plan_of
 from deployment.records import Shelf, bucket_of
 from deployment.stacks import Adaptation, Outcome, Standing
@@ -97,6 +98,7 @@ class World:
                 tenant.state,
                 Digests(connection).of(tenant),
                 terms=terms_in(tenant),
+                whose=whose_of(tenant.name, tenant.owner),
             ),
         ]
         known = {each.name: each for each in stacks}
@@ -310,6 +312,24 @@ def test_less_grace_begins_with_the_deploy_that_brings_it_and_more_goes_on(world
         world.deploy(f"offboarding {days}")
         row = shelf.read()[0].stacks[stack]
         assert (row.since != "2026-01-01T00:00:00+00:00", f'"grace":{days}' in row.terms) == (is_anew, True)
+
+
+def test_whose_an_offboarding_is_is_recorded_also_where_an_earlier_version_did_not(world):
+    stack, shelf = world.dev.connection.names("acme").stack, world.shelf(world.dev.connection)
+    tenant = world.dev.connection.tenant("acme")
+    whose = whose_of(tenant.name, tenant.owner)
+    assert shelf.read()[0].stacks[stack].whose is None
+
+    world.deploy("offboarding 30")
+    record, etag = shelf.read()
+    assert record.stacks[stack].whose == whose
+
+    shelf.write(record.having(replace(record.stacks[stack], whose=None)), etag, record.fence)
+    assert world.deploy("offboarding 30").action == "unchanged"
+    assert shelf.read()[0].stacks[stack].whose == whose
+
+    world.deploy("active")
+    assert shelf.read()[0].stacks[stack].whose is None
 
 
 def test_after_a_lost_record_a_deploy_of_one_tenant_enters_every_other_that_stands(world):

@@ -8,7 +8,7 @@ import pytest
 
 from cli.diff import text_of
 from deployment.assembly import Stack
-from deployment.lifecycle import Ends, is_sooner, terms_of
+from deployment.lifecycle import Ends, is_sooner, terms_of, whose_of
 from deployment.moulds import OwnWords, mould
 from deployment.planner import Intent, Sight, Told, plan_of, standing_in
 from deployment.plans import Action, Refusal
@@ -62,7 +62,9 @@ class Cell:
             made = mould(intent.stack, intent.own()) if intent.tenant else None
             facts = (intent.name, intent.tenant, intent.digest, intent.entries, intent.state, "now", deploy, made)
             self.updated[intent.name] = deploy
-            self.record = self.record.having(Recorded(*facts, updated=deploy, life=intent.life, terms=intent.terms))
+            whose = intent.whose if intent.state == "offboarding" else None
+            more = {"updated": deploy, "life": intent.life, "terms": intent.terms, "whose": whose}
+            self.record = self.record.having(Recorded(*facts, **more))
 
     def edit(self, intent, contents):
         """As somebody does it who takes the template that stands, and changes a value: the description stays."""
@@ -625,6 +627,51 @@ def test_a_new_tenant_never_gets_what_another_one_of_its_id_has_left(cell, state
     cell.record = cell.record.offboarding("acme", BEGUN)
     (refusal,) = planned(cell, acme).refusals
     assert "tenant acme is being offboarded since" in refusal.reason
+
+
+ACMES, ANOTHERS = whose_of("Acme", "it@acme.example"), whose_of("Acme Bank", "it@acme-bank.example")
+
+
+@pytest.mark.parametrize("state", ["active", "suspended"])
+@pytest.mark.parametrize(
+    "whose", [ANOTHERS, whose_of("Acme Bank", "it@acme.example"), whose_of("Acme", "it@a.example")]
+)
+def test_an_offboarding_is_not_taken_back_by_lines_of_another_name_or_owner(cell, state, whose):
+    """As of a new tenant, where the first one is certified in another environment and its lines were written over."""
+    leaving = replace(cell.intent("acme", resources("acme"), state="offboarding"), whose=ACMES)
+    cell.deploy(leaving)
+    cell.told["acme"] = Told("offboarding", (f"state: offboarding → {state}",))
+    back = replace(cell.intent("acme", resources("acme"), state=state, entries="e2"), whose=ACMES)
+
+    plan = planned(cell, replace(back, whose=whose))
+
+    assert actions(plan) == {}
+    assert plan.refusals == (
+        Refusal(
+            ACME,
+            f"tenant acme is offboarding here, and these lines of another name or owner say `state: {state}`: a new "
+            "tenant does not get what the one before has left. If it is the same one, put name and owner back, and "
+            "change them after a deploy that takes its offboarding back. If it is a new one, put the lines of the one "
+            f"before back, {ENDS_IT} ends it here, and with `reuse: after certificate` the new one's lines say "
+            "`life: 2`",
+        ),
+    )
+    assert actions(planned(cell, back)) == {ACME: "resume" if state == "active" else "suspend"}
+
+    interrupted = replace(cell.record.stacks[ACME], digest="", entries=None, mould=None)
+    cell.record = cell.record.having(interrupted)
+    assert [each.subject for each in planned(cell, replace(back, whose=whose)).refusals] == [ACME]
+    assert planned(cell, back).refusals == ()
+
+
+def test_name_and_owner_change_freely_where_no_offboarding_ends_with_them_or_nobody_knows_them(cell):
+    acme = replace(cell.intent("acme", resources("acme")), whose=ACMES)
+    for state in ("active", "suspended", "offboarding"):
+        cell.deploy(replace(acme, state=state))
+        assert planned(cell, replace(acme, state=state, whose=ANOTHERS)).refusals == ()
+
+    cell.record = cell.record.having(replace(cell.record.stacks[ACME], whose=None))
+    assert planned(cell, replace(acme, whose=ANOTHERS)).refusals == ()
 
 
 def test_where_nobody_knows_whose_a_stack_is_it_is_not_given_to_a_later_tenant(cell):

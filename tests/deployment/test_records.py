@@ -37,6 +37,7 @@ def refusal(code, status):
     return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "PutObject")
 
 
+WRONG_WHOSE = json.dumps([{**vars(acme()), "whose": 5}]).encode()[:-1]
 WRONG = json.dumps([{**vars(acme()), "digest": 5}]).encode()[:-1]
 
 
@@ -93,10 +94,10 @@ def test_a_record_is_read_as_it_was_written(shelf):
     nothing, etag = shelf.read()
     assert (nothing.is_known, nothing.unread, etag) == (False, "is not there yet", None)
 
-    shelf.write(nothing.having(acme(mould="m1", life=2)).whole(), etag, fence=3)
+    shelf.write(nothing.having(acme(mould="m1", life=2, whose="w")).whole(), etag, fence=3)
 
     found, _ = shelf.read()
-    assert found == Record({"mycompany-acme-prod-tenant": acme(mould="m1", life=2)}, fence=3)
+    assert found == Record({"mycompany-acme-prod-tenant": acme(mould="m1", life=2, whose="w")}, fence=3)
     assert found.is_known
 
 
@@ -153,6 +154,7 @@ def test_a_record_that_was_deleted_meanwhile_is_not_written_as_if_it_stood(shelf
         (b"[]", "cannot be read"),
         (b'{"format": 1, "fence": 0, "stacks": [{"stack": "x"}]}', "cannot be read"),
         (b'{"format": 1, "fence": 0, "stacks": ' + WRONG + b"]}", "cannot be read"),
+        (b'{"format": 2, "fence": 0, "offboardings": {}, "stacks": ' + WRONG_WHOSE + b"]}", "cannot be read"),
         (b'{"format": 2, "fence": 0, "stacks": []}', "cannot be read"),
         (b'{"format": 2, "fence": 0, "stacks": [], "offboardings": []}', "cannot be read"),
         (b'{"format": 2, "fence": 0, "stacks": [], "offboardings": {"acme": {"state": "done"}}}', "cannot be read"),
