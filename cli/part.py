@@ -1,18 +1,21 @@
 """One job's part of a workflow run: a portion is rolled out or a tenant offboarded, and what came of it is told."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from cli.connection import connect
+from cli.connection import connect, within_reach
 from cli.deploy import Deployment, prepare
 from cli.errors import LakeError, explain
 from cli.options import tenants_folder
+from cli.orders import Task
 from cli.plan import sentence
 from cli.progress import progress
+from cli.rollout import Rollout
 from deployment.errors import Locked
-from deployment.plans import Plan
+from deployment.plans import Action, CellPlan, Plan
 from deployment.portions import Portion
+from deployment.records import Record, Shelf, bucket_of
 from deployment.stacks import FAILED, NOT_BEGUN
 from deployment.waves import Waves
 from deployment.workflow_runs import Row, WorkflowRun
@@ -20,6 +23,9 @@ from deployment.workflow_runs import Row, WorkflowRun
 __all__ = ["CERTIFIED", "OUTDATED", "check", "offboarded", "rolled_out"]
 
 CERTIFIED, OUTDATED = "certified", "outdated"
+Standing = tuple[str | None, str | None]
+UNKNOWN: Standing = (None, None)
+CHANGES_OF_STATE = frozenset({Action.SUSPEND, Action.RESUME, Action.OFFBOARD})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +34,10 @@ class Part(Deployment):
 
     portion: Portion
     of: WorkflowRun
-    outdated: Sequence[Row] = ()
+    task: Task
+    before: Mapping[str, Standing]
+    """How each stack was recorded when the job began to wait for the locks."""
+    outdated: list[Row] = field(default_factory=list)
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -38,21 +47,55 @@ class Part(Deployment):
 
     def roll_out(self, plan: Plan) -> None:
         """Asked and told while the locks are held, so that no part of the same cells begins in between."""
-        if why := self.of.stopped() or self.of.overtaken():
+        if why := self.of.stopped() or self.of.overtaken(self.touched):
             for rollout, cell in zip(self.rollouts, plan.cells, strict=True):
                 rollout.leave(cell, why)
         else:
-            super().roll_out(plan)
+            current = replace(plan, cells=tuple(map(self.current, self.rollouts, plan.cells)))
+            self.of.begin(self.portion.id, {each.tenant for cell in current.cells for each in cell.pending})
+            super().roll_out(current)
         tell(self.portion, self.of, self.rows)
 
+    @property
+    def touched(self) -> frozenset[str | None] | None:
+        """A deploy would take back code; a change of state only what is its tenants' and the platform's."""
+        return None if self.task is Task.DEPLOY else frozenset({None, *self.portion.tenants})
 
-def rolled_out(portion: Portion, run: WorkflowRun, *, main: Path | None, wait: float) -> Sequence[Row]:
+    def current(self, rollout: Rollout, plan: CellPlan) -> CellPlan:
+        """Without those whose state somebody else has changed while the lock was waited for, as after a leak."""
+        now = standings(rollout.journal.known)
+        changed = {
+            each.stack: each.tenant
+            for each in plan.pending
+            if each.action in CHANGES_OF_STATE and now.get(each.stack, UNKNOWN) != self.before.get(each.stack, UNKNOWN)
+        }
+        why = "its state was changed while this job waited for the lock, and is left as it is: start a new run"
+        rows = (Row(rollout.place, tenant, OUTDATED, error=f"tenant {tenant}: {why}") for tenant in changed.values())
+        self.outdated.extend(rows)
+        return replace(plan, changes=tuple(each for each in plan.changes if each.stack not in changed))
+
+
+def standings(record: Record) -> Mapping[str, Standing]:
+    """The state of each stack's tenant, and since when; no clock of another machine has to be right to compare them."""
+    return {name: (each.state, each.since) for name, each in record.stacks.items()}
+
+
+def recorded(place: str) -> Mapping[str, Standing]:
+    found: dict[str, Standing] = {}
+    for each in within_reach(place):
+        bucket = bucket_of(each.environment.account, each.environment.region)
+        found |= standings(Shelf(each.client("s3"), bucket, each.platform.stack).read()[0])
+    return found
+
+
+def rolled_out(portion: Portion, run: WorkflowRun, task: Task, *, main: Path | None, wait: float) -> Sequence[Row]:
     """A portion that is not among the first is one wave: those have shown the change to be sound.
 
     `main`: the folder of the registry as the main branch has it now.
     """
 
     def roll_out() -> Sequence[Row]:
+        before = recorded(portion.place)  # first, so that what is changed after main was looked at is seen
         left = outdated(portion, main)
         current = [each for each in portion.tenants if each not in left]
         rows = list(left.values())
@@ -65,7 +108,16 @@ def rolled_out(portion: Portion, run: WorkflowRun, *, main: Path | None, wait: f
                 raise LakeError(f"portion {portion.id}: names nobody, and {portion.place} has tenants: start a new run")
             whole = Waves(sizes=(max(1, len(current)),))
             waves = made.waves if portion.is_first else (whole, whole)
-            part = Part(made.rollouts, made.prospect, waves, portion=portion, of=run, outdated=rows)
+            part = Part(
+                made.rollouts,
+                made.prospect,
+                waves,
+                portion=portion,
+                of=run,
+                task=task,
+                before=before,
+                outdated=rows,
+            )
             report = part.run()
         if report.refused is not None:
             raise LakeError("; ".join(map(sentence, report.refused.refusals)))
@@ -75,16 +127,18 @@ def rolled_out(portion: Portion, run: WorkflowRun, *, main: Path | None, wait: f
 
 
 def offboarded(portion: Portion, run: WorkflowRun, *, main: Path | None, wait: float) -> Sequence[Row]:
-    """The portion's one tenant, as `lake tenant offboard` ends it."""
+    """The portion's one tenant, as `lake tenant offboard` ends it.
+
+    However long it waited: no later run takes back that it ends, and the record, the terms and main are asked.
+    """
     from cli.offboarding import Departure
 
     (tenant,) = portion.tenants
 
     def offboard() -> Sequence[Row]:
         rows = list(outdated(portion, main).values())
-        if why := run.overtaken():
-            raise LakeError(why)
         if not rows:
+            run.begin(portion.id, {tenant})
             connection = connect(portion.place, tenant)
             connection.check_account()
             departure = Departure(connection, tenant)

@@ -193,10 +193,11 @@ def apply(
     order = Order.of(environment, action, " ".join(part.tenants) or ALL, confirmation)
     if part.place.partition("/")[0] != order.environment:
         raise WrongInput(f"portion {part.id} is of {part.place}, not of environment {order.environment}")
-    run, work = Step.here().workflow_run(within_reach(order.environment)), rolled_out
+    run = Step.here().workflow_run(within_reach(order.environment))
     if order.task is Task.OFFBOARD:
-        work = offboarded
-    rows = work(part, run, main=main, wait=wait)
+        rows = offboarded(part, run, main=main, wait=wait)
+    else:
+        rows = rolled_out(part, run, order.task, main=main, wait=wait)
     show(rows, as_json=as_json)
     if any(row.action in {FAILED, NOT_BEGUN, OUTDATED} for row in rows):
         raise typer.Exit(ExitCode.FAILED)

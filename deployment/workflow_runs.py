@@ -5,7 +5,7 @@ Objects beside the record of the environment's first cell: `deployments/<platfor
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -19,7 +19,8 @@ __all__ = ["Row", "WorkflowRun"]
 
 NUMBER = re.compile(r"[1-9][0-9]{0,19}")
 STOP = "stop"
-TOLD = re.compile(r"(?P<attempt>[1-9][0-9]{0,9})/(?P<name>stop|(first|portion)-[1-9][0-9]{0,2})\.json")
+BEGUN = "begun-"
+NAME = re.compile(r"(?P<attempt>[1-9][0-9]{0,9})/(?P<name>stop|(begun-)?(first|portion)-[1-9][0-9]{0,2})\.json")
 NOT_THERE = 404
 
 
@@ -83,8 +84,16 @@ class WorkflowRun:
         found = self._get(f"{self.folder}{self.attempt}/{STOP}.json")
         return None if found is None else str(found["why"])
 
-    def overtaken(self) -> str | None:
-        """Why nothing may be begun any more: a later run has told something of what it did here.
+    def begin(self, portion: str, tenants: Collection[str | None]) -> None:
+        """Written before the first of them is touched, so that it is there whatever becomes of the job.
+
+        None stands for the platform. A portion that has nothing to do begins nothing.
+        """
+        if tenants:
+            self._put(f"{BEGUN}{portion}", sorted(tenants, key=lambda each: each or ""))
+
+    def overtaken(self, tenants: Collection[str | None] | None = None) -> str | None:
+        """Why nothing may be begun any more: a later run has begun something of these, or anything for None.
 
         What is started again, or waited long, has the code and the registry of its own day: it would take back what is
         new.
@@ -93,19 +102,25 @@ class WorkflowRun:
         folders = (each["Prefix"] for page in pages for each in page.get("CommonPrefixes", ()))
         names = (folder.removeprefix(self.every).rstrip("/") for folder in folders)
         later = (int(name) for name in names if NUMBER.fullmatch(name) and int(name) > int(self.id))
-        if (latest := next((run for run in sorted(later, reverse=True) if self._is_run(run)), None)) is None:
+        found = (run for run in sorted(later, reverse=True) if self._has_begun(run, tenants))
+        if (latest := next(found, None)) is None:
             return None
         return f"workflow run {latest} has begun something here after run {self.id} was started: start a new run"
 
-    def _is_run(self, run: int) -> bool:
-        """Whether what lies there was told by the jobs of a run."""
-        return any(True for _ in self._found(f"{self.every}{run}/"))
+    def _has_begun(self, run: int, tenants: Collection[str | None] | None) -> bool:
+        """Only what was begun overtakes: a run that was stopped or left everybody out has brought nothing new."""
+        folder = f"{self.every}{run}/"
+        begun = (each for each in self._found(folder) if each[1].startswith(BEGUN))
+        if tenants is None:
+            return any(True for _ in begun)
+        lists = (self._get(f"{folder}{attempt}/{name}.json") or () for attempt, name in begun)
+        return any(not set(tenants).isdisjoint(each) for each in lists)
 
     def told(self, since: str = "1") -> Mapping[str, Sequence[Row]]:
         """By portion, the rows of its latest attempt; of attempts before `since`, which had another plan, nothing."""
         attempts: dict[str, int] = {}
         for attempt, portion in self._found(self.folder):
-            if portion != STOP and int(since) <= attempt <= int(self.attempt):
+            if portion != STOP and not portion.startswith(BEGUN) and int(since) <= attempt <= int(self.attempt):
                 attempts[portion] = max(attempt, attempts.get(portion, 0))
         return {portion: self._rows(attempt, portion) for portion, attempt in attempts.items()}
 
@@ -113,7 +128,7 @@ class WorkflowRun:
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=folder)
         for page in pages:
             for each in page.get("Contents", ()):
-                if told := TOLD.fullmatch(each["Key"].removeprefix(folder)):
+                if told := NAME.fullmatch(each["Key"].removeprefix(folder)):
                     yield int(told["attempt"]), told["name"]
 
     def _rows(self, attempt: int, portion: str) -> Sequence[Row]:

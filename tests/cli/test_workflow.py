@@ -4,19 +4,40 @@ The workflow itself, with all its jobs, is run by tests/github/test_deploy_workf
 """
 
 import json
+import os
+import shutil
 import signal
+import subprocess
+import sys
 from itertools import count
 
 import pytest
 
 from cli.exit_codes import ExitCode
-from tests.cli.test_deploy import PROJECT, Lake
-from tests.github.test_deploy_workflow import ENVIRONMENTS, TENANT, client
+from tests.cli.test_deploy import PROJECT, Answer, Lake
+from tests.github.test_deploy_workflow import ENVIRONMENTS, LEAVING, SUSPENDED, TENANT, client
 
 TENANTS = ("acme", "beta", "gamma", "delta", "omega")
 RUNS = count(9)
 SITE = PROJECT / "tests" / "faults" / "site"
 HEAD = "organization: mycompany\ntenants:\n"
+HELD_UP = """
+import os, subprocess, sys
+import cli.app, cli.part
+
+prepare, other = cli.part.prepare, sys.argv[1]
+
+def held_up(*given, **named):
+    made = prepare(*given, **named)
+    own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    command = [sys.executable, "-m", "cli.app", "deploy", "acme", "-e", "dev", "--now"]
+    subprocess.run(command, env=own | {"LAKE_TENANTS": other}, stdout=subprocess.DEVNULL, check=True)
+    return made
+
+cli.part.prepare = held_up
+sys.argv[1:] = sys.argv[2:]
+cli.app.main()
+"""
 
 
 class Jobs:
@@ -34,14 +55,31 @@ class Jobs:
     def attempt(self, number):
         self.monkeypatch.setenv("GITHUB_RUN_ATTEMPT", number)
 
-    def __call__(self, job, *arguments):
-        return self.lake("workflow", job, "-e", "dev", "--action", "deploy", *arguments)
+    def __call__(self, job, *arguments, action="deploy"):
+        return self.lake("workflow", job, "-e", "dev", "--action", action, *arguments)
 
-    def apply(self, name, *tenants):
+    def apply(self, name, *tenants, action="deploy"):
         """How it ended, and what became of each tenant."""
         portion = {"id": name, "place": "dev", "tenants": " ".join(tenants)}
-        answer = self("apply", "--portion", json.dumps(portion), "--json")
+        confirmation = ("--confirmation", *tenants) if action == "offboard" else ()
+        answer = self("apply", "--portion", json.dumps(portion), "--json", *confirmation, action=action)
         return answer.code, {row["tenant"]: row["action"] for row in answer.json if row["tenant"]} if answer.out else {}
+
+    def held_up(self, laptop, name, *tenants):
+        """A job between whose start and whose lock somebody else suspends acme, by the registry in `laptop`."""
+        portion = json.dumps({"id": name, "place": "dev", "tenants": " ".join(tenants)})
+        job = ("workflow", "apply", "-e", "dev", "--action", "deploy", "--portion", portion, "--json")
+        own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        return Answer(
+            subprocess.run(
+                [sys.executable, "-c", HELD_UP, str(laptop), *job],
+                cwd=PROJECT,
+                env=own | {"LAKE_HOME": str(self.lake.home), "LAKE_TENANTS": str(self.lake.tenants)},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        )
 
     def report(self, **portions):
         meant = [{"id": name.replace("_", "-"), "place": "dev", "tenants": ids} for name, ids in portions.items()]
@@ -140,6 +178,7 @@ def test_a_job_that_is_killed_is_missed_by_the_report_and_made_good_by_another_a
 
 @pytest.mark.cloud
 def test_a_run_that_is_started_again_after_a_later_one_takes_nothing_back(jobs, monkeypatch):
+    jobs.lake.write(HEAD + "".join(TENANT.format(name, 6) for name in TENANTS))
     assert jobs.apply("portion-1", "acme")[0] == ExitCode.OK
     jobs.lake.write(HEAD + "".join(TENANT.format(name, 8) for name in TENANTS))
     monkeypatch.setenv("GITHUB_RUN_ID", "8")
@@ -204,3 +243,58 @@ def test_what_no_plan_of_this_environment_wrote_is_not_taken(jobs, portion):
 @pytest.mark.cloud
 def test_a_tenant_of_whom_nobody_told_anything_fails_the_report(jobs):
     assert jobs.report(portion_1="acme") == (ExitCode.FAILED, {"acme": "no word"})
+
+
+@pytest.mark.cloud
+def test_who_was_suspended_while_a_job_waited_for_the_lock_is_not_resumed_by_it(jobs, tmp_path):
+    """As after a leak: somebody suspends a tenant from a laptop, between two portions of a deploy that goes on."""
+    lake, active = jobs.lake, HEAD + "".join(TENANT.format(name, 11) for name in TENANTS)
+    lake.write(active)
+    assert lake("deploy", "acme", "beta", "-e", "dev").code == ExitCode.OK
+    leaked = active.replace(TENANT.format("acme", 11), TENANT.format("acme", 11) + SUSPENDED)
+    shutil.copytree(lake.tenants, tmp_path / "laptop")
+    (tmp_path / "laptop" / "tenants.yaml").write_text(leaked)
+    lake.write(HEAD + "".join(TENANT.format(name, 12) for name in TENANTS))
+
+    answer = jobs.held_up(tmp_path / "laptop", "portion-3", "acme", "beta")
+
+    assert answer.code == ExitCode.FAILED, answer.err
+    assert {row["tenant"]: row["action"] for row in answer.json if row["tenant"]} == {
+        "acme": "outdated",
+        "beta": "updated",
+    }
+    assert "tenant acme: its state was changed while this job waited for the lock" in answer.err
+    lake.write(leaked)
+    assert json.loads(lake("plan", "acme", "-e", "dev", "--json").out)["cells"][0]["changes"] == []
+    lake.write(active)
+    assert jobs.apply("portion-4", "acme") == (ExitCode.OK, {"acme": "updated"})
+
+
+@pytest.mark.cloud
+def test_a_suspension_is_done_after_a_younger_deploy_of_others_and_not_after_one_of_the_same(jobs, monkeypatch):
+    own = os.environ["GITHUB_RUN_ID"]
+    jobs.lake.write(HEAD + "".join(TENANT.format(name, 13) for name in TENANTS))
+    assert jobs.lake("deploy", "acme", "beta", "gamma", "-e", "dev").code == ExitCode.OK
+    jobs.lake.write(HEAD + "".join(TENANT.format(name, 14) for name in TENANTS))
+    monkeypatch.setenv("GITHUB_RUN_ID", str(next(RUNS)))
+    assert jobs.apply("portion-1", "acme", "beta") == (ExitCode.OK, {"acme": "updated", "beta": "updated"})
+    monkeypatch.setenv("GITHUB_RUN_ID", own)
+    jobs.lake.write(HEAD + "".join(TENANT.format(name, 13) + SUSPENDED for name in TENANTS))
+
+    assert jobs.apply("first-1", "gamma", action="suspend") == (ExitCode.OK, {"gamma": "updated"})
+    assert jobs.apply("first-1", "acme", action="suspend") == (ExitCode.FAILED, {"acme": "not begun"})
+
+
+@pytest.mark.cloud
+def test_an_end_that_waited_for_its_reviewers_is_gone_on_with_whatever_was_deployed_meanwhile(jobs, monkeypatch):
+    own = os.environ["GITHUB_RUN_ID"]
+    others = HEAD + "".join(TENANT.format(name, 15) for name in TENANTS[:-1])
+    jobs.lake.write(others + TENANT.format("omega", 15))
+    assert jobs.lake("deploy", "omega", "-e", "dev").code == ExitCode.OK
+    jobs.lake.write(others + TENANT.format("omega", 15) + LEAVING)
+    assert jobs.lake("deploy", "omega", "-e", "dev").code == ExitCode.OK
+    monkeypatch.setenv("GITHUB_RUN_ID", str(next(RUNS)))
+    assert jobs.apply("portion-1", "beta") == (ExitCode.OK, {"beta": "updated"})
+    monkeypatch.setenv("GITHUB_RUN_ID", own)
+
+    assert jobs.apply("portion-1", "omega", action="offboard") == (ExitCode.OK, {"omega": "certified"})

@@ -60,13 +60,13 @@ def test_a_run_that_is_stopped_may_be_tried_again(attempt):
     assert attempt(1).told() == {}
 
 
-def test_a_run_is_overtaken_by_one_that_was_started_after_it_and_told_something(attempt):
-    attempt(1, "9").tell("portion-1", [ACME])
+def test_a_run_is_overtaken_by_one_that_was_started_after_it_and_began_something(attempt):
+    attempt(1, "9").begin("portion-1", {"acme"})
 
     assert attempt(1, "9").overtaken() is None
     assert attempt(1, "10").overtaken() is None
 
-    attempt(1, "10").tell("portion-1", [ACME])
+    attempt(1, "10").begin("portion-1", {"acme"})
 
     assert attempt(2, "9").overtaken() == (
         "workflow run 10 has begun something here after run 9 was started: start a new run"
@@ -74,13 +74,38 @@ def test_a_run_is_overtaken_by_one_that_was_started_after_it_and_told_something(
     assert attempt(1, "10").overtaken() is None
 
 
+def test_a_run_that_was_stopped_or_told_of_what_it_did_not_begin_overtakes_nobody(attempt):
+    later = attempt(1, "10")
+    later.tell("portion-1", [Row("dev", "acme", "not begun"), Row("dev", "beta", "outdated"), GLOBEX])
+    later.stop("portion-1 had too many failures")
+    later.begin("portion-2", ())
+
+    assert attempt(1, "9").overtaken() is None
+
+
+def test_who_is_suspended_or_resumed_is_overtaken_only_by_what_was_begun_of_the_same_tenants_or_the_platform(attempt):
+    attempt(1, "10").begin("portion-1", {"acme", "beta"})
+    attempt(2, "11").begin("first-1", {None, "gamma"})
+
+    assert "workflow run 10 has begun" in attempt(1, "9").overtaken({"globex", "acme"})
+    assert "workflow run 11 has begun" in attempt(1, "9").overtaken({"globex", None})
+    assert attempt(1, "9").overtaken({"globex"}) is None
+    assert attempt(1, "10").overtaken({"acme", "beta"}) is None
+
+
+def test_what_was_begun_is_nothing_that_became_of_a_portion(attempt):
+    attempt(1).begin("portion-1", {None, "acme"})
+
+    assert attempt(1).told() == {}
+
+
 @pytest.mark.parametrize(
-    "key", ["99999999/drift.json", "99999999/1/drift.json", "99999999/1/portion-x.json", "x/1/stop.json"]
+    "key", ["99999999/drift.json", "99999999/1/drift.json", "99999999/1/begun-portion-x.json", "x/1/begun-first-1.json"]
 )
-def test_what_no_job_told_overtakes_nobody_and_neither_do_runs_of_another_repository(attempt, key):
+def test_what_no_job_began_overtakes_nobody_and_neither_do_runs_of_another_repository(attempt, key):
     run = attempt(1, "9")
     run.s3.put_object(Bucket="state", Key=f"{run.every}{key}", Body=b"[]")
-    attempt(1, "99999999", "6").tell("portion-1", [ACME])
+    attempt(1, "99999999", "6").begin("portion-1", {"acme"})
 
     assert run.overtaken() is None
 
