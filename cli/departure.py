@@ -18,7 +18,16 @@ from deployment.exports import Export, Target
 from deployment.inventory import is_there
 from deployment.journal import Journal
 from deployment.locks import Lock
-from deployment.offboarding import CERTIFICATE, EXPORTED, INTENT, Offboarding, folder_of, latest
+from deployment.offboarding import (
+    CERTIFICATE,
+    EXPORTED,
+    INTENT,
+    Offboarding,
+    amendments_in,
+    destination,
+    folder_of,
+    latest,
+)
 from deployment.parts import Folder, digest
 from deployment.records import Record, RecordedOffboarding, Shelf, bucket_of
 from deployment.remnants import KINDS, Place
@@ -41,6 +50,8 @@ class Departure:
 
     connection: Connection
     id: str
+    export: str | None = None
+    """Where to, or `none`, as whoever runs it has said it once more."""
 
     @cached_property
     def tenant(self) -> "Tenant":
@@ -114,7 +125,7 @@ class Departure:
         """Why it may not begin; None if it may, or has."""
         end = record.offboardings.get(self.id)
         if end is not None and not end.is_certified:
-            return None
+            return self._changed(record)
         place, known = self.connection.environment.place, record.stacks.get(self.stack)
         if self.tenant.state != LEAVING:
             return (
@@ -139,6 +150,46 @@ class Departure:
             )
         return None
 
+    def _changed(self, record: Record) -> str | None:
+        """A file may be another one than that with which it began, such as an old checkout: one word more is needed."""
+        folder, terms = self.folder(record), self.tenant.offboarding
+        is_exported = folder.get(EXPORTED) is not None
+        if terms is None or (is_exported and self.export is None):
+            return None
+        was, by_file = self._destination(folder, record), destination(terms.model_dump())
+        if was == by_file:
+            return None
+        if is_exported:
+            return (
+                f"tenant {self.id} is exported already, by `export: {told(was)}`: another place cannot be named any "
+                "more; run the command without --export to go on"
+            )
+        if self.export is None:
+            return (
+                f"the end of tenant {self.id} has begun with `export: {told(was)}`, and tenants.yaml says `export: "
+                f"{told(by_file)}`: if that is meant, say `lake tenant offboard` with --export "
+                f"{terms.export or 'none'} as well, else take the file with which it began"
+            )
+        return None
+
+    def _destination(self, folder: Folder, record: Record) -> dict[str, Any] | None:
+        """Of the newest amendment, or the intent; of the deploy while there is none; None where nothing tells."""
+        intent, known = folder.document(INTENT), record.stacks.get(self.stack)
+        if intent is not None:
+            return destination([intent, *amendments_in(folder)][-1])
+        return destination(json.loads(known.terms)) if known and known.terms else None
+
+    def insist(self) -> None:
+        """Raises WrongInput if another export is named than the file says."""
+        if self.export is None:
+            return
+        by_file = self.terms.export or "none"
+        if self.export.removesuffix("/") != by_file.removesuffix("/"):
+            raise WrongInput(
+                f"--export {self.export}: tenants.yaml says `export: {by_file}` for tenant {self.id}; name the same "
+                "in both"
+            )
+
     @property
     def terms(self) -> "Terms":
         if self.tenant.offboarding is None:
@@ -147,6 +198,7 @@ class Departure:
 
     def prospect(self) -> dict[str, Any]:
         """What stands and would go. Nothing changes."""
+        self.insist()
         record = self.shelf.read()[0]
         folder = self.folder(record)
         export = self._export(folder) if self.tenant.offboarding and folder.get(EXPORTED) is None else None
@@ -164,6 +216,7 @@ class Departure:
 
     def run(self, wait: float) -> dict[str, Any]:
         """Begin or go on, to the certificate. Meanwhile nobody else does; deploys of other tenants may go on."""
+        self.insist()
         top = self.top.prefix.removeprefix("deployments/").rstrip("/")
         lock = Lock(self.s3, self.shelf.bucket, top, holder(), is_dead=is_dead, doing=f"offboarding {self.id}")
         lock.take(wait=wait, say=output.message)
@@ -312,6 +365,13 @@ class Departure:
             export=self._takeout(export["account"]) if export["to"] else None,
             is_rehearsal=is_rehearsal(),
         )
+
+
+def told(where: Mapping[str, Any] | None) -> str:
+    """As a file says it."""
+    if where is None:
+        return "?"
+    return f"{where['export']}, export_account: {where['export_account']}" if where["export"] else "none"
 
 
 def folder_in(certificate: Mapping[str, Any]) -> str:

@@ -29,6 +29,13 @@ def offboard(
         bool, typer.Option("--delete-everything", help="Said by whoever knows that nothing of it comes back.")
     ] = False,
     confirm: Annotated[str | None, typer.Option(metavar="TENANT", help="The tenant's id, typed again.")] = None,
+    export: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PLACE",
+            help="The `export:` of tenants.yaml, s3://… or none, said again: needed if it changed since it began.",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted, and do nothing.")] = False,
     wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for a deploy to end.")] = 0,
     as_json: JsonOption = False,
@@ -44,7 +51,7 @@ def offboard(
         )
     connection = connect(environment, tenant)
     connection.check_account()
-    departure = Departure(connection, tenant)
+    departure = Departure(connection, tenant, export)
     if (certificate := departure.certified()) is not None:
         output.message(
             f"tenant {tenant} is offboarded in {connection.environment.place} already; nothing is left to do"

@@ -70,6 +70,7 @@ class Dissolution:
             self._unprotect(standing)
             self._delete(self._settled() or standing)
         if (standing := self._settled()) is not None:
+            self._raise_foreign()
             raise StackError(
                 f"stack {self.stack}: is {standing['StackStatus']} after {ROUNDS} deletions "
                 f"({standing.get('StackStatusReason', 'no reason given')}); see its events in CloudFormation, put that "
@@ -80,7 +81,9 @@ class Dissolution:
         request: dict[str, Any] = {"StackName": self.stack}
         if standing["StackStatus"] == "DELETE_FAILED":
             # CloudFormation takes names only after a failure, and only of what failed.
-            request["RetainResources"] = self._failed()
+            request["RetainResources"] = [
+                each["LogicalResourceId"] for each in self._failed() if each["ResourceType"] in REMOVED_ANYWAY
+            ]
         self.say(f"deleting stack {self.stack}")
         self.folder.guard()
         try:
@@ -90,17 +93,21 @@ class Dissolution:
             if self._looked() == standing["StackStatus"]:
                 raise
 
-    def _failed(self) -> list[str]:
-        """What is left out stands in no stack, so it has to be of a kind that is looked for and removed by itself."""
-        failed = [each for each in self._listed() if each["ResourceStatus"] == "DELETE_FAILED"]
-        for each in failed:
+    def _failed(self) -> list[Mapping[str, Any]]:
+        return [each for each in self._listed() if each["ResourceStatus"] == "DELETE_FAILED"]
+
+    def _raise_foreign(self) -> None:
+        """What is left out stands in no stack, so it has to be of a kind that is looked for and removed by itself.
+
+        Anything else is deleted again each round, since its cause may be mended by now, and named in the end.
+        """
+        for each in self._failed():
             if each["ResourceType"] not in REMOVED_ANYWAY:
                 raise StackError(
                     f"stack {self.stack}: {each['LogicalResourceId']} ({each['ResourceType']}, "
                     f"{each.get('PhysicalResourceId')}) could not be deleted: "
                     f"{each.get('ResourceStatusReason', 'no reason given')}; put that right and run the command again"
                 )
-        return [each["LogicalResourceId"] for each in failed]
 
     def _unprotect(self, standing: Mapping[str, Any]) -> None:
         if standing.get("EnableTerminationProtection"):

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import count, islice, zip_longest
+from itertools import count, islice
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -188,12 +188,15 @@ class Export:
                     yield each
 
     def _complete(self) -> None:
-        """What came in behind the listing, while it went on, would be deleted without having been taken along."""
-        nothing: Row = {}
-        for listed, row in zip_longest(map(row_of, self._current("")), self.parts.rows(), fillvalue=nothing):
-            if (listed.get("key"), listed.get("version")) != (row.get("key"), row.get("version")):
-                key = min(each["key"] for each in (listed, row) if each)
-                raise Differs(f"bucket {self.bucket}: {key} has changed while it was exported; {AGAIN}")
+        """What came in behind the listing, while it went on, would be deleted without having been taken along.
+
+        What has expired since, or was deleted, lies at the target. Both are in the order of the keys' bytes.
+        """
+        rows = self.parts.rows()
+        for listed in map(row_of, self._current("")):
+            row = next((each for each in rows if each["key"].encode() >= listed["key"].encode()), None)
+            if row is None or (row["key"], row["version"]) != (listed["key"], listed["version"]):
+                raise Differs(f"bucket {self.bucket}: {listed['key']} has changed while it was exported; {AGAIN}")
 
     def _copied(self, page: Sequence[Row]) -> list[Row]:
         found = [row_of(each) for each in page]
@@ -277,7 +280,7 @@ class Export:
         return DeployError(
             f"export from {self.bucket} to {self.target.address} (account {self.target.account}): {code}; the bucket "
             "has to exist in that account, and its policy and key to let in whoever runs this (docs/offboarding.md); "
-            "nothing was deleted, and another place may be named in tenants.yaml"
+            "nothing was deleted, and another place may be named, in tenants.yaml and by --export"
         )
 
 

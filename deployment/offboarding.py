@@ -23,7 +23,18 @@ from deployment.keys import TenantKey
 from deployment.parts import Folder, Parts
 from deployment.remnants import KINDS, Clients, Place, is_gone
 
-__all__ = ["CERTIFICATE", "EXPORTED", "INTENT", "LEDGER", "Offboarding", "Rows", "folder_of", "latest"]
+__all__ = [
+    "CERTIFICATE",
+    "EXPORTED",
+    "INTENT",
+    "LEDGER",
+    "Offboarding",
+    "Rows",
+    "amendments_in",
+    "destination",
+    "folder_of",
+    "latest",
+]
 
 INTENT, CERTIFICATE = "intent.json", "certificate.json"
 AMENDMENT, EXPORTED = "amendment-", "exported.json"
@@ -55,6 +66,17 @@ def latest(folder: Folder) -> int:
     """Number of the newest end of a tenant, of which an id that was taken again has several; 0 for none."""
     numbers = [each.rstrip("/") for each in folder.names() if each.endswith("/")]
     return max((int(each) for each in numbers if each.isdecimal()), default=0)
+
+
+def amendments_in(folder: Folder) -> list[Result]:
+    """In their order."""
+    names = [name for name in folder.names() if name.startswith(AMENDMENT)]
+    return [dict(json.loads(folder.get(name) or b"{}")) for name in names]
+
+
+def destination(terms: Mapping[str, Any]) -> Result:
+    """Where an export goes: of an intent, an amendment, or `offboarding:` as it was deployed."""
+    return {name: terms.get(name) for name in ("export", "export_account")}
 
 
 @dataclass
@@ -110,15 +132,13 @@ class Offboarding:
         """Until everything is exported, the tenant may name another place."""
         amendments = self.amendments()
         was = (amendments or [intent])[-1]
-        terms = {name: facts[name] for name in ("export", "export_account")}
-        if terms != {name: was[name] for name in terms} and not self.is_exported:
+        terms = destination(facts)
+        if terms != destination(was) and not self.is_exported:
             body = text_of({"at": now(), "by": self.by, **terms})
             self.folder.once(f"{AMENDMENT}{len(amendments) + 1:03}.json", body)
 
     def amendments(self) -> list[Result]:
-        """In their order."""
-        names = [name for name in self.folder.names() if name.startswith(AMENDMENT)]
-        return [dict(json.loads(self.folder.get(name) or b"{}")) for name in names]
+        return amendments_in(self.folder)
 
     @property
     def is_exported(self) -> bool:
@@ -212,7 +232,7 @@ class Offboarding:
         if not is_there(self.clients("s3"), self.place.names.bucket):
             raise DeployError(
                 f"bucket {self.place.names.bucket}: is gone, and was to be exported to {self.export.target.address}; "
-                "say `export: none` for this tenant if that is known and accepted"
+                "say `export: none` in tenants.yaml, and --export none here, if that is known and accepted"
             )
         return self.export.run()
 

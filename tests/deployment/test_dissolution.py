@@ -129,6 +129,25 @@ def test_what_nobody_would_look_for_afterwards_is_not_left_out_but_named():
     assert found.status == "DELETE_FAILED"
 
 
+def test_a_deletion_that_failed_for_such_a_thing_is_tried_again_once_its_cause_is_mended():
+    found = CloudFormation({"Bucket": BUCKET, "Odd": {"Type": "AWS::SQS::Queue"}}, stubborn=("Odd", "Bucket"))
+    with pytest.raises(StackError, match="Odd"):
+        dissolve(found)
+    found.stubborn, found.requests = ("Bucket",), []
+
+    dissolve(found)
+
+    assert found.status == "GONE"
+
+
+def test_beside_it_what_is_looked_for_is_left_out():
+    queue = {"Type": "AWS::SQS::Queue"}
+    found = CloudFormation({"Bucket": BUCKET, "Odd": queue}, status="DELETE_FAILED", stubborn=("Bucket",))
+    found.states = {"Bucket": "DELETE_FAILED", "Odd": "DELETE_FAILED"}
+
+    assert dissolve(found) == [{"retain": ["Bucket"]}]
+
+
 def test_everything_that_a_tenants_stack_holds_is_looked_for_afterwards():
     stacks = {name: each for name, each in committed("prod").items() if name.endswith("-tenant")}
 

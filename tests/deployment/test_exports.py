@@ -238,6 +238,46 @@ def test_what_comes_in_behind_the_listing_is_not_passed_over(s3, monkeypatch):
     assert an_export(s3).run()["objects"] == 2
 
 
+@pytest.mark.parametrize("gone", ["raw/a.csv", "raw/b.csv", "raw/c.csv"])
+@pytest.mark.parametrize("how", ["expired", "deleted"])
+def test_what_vanishes_once_it_was_copied_is_exported_all_the_same(s3, monkeypatch, gone, how):
+    for key in ("raw/a.csv", "raw/b.csv", "raw/c.csv"):
+        s3.put_object(Bucket=LAKE, Key=key, Body=b"four")
+    copy = s3.copy_object
+
+    def copied(**request):
+        answer, source = copy(**request), request["CopySource"]
+        if source["Key"] == gone:
+            version = {"VersionId": source["VersionId"]} if how == "deleted" else {}
+            s3.delete_object(Bucket=LAKE, Key=gone, **version)
+        return answer
+
+    monkeypatch.setattr(s3, "copy_object", copied)
+
+    assert an_export(s3).run()["objects"] == 3
+    assert taken(s3) == ["raw/a.csv", "raw/b.csv", "raw/c.csv"]
+
+
+@pytest.mark.parametrize("late", ["raw/a.csv", "raw/b.csv", "raw/z.csv"])
+def test_what_comes_in_after_all_was_copied_is_not_passed_over_where_something_vanished(s3, monkeypatch, late):
+    for key in ("raw/b.csv", "raw/c.csv"):
+        s3.put_object(Bucket=LAKE, Key=key, Body=b"x")
+    complete = Export._complete
+
+    def change(export):
+        s3.delete_object(Bucket=LAKE, Key="raw/c.csv")
+        s3.put_object(Bucket=LAKE, Key=late, Body=b"late")
+        complete(export)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Export, "_complete", change)
+        with pytest.raises(DeployError, match=f"bucket lake: {late} has changed while it was exported"):
+            an_export(s3).run()
+
+    an_export(s3).run()
+    assert body(s3, f"data/{late}") == b"late"
+
+
 def test_an_object_that_cannot_be_copied_is_named(s3, monkeypatch):
     s3.put_object(Bucket=LAKE, Key="raw/frozen.csv", Body=b"x")
 

@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
-from cli.errors import LakeError
+from cli.errors import LakeError, WrongInput
+from cli.offboarding import offboard
 from deployment.certificates import seal_of
 from deployment.errors import DeployError, Locked
 from deployment.locks import Holder, Lock
@@ -26,9 +28,9 @@ def account(tmp_path_factory):
         yield found
 
 
-def end(account, tenant):
+def end(account, tenant, export=None):
     """Its certificate, which holds."""
-    certificate = account.departure(tenant).run(0)
+    certificate = account.departure(tenant, export).run(0)
     assert list(wrong_checks(account.departure(tenant))) == []
     return certificate
 
@@ -238,7 +240,7 @@ def test_until_all_is_exported_another_place_may_be_named_and_the_certificate_sa
         with pytest.raises(DeployError, match=r"NoSuchBucket; .* another place may be named"):
             account.departure(tenant).run(0)
 
-    certificate = end(account, tenant)
+    certificate = end(account, tenant, "s3://takeout")
 
     assert certificate["export"]["to"] == f"s3://takeout/local/{tenant}/1/"
     assert certificate["export"]["objects"] == 3
@@ -254,10 +256,122 @@ def test_after_its_bucket_is_gone_a_tenant_may_say_that_nothing_is_exported(acco
     with pytest.raises(DeployError, match="say `export: none`"):
         departure.run(0)
 
-    monkeypatch.setattr(type(departure), "terms", nothing)
-    certificate = end(account, tenant)
+    says(monkeypatch, departure, nothing)
+    certificate = end(account, tenant, "none")
 
     assert certificate["export"] == {"to": None}
+
+
+def says(monkeypatch, departure, terms):
+    """What another checkout of tenants.yaml would."""
+    other = departure.tenant.model_copy(update={"offboarding": terms})
+    monkeypatch.setattr(type(departure), "tenant", other)
+
+
+def test_once_it_has_begun_no_other_checkout_decides_about_the_export_without_a_word(account, monkeypatch):
+    tenant = account.new()
+    departure = account.departure(tenant)
+    first, versions = departure.terms, account.versions(tenant)
+    nothing = first.model_copy(update={"export": None, "export_account": None})
+    refuse_export(account, monkeypatch, departure)
+
+    with monkeypatch.context() as stale:
+        says(stale, departure, nothing)
+        refused = account.departure(tenant).prospect()["refused"]
+        with pytest.raises(LakeError, match="--export none as well, else take the file with which it began"):
+            account.departure(tenant).run(0)
+        with pytest.raises(WrongInput, match=r"tenants.yaml says `export: none` for tenant"):
+            account.departure(tenant, "s3://takeout/").run(0)
+    with pytest.raises(WrongInput, match=r"--export none: tenants.yaml says `export: s3://takeout/`"):
+        account.departure(tenant, "none").run(0)
+
+    assert (
+        f"the end of tenant {tenant} has begun with `export: s3://takeout/, export_account: 000000000000`, and "
+        "tenants.yaml says `export: none`"
+    ) in refused
+    assert len(account.versions(tenant)) == len(versions)
+    assert departure.folder(departure.shelf.read()[0]).get("amendment-001.json") is None
+    certificate = end(account, tenant)
+    assert (certificate["export"]["objects"], certificate["amendments"]) == (3, [])
+
+
+def refuse_export(account, monkeypatch, departure):
+    """It begins, and its export fails."""
+
+    def fail(_export):
+        raise DeployError("AccessDenied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("deployment.exports.Export.run", fail)
+        with pytest.raises(DeployError, match="AccessDenied"):
+            account.departure(departure.id).run(0)
+
+
+def test_the_command_hands_on_what_it_is_told_about_the_export(account, monkeypatch):
+    monkeypatch.setattr("cli.offboarding.connect", lambda *_: account.connection)
+
+    with pytest.raises(WrongInput, match=r"--export none: tenants.yaml says"):
+        offboard(account.new(), "local", export="none", dry_run=True)
+
+
+def test_an_amendment_holds_as_the_first_word_did(account, monkeypatch):
+    tenant = account.new()
+    departure = account.departure(tenant)
+    first = departure.terms
+    second = first.model_copy(update={"export": "s3://takeout/second/"})
+    refuse_export(account, monkeypatch, departure)
+    with monkeypatch.context() as amended:
+        says(amended, departure, second)
+        amended.setattr("deployment.exports.Export.run", lambda _export: (_ for _ in ()).throw(DeployError("again")))
+        with pytest.raises(DeployError, match="again"):
+            account.departure(tenant, "s3://takeout/second/").run(0)
+
+    with pytest.raises(LakeError, match=r"begun with `export: s3://takeout/second/, .* tenants.yaml says .*takeout/,"):
+        account.departure(tenant).run(0)
+
+    with monkeypatch.context() as amended:
+        says(amended, departure, second)
+        assert end(account, tenant)["export"]["to"] == f"s3://takeout/second/local/{tenant}/1/"
+
+
+def test_who_died_before_the_intent_was_written_is_held_to_what_was_deployed(account, monkeypatch):
+    tenant = account.new()
+    departure = account.departure(tenant)
+    nothing = departure.terms.model_copy(update={"export": None, "export_account": None})
+
+    def die(*_):
+        raise DeployError("died")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("deployment.offboarding.Offboarding.begin", die)
+        with pytest.raises(DeployError, match="died"):
+            account.departure(tenant).run(0)
+
+    with monkeypatch.context() as stale:
+        says(stale, departure, nothing)
+        with pytest.raises(LakeError, match=r"has begun with `export: s3://takeout/, .*--export none as well"):
+            account.departure(tenant).run(0)
+    assert end(account, tenant)["export"]["objects"] == 3
+
+
+def test_once_all_is_exported_no_other_place_is_taken_for_granted(account, monkeypatch):
+    tenant = account.new()
+    departure = account.departure(tenant)
+    second = departure.terms.model_copy(update={"export": "s3://takeout/second/"})
+
+    def die(*_):
+        raise DeployError("died")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("deployment.inventory.Inventory.empty", die)
+        with pytest.raises(DeployError, match="died"):
+            account.departure(tenant).run(0)
+
+    with monkeypatch.context() as late:
+        says(late, departure, second)
+        with pytest.raises(LakeError, match=r"is exported already, by `export: s3://takeout/, .* another place cannot"):
+            account.departure(tenant, "s3://takeout/second/").run(0)
+        assert end(account, tenant)["export"]["to"] == f"s3://takeout/local/{tenant}/1/"
 
 
 def test_two_tenants_may_name_one_place(account):
@@ -517,3 +631,36 @@ def test_a_list_or_an_export_that_somebody_has_changed_is_found(account, certifi
     for (bucket, key), body in kept.items():
         s3.put_object(Bucket=bucket, Key=key, Body=body)
     assert wrong(certified) == []
+
+
+@pytest.mark.parametrize("code", ["InvalidObjectState", "KMS.DisabledException", "KMS.NotFoundException"])
+def test_an_export_that_the_tenant_has_archived_or_locked_is_not_looked_at(certified, monkeypatch, code):
+    def refuse(**_):
+        raise ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 400}}, "GetObject")
+
+    verification = a_verification(certified)
+    monkeypatch.setattr(verification.export, "get_object", refuse)
+
+    (check,) = [each for each in verification.checks() if each.what == "export"]
+
+    assert check.is_right
+    assert check.found.startswith("not looked at: s3://takeout/local/")
+    assert check.found.endswith(f"({code})")
+
+
+def test_an_export_that_s3_fails_to_show_is_an_error(certified, monkeypatch):
+    def fail(**_):
+        raise ClientError({"Error": {"Code": "Internal"}, "ResponseMetadata": {"HTTPStatusCode": 500}}, "GetObject")
+
+    verification = a_verification(certified)
+    monkeypatch.setattr(verification.export, "get_object", fail)
+
+    with pytest.raises(ClientError, match="Internal"):
+        list(verification.checks())
+
+
+def a_verification(departure):
+    record = departure.shelf.read()[0]
+    key = record.offboardings[departure.id].certificate
+    body = departure.s3.get_object(Bucket=departure.shelf.bucket, Key=key)["Body"].read()
+    return departure.verification(body, record)

@@ -174,8 +174,8 @@ class Account:
         )
         ledger.receive_all([Receipt(file=file, job=RAW, held=False)])
 
-    def departure(self, tenant: str) -> Departure:
-        return Departure(self.connection, tenant)
+    def departure(self, tenant: str, export: str | None = None) -> Departure:
+        return Departure(self.connection, tenant, export)
 
     # -- looking -------------------------------------------------------------------------------------------------
 
