@@ -18,6 +18,7 @@ def _buckets_have_an_expected_owner(s3_calls):
     assert s3_calls.careless == []
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Who shares a cloud or a Spark session stays in one process, where a run has several (`-n 2`)."""
     for item in items:
