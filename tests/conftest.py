@@ -16,10 +16,3 @@ def _buckets_have_an_expected_owner(s3_calls):
     s3_calls.careless.clear()
     yield
     assert s3_calls.careless == []
-
-
-def pytest_collection_modifyitems(items):
-    """Who shares a cloud or a Spark session stays in one process, where a run has several (`-n 2`)."""
-    for item in items:
-        folder = item.path.parent
-        item.add_marker(pytest.mark.xdist_group(str(folder if folder.name == "loop" else item.path)))
