@@ -5,7 +5,7 @@ PYTHON ?= python3
 TOOLS := $(CURDIR)/.tools
 UV := $(TOOLS)/uv/bin/uv
 BIN := .venv/bin
-# Processes that share the tests; each may have a local cloud and a Spark session of its own (4 GB).
+# Processes that share the tests. Each has local clouds and a Spark session of its own: two were seen to take 15 GB.
 WORKERS ?= 2
 # Everything that is installed or cached stays inside the project's folder.
 export UV_CACHE_DIR := $(TOOLS)/cache
@@ -21,7 +21,7 @@ help: ## list the commands
 demo: setup ## the whole loop on this machine: deploy, drop files, query, trace
 	@$(BIN)/lake demo
 
-test: $(TOOLS)/.development $(TOOLS)/.emulator $(TOOLS)/.classes $(TOOLS)/.oracle $(TOOLS)/.cdk_cli $(TOOLS)/.workflow_runner ## the tests (under 15 minutes)
+test: $(TOOLS)/.development $(TOOLS)/.emulator $(TOOLS)/.classes $(TOOLS)/.oracle $(TOOLS)/.cdk_cli $(TOOLS)/.workflow_runner ## the tests
 	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
 
 test-all: $(TOOLS)/.development $(TOOLS)/.emulator $(TOOLS)/.classes $(TOOLS)/.oracle $(TOOLS)/.cdk_cli $(TOOLS)/.workflow_runner ## the tests with the slow legs (nightly)

@@ -20,8 +20,8 @@ __all__ = ["command", "install", "request"]
 
 prepare(os.environ, PROJECT)
 from cdk_app import access, keys  # noqa: E402  (Node has to be known before)
-from cdk_app.catalog import QUARANTINE_COLUMNS, QUARANTINE_PARTITIONS  # noqa: E402
-from cdk_app.events import COMMIT_OBJECTS  # noqa: E402
+from cdk_app.catalog import QUARANTINE_COLUMNS, QUARANTINE_PARTITIONS  # noqa: E402  (likewise)
+from cdk_app.events import COMMIT_OBJECTS  # noqa: E402  (likewise)
 
 SOURCES = Path(__file__).with_name("typescript")
 SERVICES = ("athena", "cloudwatch", "dynamodb", "glue", "logs", "sns", "sqs")

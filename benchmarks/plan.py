@@ -74,7 +74,7 @@ class Bench:
         ]
         shelf.write(record.having(*rows).whole(), etag, record.fence)
 
-    def prospect(self):  # noqa: ANN201
+    def prospect(self):  # noqa: ANN201 - a type of the commands', which are not imported here
         os.environ |= self.variables()
         from cli.connection import cells
         from cli.planning import Prospect

@@ -34,7 +34,7 @@ def main() -> int:
     prepare(os.environ, PROJECT)
     gc.disable()  # what is imported stays, and everything else is small
     # Whoever asks finds out in the meantime what to ask for.
-    from cdk_app import platform_stack, tenant_stack  # noqa: F401
+    from cdk_app import platform_stack, tenant_stack  # noqa: F401 - ready when they are needed
     from cdk_app.code import pack
 
     with tempfile.TemporaryDirectory() as scratch:

@@ -40,7 +40,7 @@ class Drive:
 
     @property
     def question(self) -> str:
-        return f"SELECT count(*) AS lines, sum(doubled) AS doubled FROM canary WHERE drive = '{self.id}'"  # noqa: S608
+        return f"SELECT count(*) AS lines, sum(doubled) AS doubled FROM canary WHERE drive = '{self.id}'"  # noqa: S608 - an id of our own
 
     @property
     def answer(self) -> tuple[str, str]:

@@ -183,11 +183,11 @@ def equals(wanted: str, exact: bool, value: str) -> Truth:  # noqa: FBT001  (cal
     return None if meets(wanted, value) else False
 
 
-def equals_ignoring_case(wanted: str, exact: bool, value: str) -> Truth:  # noqa: FBT001
+def equals_ignoring_case(wanted: str, exact: bool, value: str) -> Truth:  # noqa: FBT001  (likewise)
     return equals(wanted.lower(), exact, value.lower())
 
 
-def like(wanted: str, exact: bool, value: str) -> Truth:  # noqa: FBT001
+def like(wanted: str, exact: bool, value: str) -> Truth:  # noqa: FBT001  (likewise)
     if not meets(wanted, value):
         return False
     return True if exact and covers(wanted, value) else None
@@ -196,7 +196,7 @@ def like(wanted: str, exact: bool, value: str) -> Truth:  # noqa: FBT001
 ARN_PARTS = 6
 
 
-def arn_like(wanted: str, exact: bool, value: str) -> Truth:  # noqa: FBT001
+def arn_like(wanted: str, exact: bool, value: str) -> Truth:  # noqa: FBT001  (likewise)
     """Part by part: a `*` between two colons does not reach over them."""
     wanted_parts, parts = wanted.split(":", ARN_PARTS - 1), value.split(":", ARN_PARTS - 1)
     if len(wanted_parts) != ARN_PARTS or len(parts) != ARN_PARTS:

@@ -35,7 +35,7 @@ def meets(one: str, other: str) -> bool:
         return matches(one, other)
     if is_literal(one):
         return matches(other, one)
-    shared = min(WILD.search(pattern).start() for pattern in (one, other))  # type: ignore[union-attr]
+    shared = min(WILD.search(pattern).start() for pattern in (one, other))  # type: ignore[union-attr]  # both have one
     return one[:shared] == other[:shared] and overlap(one[shared:], other[shared:])
 
 

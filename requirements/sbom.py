@@ -34,7 +34,7 @@ def of_jars(lock: Path) -> str:
     words = [line.split() for line in lock.read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
     bom = Bom(components=[_jar(coordinate, sha256) for coordinate, sha256 in words])
     bom.serial_number = None  # type: ignore[assignment]  # else a new one every time
-    bom.metadata.timestamp = None  # type: ignore[assignment]
+    bom.metadata.timestamp = None  # type: ignore[assignment]  # likewise
     written = make_outputter(bom, OutputFormat.JSON, SchemaVersion.from_version(VERSION)).output_as_string(indent=2)
     _check(written)
     return written + "\n"

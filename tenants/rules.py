@@ -228,7 +228,7 @@ def _one_of(column: Column, value: str, values: list[Any], place: Place, problem
 
 def _given(item: Any) -> str:
     if not isinstance(item, (str, int, float)):
-        raise ValueError(f"{item!r} is no single value; put quotes around text")  # noqa: TRY004
+        raise ValueError(f"{item!r} is no single value; put quotes around text")  # noqa: TRY004 - told as a problem of the file
     return str(item)
 
 

@@ -101,7 +101,7 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 def _queries(value: Any) -> tuple[NamedQuery, ...]:
     if not isinstance(value, list):
-        raise ValueError("expected a list of {name, sql, description}")  # noqa: TRY004
+        raise ValueError("expected a list of {name, sql, description}")  # noqa: TRY004 - told as a problem of the file
     queries = tuple(map(_query, value))
     names = [query.name for query in queries]
     if len(set(names)) < len(names):

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -17,7 +18,10 @@ Place = tuple[str | int, ...]
 
 
 def checked(document: Document, model: type[M], *, open_keys: Iterable[str] = ()) -> tuple[M | None, list[Problem]]:
-    """The document as `model`, or None, and every problem found. Keys under `open_keys` may be anything."""
+    """The document as `model`, or None, and what is wrong: at most MAX_PROBLEMS unknown keys and as many others.
+
+    Keys under `open_keys` may be anything.
+    """
     if not isinstance(document.value, dict):
         return None, [document.problem((), "is no mapping; expected keys such as " + ", ".join(_keys(model)))]
     unknown = list(_unknown(document.value, model, (), frozenset(open_keys)))
@@ -29,7 +33,7 @@ def checked(document: Document, model: type[M], *, open_keys: Iterable[str] = ()
         known = _without(document.value, [place for place, _ in unknown]) if unknown else document.value
         found = model.model_validate(known)
     except ValidationError as error:
-        return None, problems + list(_translated(document, error))
+        return None, problems + list(islice(_translated(document, error), MAX_PROBLEMS))
     return found, problems
 
 

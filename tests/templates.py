@@ -13,8 +13,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 prepare(os.environ, PROJECT)
 
 from cdk_app.app import build  # noqa: E402  (Node has to be known before)
-from cdk_app.guardrails import Agreed, agreed  # noqa: E402
-from tenants.registry import load  # noqa: E402
+from cdk_app.guardrails import Agreed, agreed  # noqa: E402  (likewise)
+from tenants.registry import load  # noqa: E402  (likewise)
 
 TENANTS = """
 organization: mycompany

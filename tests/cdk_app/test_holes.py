@@ -16,10 +16,10 @@ NUMBER = Number("workers", 3)
     "look",
     [
         lambda: TEXT == "x",
-        lambda: "x" == TEXT,  # noqa: SIM300
+        lambda: "x" == TEXT,  # noqa: SIM300 - this order is what is tried
         lambda: TEXT != "x",
         lambda: TEXT < "x",
-        lambda: "x" >= TEXT,  # noqa: SIM300
+        lambda: "x" >= TEXT,  # noqa: SIM300 - this order is what is tried
         lambda: TEXT in ["x", "y"],
         lambda: "x" in TEXT,
         lambda: bool(TEXT),
@@ -54,9 +54,9 @@ def test_a_text_that_is_looked_at_refuses_and_says_which_value_it_stands_for(loo
     "look",
     [
         lambda: NUMBER == 2,
-        lambda: 2 == NUMBER,  # noqa: SIM300
+        lambda: 2 == NUMBER,  # noqa: SIM300 - this order is what is tried
         lambda: NUMBER > 90,
-        lambda: 90 < NUMBER,  # noqa: SIM300
+        lambda: 90 < NUMBER,  # noqa: SIM300 - this order is what is tried
         lambda: bool(NUMBER),
         lambda: NUMBER or 1,
         lambda: NUMBER + 1,

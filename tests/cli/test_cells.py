@@ -13,7 +13,7 @@ from cli.errors import LakeError, WrongInput
 from cli.exit_codes import ExitCode
 from lineage import table
 from tenants.errors import NotFound
-from tests.cli.test_reconcile import functions  # noqa: F401
+from tests.cli.test_reconcile import functions  # noqa: F401 - a fixture
 from tests.templates import write_registry
 
 ACCOUNT = "123456789012"  # of moto's credentials
@@ -211,7 +211,7 @@ def test_a_redrive_moves_no_more_than_it_may_over_all_cells(lake, deployed):
     assert (told["moved"], told["left"]) == (3, 1)
 
 
-def test_every_tenant_is_reconciled_by_the_function_of_its_cell(lake, deployed, functions):  # noqa: F811
+def test_every_tenant_is_reconciled_by_the_function_of_its_cell(lake, deployed, functions):  # noqa: F811 - it is
     done = lake("reconcile", "--all", "-e", "prod", "--grace", "0s")
 
     assert done.exit_code == ExitCode.OK, done.stderr
@@ -223,7 +223,7 @@ def test_every_tenant_is_reconciled_by_the_function_of_its_cell(lake, deployed, 
     }
 
 
-def test_a_tenant_that_is_not_deployed_in_its_cell_is_left_out_of_all(lake, deployed, functions):  # noqa: F811
+def test_a_tenant_that_is_not_deployed_in_its_cell_is_left_out_of_all(lake, deployed, functions):  # noqa: F811 - it is
     boto3.client("s3", region_name="eu-west-1").delete_bucket(Bucket="mycompany-globex-prod-datalake")
 
     done = lake("reconcile", "--all", "-e", "prod", "--grace", "0s")

@@ -3,7 +3,6 @@
 import json
 import random
 import re
-import time
 from copy import deepcopy
 
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tenants.contract import read_contract
-from tenants.document import MAX_VALUES, parse
+from tenants.document import MAX_PROBLEMS, MAX_VALUES, parse
 from tenants.errors import Problem, RegistryError
 from tenants.registry import load
 from tests.tenants.conftest import ENVIRONMENTS, ORDERS, TENANTS
@@ -183,14 +182,13 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("text", BOMBS.values(), ids=BOMBS)
-def test_a_bomb_costs_seconds_and_ends_in_problems(folder, text):
+def test_a_bomb_ends_in_problems_and_in_no_more_than_somebody_reads(folder, text):
     assert len(text) <= 1_000_000
     (folder / "tenants.yaml").write_text(text)
-    before = time.process_time()
 
     found = problems(folder)
 
-    assert time.process_time() - before < 20
+    assert len(found) <= 2 * MAX_PROBLEMS + 1  # of those that a file may have, unknown keys are counted apart
     assert all(A_LINE.match(line) for line in found)
 
 
@@ -328,15 +326,14 @@ LONGEST_KEYS = [f"raw/{part * 1020}"[:1024] for part in ("/", "a", "a/", "aa/", 
     "pattern",
     ["raw/**/network_*_transactions_*.csv", "raw/*a*a*b", "raw/**/*_*_*.csv", "raw/**/a/**/a/**/b", "raw/**/*a*/**/b"],
 )
+@pytest.mark.timeout(100)
 def test_a_pattern_that_is_taken_is_matched_in_time_against_the_worst_of_keys(folder, pattern):
     from lineage.routing import matches
 
     (folder / "contracts" / "orders.yaml").write_text(with_custom("lake.files", pattern))
     load(folder)
-    before = time.process_time()
 
     assert [key for key in LONGEST_KEYS if matches(key, pattern)] == []
-    assert time.process_time() - before < 10
 
 
 OF_A_COLUMN = [
@@ -359,19 +356,17 @@ OF_A_COLUMN = [
 
 
 @pytest.mark.parametrize(("kind", "option", "bound"), OF_A_COLUMN, ids=lambda value: value[:12])
+@pytest.mark.timeout(100)
 def test_a_bound_that_is_no_plain_value_is_a_problem_and_not_a_gigabyte(folder, kind, option, bound):
     extra = f"logicalType: {kind}, logicalTypeOptions: {{{option}: {json.dumps(bound)}}}}}"
     text = ORDERS.replace('logicalType: number, physicalType: "decimal(18,2)"}', extra)
     (folder / "contracts" / "orders.yaml").write_text(text)
-    before = time.process_time()
-
     (said,) = problems(folder)
 
     assert said.startswith(
         f"tenants/contracts/orders.yaml:10: schema[orders].properties[amount].logicalTypeOptions.{option}"
     )
     assert len(said) < 1_000
-    assert time.process_time() - before < 5
 
 
 @pytest.mark.parametrize(
