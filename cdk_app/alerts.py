@@ -10,7 +10,7 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from cdk_app.denials import plain_text_denied
-from cdk_app.functions import PlatformFunction
+from cdk_app.functions import FunctionsBoundary, PlatformFunction
 from cdk_app.ingestion import job_names
 from cdk_app.values import Site
 from ingestion.settings import WebhookSettings
@@ -124,6 +124,7 @@ class Chat(Construct):
                 webhook_parameter=webhook.parameter, webhook_format=webhook.format
             ).to_environment(),
             key=key,
+            boundary=FunctionsBoundary(self, "Boundary", name=site.platform.webhook_boundary),
         )
         parameter = site.arn("ssm", f"parameter{webhook.parameter}")
         self.webhook.allow(["ssm:GetParameter"], [parameter])

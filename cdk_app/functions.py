@@ -16,7 +16,7 @@ from cdk_app.values import Site
 from ingestion.settings import Settings
 from lineage.table import INDEX
 
-__all__ = ["ControlFunction", "PlatformFunction", "settings_of"]
+__all__ = ["ControlFunction", "FunctionsBoundary", "PlatformFunction", "settings_of"]
 
 MEMORY_MB = 512
 LEDGER_ACTIONS = [
@@ -30,6 +30,19 @@ LEDGER_ACTIONS = [
     "dynamodb:Query",
     "dynamodb:UpdateItem",
 ]
+
+
+class FunctionsBoundary(Construct):
+    """The most that roles of functions can be given: what they are given together, and no right over rights."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, name: str) -> None:
+        super().__init__(scope, construct_id)
+        self.policy = iam.ManagedPolicy(
+            self,
+            "Policy",
+            managed_policy_name=name,
+            description="Boundary of roles of the platform's functions",
+        )
 
 
 class PlatformFunction(Construct):
@@ -47,11 +60,12 @@ class PlatformFunction(Construct):
         timeout: Duration,
         environment: Mapping[str, str],
         key: kms.IKey,
+        boundary: FunctionsBoundary,
         memory: int = MEMORY_MB,
         calls_itself: bool = False,
     ) -> None:
         super().__init__(scope, construct_id)
-        self.site, self.key = site, key
+        self.site, self.key, self.boundary = site, key, boundary
         # What calls the function stands beside it, not below it.
         self.around = scope
         log_group = logs.LogGroup(
@@ -62,7 +76,13 @@ class PlatformFunction(Construct):
             encryption_key=key,
             removal_policy=site.removal_policy,
         )
-        self.role = iam.Role(self, "Role", role_name=name, assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        self.role = iam.Role(
+            self,
+            "Role",
+            role_name=name,
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            permissions_boundary=boundary.policy,
+        )
         self.function = lambda_.Function(
             self,
             "Function",
@@ -82,7 +102,9 @@ class PlatformFunction(Construct):
         self.allow(["logs:CreateLogStream", "logs:PutLogEvents"], [log_group.log_group_arn])
 
     def allow(self, actions: list[str], resources: list[str], conditions: Mapping[str, object] | None = None) -> None:
-        self.role.add_to_policy(iam.PolicyStatement(actions=actions, resources=resources, conditions=conditions))
+        statement = iam.PolicyStatement(actions=actions, resources=resources, conditions=conditions)
+        self.role.add_to_policy(statement)
+        self.boundary.policy.add_statements(statement)
 
     def use_key(self, actions: list[str], service: str) -> None:
         """The platform's key, through one service only."""
@@ -142,6 +164,7 @@ class ControlFunction(PlatformFunction):
         archive: Path,
         timeout: Duration,
         key: kms.IKey,
+        boundary: FunctionsBoundary,
         memory: int = MEMORY_MB,
         calls_itself: bool = False,
     ) -> None:
@@ -155,6 +178,7 @@ class ControlFunction(PlatformFunction):
             timeout=timeout,
             environment=settings_of(site).to_environment(),
             key=key,
+            boundary=boundary,
             memory=memory,
             calls_itself=calls_itself,
         )

@@ -8,7 +8,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from cdk_app.events import Arrivals
-from cdk_app.functions import ControlFunction
+from cdk_app.functions import ControlFunction, FunctionsBoundary
 from cdk_app.values import PROCESSED, QUARANTINE, Site
 from glue_scripts.arguments import SCRIPTS
 
@@ -29,6 +29,7 @@ class ControlPlane(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         platform = site.platform
+        boundary = FunctionsBoundary(self, "Boundary", name=platform.boundary)
         self.register = ControlFunction(
             self,
             "Register",
@@ -38,6 +39,7 @@ class ControlPlane(Construct):
             archive=archive,
             timeout=REGISTER_TIMEOUT,
             key=key,
+            boundary=boundary,
         )
         self.dispatch = ControlFunction(
             self,
@@ -48,6 +50,7 @@ class ControlPlane(Construct):
             archive=archive,
             timeout=DISPATCH_TIMEOUT,
             key=key,
+            boundary=boundary,
         )
         self.reconcile = ControlFunction(
             self,
@@ -58,6 +61,7 @@ class ControlPlane(Construct):
             archive=archive,
             timeout=RECONCILE_TIMEOUT,
             key=key,
+            boundary=boundary,
             memory=RECONCILE_MEMORY_MB,
             calls_itself=True,
         )

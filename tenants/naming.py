@@ -185,6 +185,16 @@ class PlatformNames:
         return self.register_function, self.dispatch_function, self.reconcile_function, self.webhook_function
 
     @property
+    def boundary(self) -> str:
+        """The managed policy that roles of functions which work on the ledger never reach past."""
+        return self._of("boundary")
+
+    @property
+    def webhook_boundary(self) -> str:
+        """That of the function which knows nothing but an address."""
+        return self._of("webhook-boundary")
+
+    @property
     def code_bucket(self) -> str:
         return self._of("platform-code")
 

@@ -77,7 +77,7 @@ class Lake extends s3.Bucket {
       objectOwnership: s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
       removalPolicy: cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
       lifecycleRules: [
-        { id: "leftovers", noncurrentVersionExpiration: days(30), expiredObjectDeleteMarker: true, abortIncompleteMultipartUploadAfter: days(2) },
+        { id: "leftovers", noncurrentVersionExpiration: days(values.old_version_days), expiredObjectDeleteMarker: true, abortIncompleteMultipartUploadAfter: days(2) },
         expiry("raw", values.raw_days),
         expiry("processed", values.processed_days),
         expiry("quarantine", values.quarantine_days),
@@ -196,6 +196,7 @@ class Boundary extends Construct {
         new iam.PolicyStatement({ sid: "OtherWorkgroups", effect: deny, actions: ["athena:*"], notResources: [reach.workgroup, reach.athenaCatalog] }),
         denied("OtherAccounts", ["s3:*"], ["*"], { StringNotEquals: { "s3:ResourceAccount": reach.site.account } }),
         denied("PlainText", ["*"], ["*"], { Bool: { "aws:SecureTransport": "false" } }),
+        denied("Suspended", ["*"], ["*"], { StringEquals: { "aws:PrincipalAccount": reach.values.denied_account } }),
       ],
     });
   }

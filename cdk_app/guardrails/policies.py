@@ -274,10 +274,10 @@ def any_rows(subject: Subject, statement: Resource, actions: list[str]) -> Itera
 
 
 def trusting_role(subject: Subject) -> Iterator[str]:
-    """A role has a boundary unless it is a function's, no policy of AWS, and is played by whom it is for."""
+    """A role has a boundary, no policy of AWS, and is played by whom it is for."""
     trust = statements(subject.get("AssumeRolePolicyDocument"))
     is_function = all(services(statement) == ["lambda.amazonaws.com"] for statement in trust)
-    if not is_function and "PermissionsBoundary" not in subject.properties:
+    if "PermissionsBoundary" not in subject.properties:
         yield "no permissions boundary"
     if subject.owner.tenant and is_function:
         yield "a role of a function in a tenant's stack"

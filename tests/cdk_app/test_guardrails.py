@@ -411,6 +411,13 @@ def test_a_permission_without_a_source_is_found(prod):
     assert any("may call it" in each for each in findings(PLATFORM, template))
 
 
+def test_a_function_whose_role_has_no_boundary_is_found(prod):
+    template = copy.deepcopy(prod[PLATFORM])
+    del first(template, "AWS::IAM::Role")["PermissionsBoundary"]
+
+    assert any("no permissions boundary" in each for each in findings(PLATFORM, template))
+
+
 def test_a_table_that_cannot_be_recovered_is_found(prod):
     template = copy.deepcopy(prod[PLATFORM])
     del first(template, "AWS::DynamoDB::Table")["PointInTimeRecoverySpecification"]

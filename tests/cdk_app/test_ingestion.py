@@ -1,3 +1,5 @@
+import json
+
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_kms as kms
@@ -20,12 +22,26 @@ def functions(stack, found):
     return {each["FunctionName"]: each for each in found(stack, "AWS::Lambda::Function")}
 
 
+def rights(document):
+    """Every action on every resource, with its condition."""
+    return {
+        (action, json.dumps(resource, sort_keys=True), json.dumps(statement.get("Condition"), sort_keys=True))
+        for statement in document["Statement"]
+        for action in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+    }
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
 def allowed(stack, found, role):
     (policy,) = [each for each in found(stack, "AWS::IAM::Policy") if role in str(each["Roles"])]
     return [
         (action, statement["Resource"], statement.get("Condition"))
         for statement in policy["PolicyDocument"]["Statement"]
-        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+        for action in listed(statement["Action"])
     ]
 
 
@@ -50,6 +66,16 @@ def test_functions_read_their_settings_from_what_the_template_gives(plane, stack
             dead_letter_queue="https://sqs.eu-central-1.amazonaws.com/777788889999/mycompany-prod-arrivals-dead",
             environment="prod",
         )
+
+
+def test_a_function_has_what_it_is_given_under_a_boundary_of_all_that_functions_are_given(plane, stack, found):
+    (boundary,) = found(stack, "AWS::IAM::ManagedPolicy")
+    given = [each["PolicyDocument"] for each in found(stack, "AWS::IAM::Policy")]
+    bounded = [role["PermissionsBoundary"] for role in found(stack, "AWS::IAM::Role")]
+
+    assert boundary["ManagedPolicyName"] == "mycompany-prod-boundary"
+    assert bounded == [stack.resolve(plane.register.boundary.policy.managed_policy_arn)] * 3
+    assert rights(boundary["PolicyDocument"]) == set.union(*map(rights, given))
 
 
 def test_functions_log_into_groups_that_are_kept_for_a_time_and_encrypted(plane, stack, found):

@@ -17,6 +17,11 @@ IAM = f"arn:aws:iam::{ACCOUNT}"
 BOUNDARY = f"{IAM}:policy/{ORGANIZATION}-acme-prod-boundary"
 JOB, ANALYST = f"{IAM}:role/{ORGANIZATION}-acme-prod-job", f"{IAM}:role/{ORGANIZATION}-acme-prod-analyst"
 REGISTER = f"{IAM}:role/{ORGANIZATION}-prod-register"
+FUNCTIONS = [
+    f"{IAM}:role/{ORGANIZATION}-prod-{name}" for name in ("register", "dispatch-b", "dispatch", "reconcile", "webhook")
+]
+FUNCTIONS_BOUNDARY = f"{IAM}:policy/{ORGANIZATION}-prod-boundary"
+WEBHOOK_BOUNDARY = f"{IAM}:policy/{ORGANIZATION}-prod-webhook-boundary"
 # What a request for something of the lake carries.
 OWN = {
     "aws:RequestTag/environment": "prod",
@@ -63,7 +68,7 @@ NOT_NEEDED = {
     "AWS::IAM::ManagedPolicy iam:?*tach*": "which policy to which role: the test of that is below",
     "AWS::IAM::Role iam:?*tachRolePolicy": "which policy to which role: the test of that is below",
     "AWS::IAM::Role iam:DeleteRolePermissionsBoundary": "is what must not be done",
-    "AWS::IAM::Role iam:PutRolePermissionsBoundary": "asked about below; functions have none",
+    "AWS::IAM::Role iam:PutRolePermissionsBoundary": "asked about below",
     "AWS::IAM::Policy iam:*User*": "no users",
     "AWS::IAM::Policy iam:*Group*": "no groups",
     "AWS::Athena::WorkGroup kms:*": "for results that Athena keeps itself",
@@ -128,6 +133,11 @@ NOT_NEEDED = {
 }
 
 
+def carried(arn: str) -> dict[str, str]:
+    """OWN, with the boundary that the role of a function has."""
+    return OWN | ({"iam:PermissionsBoundary": FUNCTIONS_BOUNDARY} if arn in FUNCTIONS else {})
+
+
 @pytest.fixture(scope="module")
 def base() -> Base:
     return Base.of()
@@ -166,7 +176,8 @@ def test_what_cloudformation_needs_for_a_resource_of_ours_its_role_may(base: Bas
     refused = [
         arn
         for arn in arns[KINDS[kind]]
-        if not base.may("ExecutionRole", action, arn, OWN) and not base.may("ExecutionRole", action, ANYWHERE, OWN)
+        if not base.may("ExecutionRole", action, arn, carried(arn))
+        and not base.may("ExecutionRole", action, ANYWHERE, OWN)
     ]
 
     assert refused == []
@@ -193,6 +204,34 @@ def test_a_tenants_role_gets_rights_under_a_tenants_boundary_only(base, action, 
     context = {} if boundary is None else {"iam:PermissionsBoundary": boundary}
 
     assert base.may("ExecutionRole", action, role, context) is allowed
+
+
+@pytest.mark.parametrize("action", RIGHTS)
+@pytest.mark.parametrize("role", FUNCTIONS)
+@pytest.mark.parametrize(
+    ("boundary", "allowed"),
+    [
+        (FUNCTIONS_BOUNDARY, True),
+        (f"{FUNCTIONS_BOUNDARY}-b", True),
+        (WEBHOOK_BOUNDARY, True),
+        (None, False),
+        (BOUNDARY, False),
+        (f"{IAM}:policy/tenantlake-workflow-boundary", False),
+        (f"{IAM}:policy/{ORGANIZATION}-dev-boundary", False),
+        ("arn:aws:iam::aws:policy/AdministratorAccess", False),
+        (f"arn:aws:iam::111122223333:policy/{ORGANIZATION}-prod-boundary", False),
+    ],
+)
+def test_a_functions_role_gets_rights_under_the_functions_boundary_only(base, action, role, boundary, allowed):
+    context = {} if boundary is None else {"iam:PermissionsBoundary": boundary}
+
+    assert base.may("ExecutionRole", action, role, context) is allowed
+
+
+@pytest.mark.parametrize("action", RIGHTS)
+@pytest.mark.parametrize("role", [JOB, ANALYST])
+def test_a_tenants_role_gets_no_rights_under_the_functions_boundary(base, action, role):
+    assert not base.may("ExecutionRole", action, role, {"iam:PermissionsBoundary": FUNCTIONS_BOUNDARY})
 
 
 @pytest.mark.parametrize(
@@ -285,7 +324,7 @@ def test_a_long_policy_is_made_and_deleted_as_a_boundary_is(base: Base):
         "iam:GetPolicy",
     ]
 
-    for policy in (LONG, BOUNDARY):
+    for policy in (LONG, BOUNDARY, FUNCTIONS_BOUNDARY, WEBHOOK_BOUNDARY):
         assert [action for action in made if base.may("ExecutionRole", action, policy)] == made
 
 

@@ -177,7 +177,7 @@ def test_what_is_said_of_some_datasets_only_is_another_line(templates, spared):
 def test_the_webhook_is_the_parameter_that_its_function_is_told(templates):
     platform = templates["mycompany-prod-platform"]["Resources"]
     for each in platform.values():
-        if each["Type"] == "AWS::IAM::Policy":
+        if each["Type"] in {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"}:
             for statement in each["Properties"]["PolicyDocument"]["Statement"]:
                 if statement["Action"] == "ssm:GetParameter":
                     statement["Resource"] = statement["Resource"].replace("/lake/chat", "/lake/passwords")
