@@ -14,7 +14,7 @@ GRANTS = {
     "_apply.yml": {"contents": "read", "id-token": "write"},
     "drift.yml": {"contents": "read", "id-token": "write", "issues": "write"},
     "pull_request_comment.yml": {"actions": "read", "contents": "read", "pull-requests": "write"},
-    "release.yml": {"contents": "write"},
+    "release.yml release": {"actions": "read", "contents": "write"},
 }
 ACTIONS = sorted((ROOT / ".github/actions").glob("*/action.yml"))
 
@@ -37,8 +37,8 @@ def test_a_workflow_grants_nothing_at_the_top_and_its_jobs_ask_for_what_is_writt
     granted = {name: job["permissions"] for name, job in document["jobs"].items()}
 
     assert document["permissions"] == {}
-    for grants in granted.values():
-        assert grants == GRANTS.get(path.name, {"contents": "read"})
+    for job, grants in granted.items():
+        assert grants == GRANTS.get(f"{path.name} {job}", GRANTS.get(path.name, {"contents": "read"}))
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
@@ -63,6 +63,15 @@ def test_a_checkout_leaves_no_credentials_behind(path: Path):
 
     assert [step["with"]["persist-credentials"] for step in checkouts] == [False] * len(checkouts)
     assert checkouts
+
+
+def test_the_job_that_may_write_a_release_installs_nothing():
+    jobs = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())["jobs"]
+    (writing,) = (job for job in jobs.values() if "write" in job["permissions"].values())
+    commands = [step["run"] for step in writing["steps"] if "run" in step]
+
+    assert [step["uses"].partition("@")[0] for step in writing["steps"] if "uses" in step] == ["actions/checkout"]
+    assert [command.split()[0] for command in commands] == ["gh", ".github/scripts/release"]
 
 
 def test_the_audit_runs_for_every_pull_request_and_on_working_days():
