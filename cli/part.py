@@ -82,9 +82,9 @@ def standings(record: Record) -> Mapping[str, Standing]:
 
 def recorded(place: str) -> Mapping[str, Standing]:
     found: dict[str, Standing] = {}
-    for each in within_reach(place):
-        bucket = bucket_of(each.environment.account, each.environment.region)
-        found |= standings(Shelf(each.client("s3"), bucket, each.platform.stack).read()[0])
+    for connection in within_reach(place):
+        bucket = bucket_of(connection.environment.account, connection.environment.region)
+        found |= standings(Shelf(connection.client("s3"), bucket, connection.platform.stack).read()[0])
     return found
 
 

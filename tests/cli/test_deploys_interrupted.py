@@ -92,6 +92,7 @@ def test_a_deploy_that_was_killed_is_gone_on_with(lake, number, kill):
     assert_all_is_well(lake)
 
 
+@pytest.mark.slow
 @pytest.mark.cloud
 def test_a_change_that_was_taken_back_after_a_kill_is_taken_back_in_the_stacks_too(lake):
     lake.write(registry(7, "beta", "gamma"))
@@ -107,6 +108,7 @@ def test_a_change_that_was_taken_back_after_a_kill_is_taken_back_in_the_stacks_t
     assert_all_is_well(lake)
 
 
+@pytest.mark.slow
 @pytest.mark.cloud
 def test_a_tenant_whose_first_deploy_was_killed_does_not_vanish_unseen(lake):
     lake.write(registry(7, "beta", "gamma"))

@@ -107,6 +107,7 @@ print(json.dumps(Errands(Ledger("mycompany-local-ledger")).ask("acme", "maintain
 GIVE_UP = ASK.replace('.ask("acme", "maintain", {}).id', '.fail("acme", "ERRAND", "never mind")')
 
 
+@pytest.mark.slow
 @pytest.mark.cloud
 @pytest.mark.timeout(300)
 def test_without_patience_for_what_is_at_work_a_tenant_is_held_and_not_yet_denied(active, tmp_path):
@@ -135,13 +136,11 @@ SUSPENDING = (
 RESUMING = ("kill_after:1@cloudformation.UpdateStack", "kill_after:1@dynamodb.UpdateItem", "kill_after:2@dynamodb.*")
 
 
-def nightly_but_the_first(kills):
-    return [pytest.param(kill, marks=[pytest.mark.slow] if number else []) for number, kill in enumerate(kills)]
-
-
 @pytest.mark.cloud
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("kill", nightly_but_the_first(SUSPENDING))
+@pytest.mark.parametrize(
+    "kill", [SUSPENDING[0], *(pytest.param(kill, marks=pytest.mark.slow) for kill in SUSPENDING[1:])]
+)
 def test_a_suspension_that_was_killed_keeps_files_held_and_is_ended_by_the_next_deploy(active, tmp_path, kill):
     active.write(SUSPENDED)
     assert ended(started(active, kill))[0] == -signal.SIGKILL
@@ -157,8 +156,9 @@ def test_a_suspension_that_was_killed_keeps_files_held_and_is_ended_by_the_next_
 
 
 @pytest.mark.cloud
+@pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("kill", nightly_but_the_first(RESUMING))
+@pytest.mark.parametrize("kill", RESUMING)
 def test_a_resumption_that_was_killed_loses_no_held_file(active, tmp_path, kill):
     active.write(SUSPENDED)
     assert active("deploy").code == 0
@@ -174,6 +174,7 @@ def test_a_resumption_that_was_killed_loses_no_held_file(active, tmp_path, kill)
     assert wait_for(lambda: state(active, name) not in {*WAITS, None}, 200)
 
 
+@pytest.mark.slow
 @pytest.mark.cloud
 def test_a_suspension_that_was_killed_and_taken_back_leaves_nothing_held(active, tmp_path):
     active.write(SUSPENDED)

@@ -245,6 +245,7 @@ def test_a_tenant_of_whom_nobody_told_anything_fails_the_report(jobs):
     assert jobs.report(portion_1="acme") == (ExitCode.FAILED, {"acme": "no word"})
 
 
+@pytest.mark.slow
 @pytest.mark.cloud
 def test_who_was_suspended_while_a_job_waited_for_the_lock_is_not_resumed_by_it(jobs, tmp_path):
     """As after a leak: somebody suspends a tenant from a laptop, between two portions of a deploy that goes on."""
@@ -270,6 +271,7 @@ def test_who_was_suspended_while_a_job_waited_for_the_lock_is_not_resumed_by_it(
     assert jobs.apply("portion-4", "acme") == (ExitCode.OK, {"acme": "updated"})
 
 
+@pytest.mark.slow
 @pytest.mark.cloud
 def test_a_suspension_is_done_after_a_younger_deploy_of_others_and_not_after_one_of_the_same(jobs, monkeypatch):
     own = os.environ["GITHUB_RUN_ID"]
@@ -285,6 +287,7 @@ def test_a_suspension_is_done_after_a_younger_deploy_of_others_and_not_after_one
     assert jobs.apply("first-1", "acme", action="suspend") == (ExitCode.FAILED, {"acme": "not begun"})
 
 
+@pytest.mark.slow
 @pytest.mark.cloud
 def test_an_end_that_waited_for_its_reviewers_is_gone_on_with_whatever_was_deployed_meanwhile(jobs, monkeypatch):
     own = os.environ["GITHUB_RUN_ID"]

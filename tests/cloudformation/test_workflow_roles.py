@@ -88,6 +88,7 @@ print("{}")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.cloud
 def test_what_an_offboarding_calls_is_allowed_to_its_role_and_not_to_a_deploy(lake: Recorded):
     lake.write(TENANTS + GLOBEX)

@@ -43,6 +43,7 @@ def maintain(lake: Lake, plan: str) -> Process:
     return process
 
 
+@pytest.mark.slow
 def test_maintenance_may_die_at_its_commit(wire):
     lake = a_lake(wire, 2)
 

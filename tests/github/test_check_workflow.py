@@ -102,6 +102,7 @@ def test_a_tenant_that_vanishes_from_the_file_fails_the_plan_and_the_pull_reques
     assert "lake tenant offboard acme" in plan
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_read_fails_the_plan_and_its_place_is_shown(checked):
     record, plan = checked("    name: Acme GmbH\n", "    name: Acme GmbH\n    colour: blue\n")
 

@@ -57,7 +57,7 @@ def _given(session):
     return given
 
 
-@pytest.mark.parametrize("primary_key", [["id"], []])
+@pytest.mark.parametrize("primary_key", [["id"], pytest.param([], marks=pytest.mark.slow)])
 @pytest.mark.parametrize("first", [False, True])
 def test_a_run_that_slept_while_another_took_its_place_writes_nothing(lake, monkeypatch, primary_key, first):
     lake = lake(primary_key=primary_key)

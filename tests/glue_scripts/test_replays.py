@@ -21,7 +21,7 @@ def merged(lake) -> None:
     lake.run(SECOND)
 
 
-@pytest.mark.parametrize("primary_key", [["id"], []])
+@pytest.mark.parametrize("primary_key", [["id"], pytest.param([], marks=pytest.mark.slow)])
 def test_rows_that_the_new_contract_refuses_go_and_the_others_come_again(lake, primary_key):
     lake = lake(primary_key=primary_key)
     lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n2,2024-10-20,9\n")
@@ -42,7 +42,7 @@ def test_rows_that_the_new_contract_refuses_go_and_the_others_come_again(lake, p
     assert len(lake.snapshots()) == 2
 
 
-@pytest.mark.parametrize("primary_key", [["id"], []])
+@pytest.mark.parametrize("primary_key", [["id"], pytest.param([], marks=pytest.mark.slow)])
 def test_a_file_of_which_nothing_is_right_any_more_leaves_no_row(lake, primary_key):
     lake = lake(primary_key=primary_key)
     lake.put("a.csv", "id,at,amount\n1,2024-09-20,9\n")
@@ -58,7 +58,7 @@ def test_a_file_of_which_nothing_is_right_any_more_leaves_no_row(lake, primary_k
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("primary_key", [["id"], []])
+@pytest.mark.parametrize("primary_key", [["id"], pytest.param([], marks=pytest.mark.slow)])
 def test_a_replay_of_a_replay_replaces_both(lake, primary_key):
     lake = lake(primary_key=primary_key)
     lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n1,2024-09-20,2\n"[: 100 if primary_key else 28])

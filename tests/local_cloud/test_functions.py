@@ -2,6 +2,8 @@ import io
 import json
 import zipfile
 
+import pytest
+
 HANDLER = """
 import os
 import boto3
@@ -12,6 +14,7 @@ def handler(event, context):
 """
 
 
+@pytest.mark.slow
 def test_a_function_starts_a_job_that_really_runs(account, bucket, role, name):
     job = account.job(name, role, bucket, "print('ran')")
     own_role = account.role(

@@ -241,6 +241,7 @@ def test_a_stopped_run_ends_at_once(account, bucket, role, name):
     assert account.finished(job, run, seconds=10)["JobRunState"] == "STOPPED"
 
 
+@pytest.mark.slow
 def test_a_script_that_kills_its_process_fails_its_run_with_its_last_words(account, bucket, role, name):
     script = "import os, sys; print('out of luck', file=sys.stderr, flush=True); os.kill(os.getpid(), 9)"
     job = account.job(name, role, bucket, script)
@@ -250,6 +251,7 @@ def test_a_script_that_kills_its_process_fails_its_run_with_its_last_words(accou
     assert (run["JobRunState"], run["ErrorMessage"]) == ("FAILED", "out of luck")
 
 
+@pytest.mark.slow
 def test_packages_come_with_the_job_and_a_new_version_replaces_the_old_one(account, bucket, role, name):
     script = "import greeting; print(greeting.TEXT)"
     package = f"s3://{bucket}/{name}.zip"
@@ -264,6 +266,7 @@ def test_packages_come_with_the_job_and_a_new_version_replaces_the_old_one(accou
     assert said == ["old\n", "new\n"]
 
 
+@pytest.mark.slow
 def test_two_roles_never_share_a_process_and_one_role_keeps_its_own(account, bucket, role, name):
     other_role = account.job_role(name, bucket)
     job = account.job(name, role, bucket, WHERE_IT_RUNS)

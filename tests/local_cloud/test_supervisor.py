@@ -150,6 +150,7 @@ def shown_tables(cloud):
     return state_of_query()
 
 
+@pytest.mark.slow
 def test_queries_of_a_role_go_on_after_the_emulator_was_killed(home):
     first = started(home)
     everything = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -268,6 +269,7 @@ def test_after_a_kill_stacks_are_deployed_again_and_get_their_objects_back_versi
     assert "before a first clean stop" in state.load(home).notes[0]
 
 
+@pytest.mark.slow
 def test_what_was_deployed_after_a_kill_survives_the_next_one_once_buckets_are_back(home):
     account = started(home)
     deploy(account)

@@ -22,7 +22,7 @@ DEPLOYED = {"tenant", "pointer", "dataset", "dataset_name"}
 ONLY_GOOD_AMOUNTS = {"id": "amount.small", "column": "amount", "predicate": "amount < 5", "reason": "'too much'"}
 
 
-@pytest.mark.parametrize("primary_key", [["id"], []])
+@pytest.mark.parametrize("primary_key", [["id"], pytest.param([], marks=pytest.mark.slow)])
 def test_a_lost_ledger_comes_back_the_same_and_a_table_set_back_is_whole_again(lake, primary_key):
     lake = lake(primary_key=primary_key)
     lake.put("a.csv", "id,at,amount\n1,2024-09-20,1\n2,2024-10-20,9\n")

@@ -18,7 +18,7 @@ def two_files(lake, **plan):
     return made
 
 
-@pytest.mark.parametrize("primary_key", [["id"], []])
+@pytest.mark.parametrize("primary_key", [["id"], pytest.param([], marks=pytest.mark.slow)])
 def test_it_says_which_batches_and_files_are_out_and_their_replay_brings_them_in_again(lake, primary_key):
     lake = two_files(lake, primary_key=primary_key)
     old, new = lake.snapshots()

@@ -34,6 +34,7 @@ def maintained(lake, **arguments) -> dict:
     return result
 
 
+@pytest.mark.slow
 def test_compaction_keeps_every_row_with_the_batch_that_brought_it_and_a_replay_still_finds_it(lake):
     lake = two_files(lake)
     before = lake.rows(ROWS)
