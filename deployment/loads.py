@@ -13,6 +13,7 @@ __all__ = ["PLATFORM_STACK", "TENANT_STACK", "by_shape", "expected", "loads"]
 PLATFORM_STACK: Demand = {
     "events/L-244521F2": 4,
     "iam/L-FE177D64": 3,
+    "iam/L-E95E4862": 1,
     "cloudformation/L-0485CB21": 1,
     "s3/L-DC2B2D3D": 1,
     "kms/L-C2F1777E": 1,
