@@ -22,7 +22,8 @@ from tests import registries
 # Requests per unchanged stack of `cdk deploy`, and per stack of `cdk diff` with a change set or by template alone;
 # counted with CLI 2.1148.1 against an emulator.
 CDK_DEPLOY, CDK_DIFF, CDK_DIFF_TEMPLATE = 6, 19, 4
-FIRST = "abc"
+FIRST = "qzhole"
+"""An active one."""
 ENDINGS = {0, 10}
 """Nothing to do, and changes."""
 
@@ -68,6 +69,10 @@ class Bench:
                 at="2026-11-21T12:00:00+00:00",
                 deploy="bench",
                 mould=mould(intent.stack, intent.own(), version),
+                since="2026-11-21T12:00:00+00:00" if intent.tenant else None,
+                life=intent.life,
+                terms=intent.terms,
+                whose=intent.whose if intent.terms else None,
             )
             for intent in prospect.intents(connection)
             if intent.name not in record.stacks
