@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cli import output
 from cli.connection import Connection, is_rehearsal
@@ -250,12 +250,14 @@ class Departure:
                 {"tenant": self.id, "environment": environment, "of": offboarding.folder.address}
             )
 
-    def _end(self, state: str, folder: Folder, sha256: str | None = None) -> RecordedOffboarding:
+    def _end(
+        self, state: Literal["begun", "certified"], folder: Folder, sha256: str | None = None
+    ) -> RecordedOffboarding:
         at = datetime.now(UTC).isoformat(timespec="seconds")
         intent = folder.document(INTENT)
         reuse = intent["reuse"] if intent else self.terms.reuse
         certificate = folder.key(CERTIFICATE)
-        return RecordedOffboarding(state, at, self.stack, reuse, certificate, sha256)  # type: ignore[arg-type]
+        return RecordedOffboarding(state, at, self.stack, reuse, certificate, sha256)
 
     def _certified(self, folder: Folder, wait: float) -> None:
         with self._deploying_nothing(wait) as journal:

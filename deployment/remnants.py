@@ -5,6 +5,7 @@ Everything is found by the tenant's names, which begin no other tenant's; so it 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -134,7 +135,7 @@ def remove_database(_: Place, clients: Clients, name: str) -> None:
 
 def jobs(place: Place, clients: Clients) -> Iterator[str]:
     for job in place.jobs:
-        yield from if_there(job, lambda job=job: clients("glue").get_job(JobName=job))  # type: ignore[misc]
+        yield from if_there(job, partial(clients("glue").get_job, JobName=job))
 
 
 def remove_job(_: Place, clients: Clients, name: str) -> None:
@@ -146,7 +147,7 @@ def remove_job(_: Place, clients: Clients, name: str) -> None:
 
 def roles(place: Place, clients: Clients) -> Iterator[str]:
     for role in place.roles:
-        yield from if_there(role, lambda role=role: clients("iam").get_role(RoleName=role))  # type: ignore[misc]
+        yield from if_there(role, partial(clients("iam").get_role, RoleName=role))
 
 
 def remove_role(_: Place, clients: Clients, name: str) -> None:

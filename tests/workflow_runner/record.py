@@ -126,15 +126,15 @@ class Record:
     concurrency: Concurrency | None = None
     jobs: list[Job] = field(default_factory=list)
 
-    def job(self, id: str) -> Job:  # noqa: A002
-        found = self.legs(id)
+    def job(self, name: str) -> Job:
+        found = self.legs(name)
         if len(found) != 1:
-            raise KeyError(f"{len(found)} jobs are called {id!r}: {[job.id for job in self.jobs]}")
+            raise KeyError(f"{len(found)} jobs are called {name!r}: {[job.id for job in self.jobs]}")
         return found[0]
 
-    def legs(self, id: str) -> list[Job]:  # noqa: A002
+    def legs(self, name: str) -> list[Job]:
         """The jobs of an id: as many as its matrix made."""
-        return [job for job in self.jobs if job.id == id]
+        return [job for job in self.jobs if job.id == name]
 
     @property
     def results(self) -> dict[str, str]:
